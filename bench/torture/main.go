@@ -1,0 +1,117 @@
+// Command torture runs every proof with full counts, one line a proof. What is
+// done is noted in var/torture-<seed>-<count>, so that a run which was stopped
+// goes on where it was. A proof is a test that reads COUNT and SEED from its
+// environment and logs a line "proof: …" with what it did.
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	count := flag.Int("count", 0, "count for every proof; 0 takes each proof's full count")
+	seed := flag.Int("seed", 1, "seed for every proof")
+	only := flag.String("only", "", "run only proofs whose name contains this")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	failed, err := run(ctx, *count, *seed, *only)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(1)
+	}
+	if failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, count, seed int, only string) (failed int, err error) {
+	notes := filepath.Join("var", fmt.Sprintf("torture-%d-%d", seed, count))
+	done, err := readNotes(notes)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range proofs {
+		if !strings.Contains(p.name, only) {
+			continue
+		}
+		if i := slices.IndexFunc(done, func(l string) bool { return strings.HasPrefix(l, p.name+": ") }); i >= 0 {
+			fmt.Println(done[i], "(before)")
+			continue
+		}
+		line, ok := p.run(ctx, count, seed)
+		fmt.Println(line)
+		if ctx.Err() != nil {
+			return failed, ctx.Err()
+		}
+		if !ok {
+			failed++
+			continue
+		}
+		if err := note(notes, line); err != nil {
+			return failed, err
+		}
+	}
+	fmt.Printf("%d of %d proofs failed\n", failed, len(proofs))
+	return failed, nil
+}
+
+func readNotes(name string) ([]string, error) {
+	b, err := os.ReadFile(name)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	return strings.Split(string(b), "\n"), err
+}
+
+func note(name, line string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = fmt.Fprintln(f, line)
+	return err
+}
+
+// run runs one proof and returns its line, and whether it held. A proof that
+// was skipped or logged nothing did not hold.
+func (p proof) run(ctx context.Context, count, seed int) (string, bool) {
+	if count == 0 {
+		count = p.count
+	}
+	start := time.Now()
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=3h", "-v", "-run", "^"+p.test+"$", "./"+p.pkg)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("COUNT=%d", count), fmt.Sprintf("SEED=%d", seed))
+	out, err := cmd.CombinedOutput()
+	var said []string
+	for lines := bufio.NewScanner(strings.NewReader(string(out))); lines.Scan(); {
+		if _, proof, ok := strings.Cut(lines.Text(), "proof: "); ok {
+			said = append(said, proof)
+		}
+	}
+	took := time.Since(start).Round(time.Second)
+	if err != nil || len(said) == 0 {
+		return fmt.Sprintf("%s: FAILED after %s (COUNT=%d SEED=%d go test -run '^%s$' ./%s)\n%s", p.name, took, count, seed, p.test, p.pkg, tail(out)), false
+	}
+	return fmt.Sprintf("%s: ok in %s: %s", p.name, took, strings.Join(said, "; ")), true
+}
+
+// tail is the end of a failed proof's output.
+func tail(out []byte) string {
+	const most = 4000
+	return string(out[max(0, len(out)-most):])
+}
