@@ -1,0 +1,229 @@
+package text
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+func TestTokens(t *testing.T) {
+	long := strings.Repeat("0123456789", 10)
+	for _, c := range []struct {
+		in   string
+		want []string
+	}{
+		{"", nil},
+		{" ", nil},
+		{"ONE TWO", []string{"ONE", "TWO"}},
+		{"C++ A->B #42", []string{"C", "++", "A", "->", "B", "#", "42"}},
+		{"CAFE\u0301", []string{"CAFE\u0301"}},
+		{"会議資料", []string{"会議", "議資", "資料"}},
+		{"日", []string{"日"}},
+		{"A日本B", []string{"A", "日本", "B"}},
+		{"か\u3099き", []string{"か\u3099", "\u3099き"}},
+		{"สวัส", []string{"สว", "วั", "ัส"}},
+		{"한글 말", []string{"한글", "말"}},
+		{long[:64], []string{long[:64]}},
+		{long[:65], []string{long[:64], long[1:65]}},
+		{long[:96], []string{long[:64], long[32:96]}},
+		{long[:97], []string{long[:64], long[32:96], long[33:97]}},
+		{strings.Repeat("-", 70), []string{strings.Repeat("-", 64), strings.Repeat("-", 64)}},
+	} {
+		if got := slices.Collect(Tokens(c.in)); !slices.Equal(got, c.want) {
+			t.Errorf("Tokens(%+q) = %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+// Classes and tokens as they are in this version, over all code points.
+func TestTokenGolden(t *testing.T) {
+	h := sha256.New()
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		h.Write([]byte{byte(classOf(r))})
+	}
+	for _, u := range []Unit{HeaderUnit("Subject", strings.Repeat("x", 97)+" 日本語 c++"), BodyUnit("สวัส"), HeaderUnit("X-Y", "z")} {
+		for field, term := range Terms(u) {
+			h.Write([]byte(field + "=" + term + "\n"))
+		}
+	}
+	const version, want = 1, "0a34a61030563f44772a1e04e3febb6b1c664dd68ae480d4f68b26e08deb4627"
+	if TokenVersion != version || hex.EncodeToString(h.Sum(nil)) != want {
+		t.Errorf("token version %d has the hash %x, want version %d and %s: raise the version with each change",
+			TokenVersion, h.Sum(nil), version, want)
+	}
+}
+
+// index is the dumbest index there is: terms by field.
+type index map[string]map[string]bool
+
+func indexOf(units []Unit) index {
+	x := index{}
+	for _, u := range units {
+		for field, term := range Terms(u) {
+			if x[field] == nil {
+				x[field] = map[string]bool{}
+			}
+			x[field][term] = true
+		}
+	}
+	return x
+}
+
+// candidate answers a plan for one message.
+func (x index) candidate(p Plan) bool {
+	return slices.ContainsFunc(p.Any, func(all []Lookup) bool {
+		return !slices.ContainsFunc(all, func(l Lookup) bool { return !x.finds(l) })
+	})
+}
+
+func (x index) finds(l Lookup) bool {
+	for term := range x[l.Field] {
+		if l.Means(term) {
+			return true
+		}
+	}
+	return false
+}
+
+// genText makes text in which runs of all classes and lengths meet.
+func genText() *rapid.Generator[string] {
+	lengths := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(28, 36), rapid.IntRange(60, 68), rapid.IntRange(94, 132))
+	alphabets := []string{"ab", "aé1", "-+", "日本語", "ก็า", "が", " \r\n", "ЖжΣ", "\u0301", "한글"}
+	return rapid.Custom(func(t *rapid.T) string {
+		var b strings.Builder
+		for range rapid.IntRange(0, 6).Draw(t, "runs") {
+			alphabet := []rune(rapid.SampledFrom(alphabets).Draw(t, "alphabet"))
+			for range lengths.Draw(t, "length") {
+				b.WriteRune(rapid.SampledFrom(alphabet).Draw(t, "rune"))
+			}
+		}
+		return b.String()
+	})
+}
+
+// genKey draws mostly keys that occur in one of the units.
+func genKey(t *rapid.T, units []Unit) Key {
+	scope := rapid.SampledFrom([]Scope{InText, InBody, InHeader}).Draw(t, "scope")
+	name := rapid.SampledFrom([]string{"subject", "to", "x-odd", "none"}).Draw(t, "name")
+	pattern := rapid.SampledFrom([]string{"", " ", "A", "日", "-", "X-ODD: A"}).Draw(t, "pattern")
+	if len(units) > 0 && rapid.IntRange(0, 9).Draw(t, "inside") > 0 {
+		u := rapid.SampledFrom(units).Draw(t, "unit")
+		rs := []rune(u.Text)
+		from := rapid.IntRange(0, len(rs)).Draw(t, "from")
+		to := rapid.IntRange(from, len(rs)).Draw(t, "to")
+		pattern = string(rs[from:to])
+		if u.Kind == Header {
+			name = u.Name
+		}
+	}
+	if scope != InHeader {
+		name = ""
+	}
+	k := NewKey(scope, name, "")
+	k.Pattern = pattern // already folded; a second fold might change it
+	return k
+}
+
+func TestPlan(t *testing.T) {
+	var keys, hits, sure int
+	rapid.Check(t, func(t *rapid.T) {
+		var units []Unit
+		for range rapid.IntRange(0, 3).Draw(t, "units") {
+			s := genText().Draw(t, "text")
+			if name := rapid.SampledFrom([]string{"", "Subject", "To", "X-Odd"}).Draw(t, "field"); name != "" {
+				units = append(units, HeaderUnit(name, s))
+			} else {
+				units = append(units, BodyUnit(s))
+			}
+		}
+		x := indexOf(units)
+		for range 10 {
+			k := genKey(t, units)
+			p := k.Plan()
+			found, match := x.candidate(p), k.Match(units)
+			if match && !found {
+				t.Fatalf("%+v matches %+v but is no candidate by %+v", k, units, p)
+			}
+			if p.Sure && found && !match {
+				t.Fatalf("%+v does not match %+v but is sure by %+v", k, units, p)
+			}
+			keys++
+			if match {
+				hits++
+			}
+			if p.Sure {
+				sure++
+			}
+		}
+	})
+	if hits*10 < keys*3 || sure*20 < keys {
+		t.Errorf("of %d keys %d matched and %d were sure: too few to say much", keys, hits, sure)
+	}
+}
+
+// Candidates that are no matches cost reading, so keys of one token must have
+// none, and be known to have none.
+func TestPlanSure(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		sure    bool
+	}{
+		{"assassin", true}, {"++", true}, {"日", true}, {"日本", true}, {"日本語", false},
+		{strings.Repeat("x", window), true}, {strings.Repeat("x", window+1), false},
+		{"two words", false}, {"a.b", false}, {" a", false}, {"a ", false}, {" ", false},
+	} {
+		for _, k := range []Key{NewKey(InText, "", c.pattern), NewKey(InBody, "", c.pattern), NewKey(InHeader, "subject", c.pattern)} {
+			if got := k.Plan().Sure; got != c.sure {
+				t.Errorf("plan of %+v is sure: %v, want %v", k, got, c.sure)
+			}
+		}
+		if NewKey(InHeader, "x-mailer", c.pattern).Plan().Sure {
+			t.Errorf("%q is sure in a field whose values have no terms of their own", c.pattern)
+		}
+	}
+	if p := NewKey(InHeader, "X-Mailer", "").Plan(); !p.Sure || len(p.Any) != 1 {
+		t.Errorf("presence of a field: %+v", p)
+	}
+	if p := NewKey(InHeader, strings.Repeat("n", 300), "").Plan(); p.Sure {
+		t.Errorf("a name of 300 octets has only a cut term: %+v", p)
+	}
+	if p := (Key{Scope: 99, Pattern: "a"}).Plan(); len(p.Any) != 0 {
+		t.Errorf("an unknown scope has candidates: %+v", p)
+	}
+}
+
+func FuzzTokens(f *testing.F) {
+	f.Add("C++ 会議 " + strings.Repeat("é", 80))
+	f.Add("\xff\x80a")
+	f.Fuzz(func(t *testing.T, s string) {
+		end := 0
+		for token := range Tokens(s) {
+			if token == "" || strings.ContainsFunc(token, unicode.IsSpace) || utf8.RuneCountInString(token) > longest {
+				t.Errorf("Tokens(%+q) yields %+q", s, token)
+			}
+			at := strings.Index(s, token)
+			if at < 0 {
+				t.Errorf("Tokens(%+q) yields %+q, which is not part of it", s, token)
+			}
+			end = max(end, at+len(token))
+		}
+		for range Tokens(s) {
+			break // an early end is allowed
+		}
+	})
+}
+
+func BenchmarkTokens(b *testing.B) {
+	s := Normalize(strings.Repeat("The quick brown fox <jumps@over.example> the lazy dog, 42 times. ", 1000))
+	b.SetBytes(int64(len(s)))
+	for b.Loop() {
+		for range Tokens(s) {
+		}
+	}
+}

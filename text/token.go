@@ -1,0 +1,168 @@
+package text
+
+import (
+	"iter"
+	"unicode/utf8"
+)
+
+// TokenVersion rises whenever Tokens or Terms gives another result for any
+// input.
+const TokenVersion = 1
+
+// Lengths in code points. A run of more than longest is split into pieces of
+// longest, one every stride and one at its end, so each stretch of at most
+// window code points lies whole in some piece.
+const (
+	longest = 64
+	stride  = 32
+	window  = longest - stride + 1
+)
+
+// maxNameTerm bounds the term of a header field's name, in octets.
+const maxNameTerm = 255
+
+// Tokens yields the tokens of folded text in the order of their ends, repeated
+// ones too; they share s's memory and are never empty. A run is as many
+// neighbours of one class as there are:
+//
+//   - a run of letters, numbers and marks is a token, and so is a run of
+//     symbols; long ones are split into overlapping pieces;
+//   - a run of a script without spaces gives all pairs of neighbours; a lone
+//     code point is a token itself.
+func Tokens(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for r := range runs(s) {
+			if !r.tokens(yield) {
+				return
+			}
+		}
+	}
+}
+
+// run is a stretch of folded text whose code points are all of one class.
+type run struct {
+	text  string
+	class class
+	count int // code points
+	start int // offset in the text it comes from
+}
+
+// runs yields the runs of s without white space.
+func runs(s string) iter.Seq[run] {
+	return func(yield func(run) bool) {
+		cur := run{}
+		for i := 0; i < len(s); {
+			r, n := rune(s[i]), 1
+			c := blank
+			if r < utf8.RuneSelf {
+				c = asciiClass(s[i])
+			} else {
+				r, n = utf8.DecodeRuneInString(s[i:])
+				c = classOf(r)
+			}
+			if c != cur.class {
+				if cur.class != blank {
+					cur.text = s[cur.start:i]
+					if !yield(cur) {
+						return
+					}
+				}
+				cur = run{class: c, start: i}
+			}
+			cur.count++
+			i += n
+		}
+		if cur.class != blank {
+			cur.text = s[cur.start:]
+			yield(cur)
+		}
+	}
+}
+
+// tokens yields the tokens of a run; it returns false if yield did.
+func (r run) tokens(yield func(string) bool) bool {
+	switch {
+	case r.class == dense && r.count > 1:
+		return pairs(r.text, yield)
+	case r.class == dense || r.count <= longest:
+		return yield(r.text)
+	}
+	at := r.offsets()
+	for i := 0; i+longest < r.count; i += stride {
+		if !yield(r.text[at[i]:at[i+longest]]) {
+			return false
+		}
+	}
+	return yield(r.text[at[r.count-longest]:])
+}
+
+// pairs yields the neighbours in s, which has two code points or more.
+func pairs(s string, yield func(string) bool) bool {
+	_, second := utf8.DecodeRuneInString(s)
+	for first := 0; second < len(s); {
+		_, n := utf8.DecodeRuneInString(s[second:])
+		if !yield(s[first : second+n]) {
+			return false
+		}
+		first, second = second, second+n
+	}
+	return true
+}
+
+// offsets returns where each code point begins, and the length at the end.
+func (r run) offsets() []int {
+	at := make([]int, 0, r.count+1)
+	for i := range r.text {
+		at = append(at, i)
+	}
+	return append(at, len(r.text))
+}
+
+// The fields of an index: which of a message's text their terms come from.
+const (
+	FieldHeader = "header" // whole header lines, names included
+	FieldBody   = "body"   // body units
+	FieldName   = "name"   // names of the header fields present, by nameTerm
+)
+
+// ValueFields are the header fields whose values have a field of their own, by
+// the same name: the ones that SEARCH has a key for (RFC 9051 §6.4.4).
+func ValueFields() []string { return []string{"from", "to", "cc", "bcc", "subject"} }
+
+func isValueField(name string) bool {
+	switch name {
+	case "from", "to", "cc", "bcc", "subject":
+		return true
+	}
+	return false
+}
+
+// Terms yields what an index holds of a unit: pairs of field and term.
+func Terms(u Unit) iter.Seq2[string, string] {
+	return func(yield func(field, term string) bool) {
+		in := func(field, s string) bool {
+			for term := range Tokens(s) {
+				if !yield(field, term) {
+					return false
+				}
+			}
+			return true
+		}
+		if u.Kind != Header {
+			in(FieldBody, u.Text)
+			return
+		}
+		ok := yield(FieldName, nameTerm(u.Name)) && in(FieldHeader, u.Text)
+		if ok && isValueField(u.Name) {
+			in(u.Name, u.Value())
+		}
+	}
+}
+
+// nameTerm is the term of a field's name. The colon keeps it from being empty.
+func nameTerm(name string) string {
+	if len(name) > maxNameTerm {
+		name = name[:maxNameTerm]
+	}
+	return name + ":"
+}
