@@ -1,0 +1,103 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// LockMode says with whom a lock is shared.
+type LockMode uint8
+
+// The modes of a lock.
+const (
+	Shared    LockMode = iota // with other shared holders
+	Exclusive                 // with nobody
+)
+
+// ErrLocked is returned by TryLock for a lock that is held in the way.
+var ErrLocked = errors.New("locked by another holder")
+
+// The delays between two tries of Lock, in the long run: short enough that a
+// lock which is free for a moment is met, long enough that a crowd of waiters
+// costs little.
+const (
+	firstDelay = 50 * time.Microsecond
+	lastDelay  = 4 * time.Millisecond
+)
+
+// Lock is TryLock that waits until the lock is free or ctx is done. It polls:
+// flock(2) cannot be interrupted, and each waiter in it would hold a thread. So
+// waiters are served in no order, and a stream of shared holders can keep an
+// exclusive one out for ever, unless both pass through a lock of their own
+// first, as in package activefile.
+func Lock(ctx context.Context, fsys FS, name string, mode LockMode) (io.Closer, error) {
+	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
+		held, err := fsys.TryLock(name, mode)
+		if !errors.Is(err, ErrLocked) {
+			return held, err
+		}
+		if err := pause(ctx, delay/2+rand.N(delay)); err != nil {
+			return nil, fmt.Errorf("waiting for the lock %s: %w", name, err)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// TryLock opens the file for each holder anew: a *flock.Flock that is shared or
+// upgraded loses its lock without telling (the conversion is not atomic).
+func (osFS) TryLock(name string, mode LockMode) (io.Closer, error) {
+	for {
+		lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+		try := lock.TryRLock
+		if mode == Exclusive {
+			try = lock.TryLock
+		}
+		ok, err := try()
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		if !ok {
+			return nil, fmt.Errorf("%s: %w", name, ErrLocked)
+		}
+		same, err := stillNamed(lock, name)
+		if err == nil && same {
+			return lock, nil
+		}
+		if err := errors.Join(err, lock.Close()); err != nil {
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+	}
+}
+
+// stillNamed reports whether the locked file is the one that has the name. If
+// the file was removed between our open and our lock, the next holder locks
+// another inode, and both would believe to be alone.
+func stillNamed(lock *flock.Flock, name string) (bool, error) {
+	held, err := lock.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, named), err
+}
