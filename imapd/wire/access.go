@@ -1,0 +1,37 @@
+package wire
+
+import "github.com/emersion/go-imap/v2"
+
+// GetACL is RFC 4314 §3.3.
+type GetACL struct{ Mailbox string }
+
+// SetACL is RFC 4314 §3.1.
+type SetACL struct {
+	Mailbox, Identifier string
+	Modification        imap.RightModification
+	Rights              string
+}
+
+// DeleteACL is RFC 4314 §3.2.
+type DeleteACL struct{ Mailbox, Identifier string }
+
+// ListRights is RFC 4314 §3.4.
+type ListRights struct{ Mailbox, Identifier string }
+
+// MyRights is RFC 4314 §3.5.
+type MyRights struct{ Mailbox string }
+
+// Name implements Command.
+func (*GetACL) Name() string { return "GETACL" }
+
+// Name implements Command.
+func (*SetACL) Name() string { return "SETACL" }
+
+// Name implements Command.
+func (*DeleteACL) Name() string { return "DELETEACL" }
+
+// Name implements Command.
+func (*ListRights) Name() string { return "LISTRIGHTS" }
+
+// Name implements Command.
+func (*MyRights) Name() string { return "MYRIGHTS" }
