@@ -1,0 +1,294 @@
+package activefile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"teraslot/disk"
+)
+
+// Lock is one held lock of a user. It belongs to one goroutine, and ends with
+// Unlock or with the process.
+type Lock struct {
+	f        *File
+	held     io.Closer
+	name     string
+	mode     disk.LockMode
+	reserved map[string]uint64 // next generations, as far as this holder raised them
+}
+
+// ErrNotHeld is returned for what the lock at hand does not allow: another lock,
+// another mode, or one that was given back.
+var ErrNotHeld = errors.New("the lock for this is not held")
+
+// need checks that this is index.lock, held in the mode or better.
+func (l *Lock) need(mode disk.LockMode) error {
+	if l.held == nil || l.name != lockName || l.mode < mode {
+		return fmt.Errorf("%s: %w", l.f.path(activeName), ErrNotHeld)
+	}
+	return nil
+}
+
+// Unlock gives the lock back. Doing so again does nothing.
+func (l *Lock) Unlock() error {
+	if l.held == nil {
+		return nil
+	}
+	held := l.held
+	l.held = nil
+	if err := held.Close(); err != nil {
+		return fmt.Errorf("unlock %s: %w", l.f.path(l.name), err)
+	}
+	return nil
+}
+
+// Active reads the activefile from disk: the zero Active for a user without one,
+// ErrDamaged for one that is not as it was written (see Reset).
+func (l *Lock) Active() (Active, error) {
+	if err := l.need(disk.Shared); err != nil {
+		return Active{}, err
+	}
+	a, _, err := l.f.read(activeName)
+	return a, err
+}
+
+// Reserve returns a name for a new database of the tier. It is the caller's once
+// Publish has succeeded: before that, nothing must be made under it, for after a
+// crash it may be given again.
+func (l *Lock) Reserve(tier string) (Database, error) {
+	if err := l.need(disk.Exclusive); err != nil {
+		return Database{}, err
+	}
+	if !ValidTier(tier) {
+		return Database{}, fmt.Errorf("tier %q: %w", tier, ErrDatabase)
+	}
+	a, found, err := l.f.read(activeName)
+	if err != nil {
+		return Database{}, err
+	}
+	began := found
+	if !found {
+		if began, err = l.f.marked(); err != nil {
+			return Database{}, err
+		}
+	}
+	a.Next = raised(a.Next, l.reserved)
+	next, err := l.f.counters(a, began, tier)
+	if err != nil {
+		return Database{}, err
+	}
+	d := Database{tier, next[tier]}
+	l.reserved = raised(l.reserved, map[string]uint64{tier: d.Generation + 1})
+	return d, nil
+}
+
+// raised returns counters that are at least those of a and b.
+func raised(a, b map[string]uint64) map[string]uint64 {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]uint64{}
+	}
+	for tier, n := range b {
+		out[tier] = max(out[tier], n)
+	}
+	return out
+}
+
+// Publish makes next the activefile, durable when it returns. Counters never
+// fall: those on disk and those given by Reserve under this lock are taken into
+// account, so a caller need only change the databases of what Active returned.
+// After an error, read again: the file is either as it was or as next.
+func (l *Lock) Publish(next Active) error {
+	if err := l.need(disk.Exclusive); err != nil {
+		return err
+	}
+	a, found, err := l.f.read(activeName)
+	if err != nil {
+		return err
+	}
+	return l.publish(a, found, next)
+}
+
+func (l *Lock) publish(old Active, found bool, next Active) error {
+	next = Active{next.Databases, raised(raised(next.Next, old.Next), l.reserved)}
+	name := l.f.path(activeName)
+	if err := next.check(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if !found {
+		if err := l.f.mark(); err != nil {
+			return err
+		}
+	}
+	err := disk.Publish(l.f.o.FS, name, 0o600, func(w io.Writer) error {
+		_, err := w.Write(next.append(nil))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l.f.o.Step("published")
+	return nil
+}
+
+// Reset replaces a damaged activefile by one that names no database: the index
+// is derived, and what is gone is made anew. Counters restart above what is on
+// disk and above the clock for the tiers given, which must be all that are
+// configured; the damaged file is kept as index.damaged, for who wants to know. If the file can be
+// read, Reset changes nothing and returns what it says.
+func (l *Lock) Reset(tiers ...string) (Active, error) {
+	if err := l.need(disk.Exclusive); err != nil {
+		return Active{}, err
+	}
+	a, _, err := l.f.read(activeName)
+	if !errors.Is(err, ErrDamaged) {
+		return a, err
+	}
+	next := Active{Next: l.reserved}
+	for _, tier := range tiers {
+		if next.Next, err = l.f.counters(next, true, tier); err != nil {
+			return Active{}, err
+		}
+	}
+	// Publish would overwrite it; a copy under another name needs no fsync.
+	if err := l.f.keepDamaged(); err != nil {
+		return Active{}, err
+	}
+	return next, l.publish(Active{}, false, next)
+}
+
+func (f *File) keepDamaged() error {
+	b, err := f.readAll(f.path(activeName))
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return disk.WriteSynced(f.o.FS, f.path("index.damaged"), 0o600, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// The content of index.lock once an activefile has been published.
+const mark = "published\n"
+
+// mark notes, durably, that the user has had an activefile.
+func (f *File) mark() error {
+	done, err := f.marked()
+	if err != nil || done {
+		return err
+	}
+	file, err := f.o.FS.OpenFile(f.path(lockName), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(file, mark)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = f.o.FS.SyncDir(filepath.Dir(f.path(lockName)))
+	}
+	if err != nil {
+		return fmt.Errorf("mark %s: %w", f.path(lockName), err)
+	}
+	f.o.Step("marked")
+	return nil
+}
+
+func (f *File) marked() (bool, error) {
+	b, err := f.readAll(f.path(lockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return len(b) > 0, err
+}
+
+// ErrLostRace is returned by PublishStaged if the activefile is no longer the one
+// that the staged one was made for.
+var ErrLostRace = errors.New("lost the race: the activefile has changed")
+
+// Staged is an activefile that is written and synced, but not in place.
+type Staged struct {
+	f           *File
+	predecessor []byte
+	content     []byte
+}
+
+// Stage writes and syncs next, to take the place of predecessor by PublishStaged
+// later. It needs index.compact, which also makes its file the only one of its
+// name, and takes no time from who searches: index.lock is not needed.
+func (l *Lock) Stage(next, predecessor Active) (*Staged, error) {
+	if l.held == nil || l.name != compactName {
+		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), ErrNotHeld)
+	}
+	next = Active{next.Databases, raised(next.Next, predecessor.Next)}
+	if err := next.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), err)
+	}
+	s := &Staged{l.f, predecessor.append(nil), next.append(nil)}
+	err := disk.WriteSynced(l.f.o.FS, l.f.path(stagedName), 0o600, func(w io.Writer) error {
+		_, err := w.Write(s.content)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.f.o.Step("staged")
+	return s, nil
+}
+
+// Discard removes the staged file, if it is still there.
+func (s *Staged) Discard() error {
+	err := s.f.o.FS.Remove(s.f.path(stagedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// PublishStaged puts the staged activefile in place, if the one on disk is still
+// its predecessor; else it returns ErrLostRace and changes nothing. The caller
+// holds index.compact as well. Its cost is one rename and one sync of the
+// directory: so long is the exclusive lock needed.
+func (l *Lock) PublishStaged(s *Staged) error {
+	if err := l.need(disk.Exclusive); err != nil {
+		return err
+	}
+	name, staged := l.f.path(activeName), l.f.path(stagedName)
+	if err := l.f.holds(name, s.predecessor); err != nil {
+		return err
+	}
+	if err := l.f.holds(staged, s.content); err != nil {
+		return err
+	}
+	if len(l.reserved) > 0 {
+		return fmt.Errorf("%s: generations were reserved under this lock: %w", name, ErrLostRace)
+	}
+	if err := l.f.o.FS.Rename(staged, name); err != nil {
+		return fmt.Errorf("publish %s: %w", name, err)
+	}
+	l.f.o.Step("swapped")
+	if err := l.f.o.FS.SyncDir(l.f.dir); err != nil {
+		return fmt.Errorf("publish %s: sync the directory: %w", name, err)
+	}
+	l.f.o.Step("published")
+	return nil
+}
+
+// holds returns ErrLostRace if a file does not hold exactly content.
+func (f *File) holds(name string, content []byte) error {
+	b, err := f.readAll(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is gone: %w", name, ErrLostRace)
+	}
+	if err == nil && !bytes.Equal(b, content) {
+		err = fmt.Errorf("%s: %w", name, ErrLostRace)
+	}
+	return err
+}
