@@ -64,8 +64,12 @@ type Active struct {
 	// Databases are the live ones in search order; the first is the writable one.
 	Databases []Database
 	// Next is the generation that each tier's next database gets. A tier that is
-	// not in it has had none.
+	// not in it has had none since Floor was set.
 	Next map[string]uint64
+	// Floor is where the counter of a tier that is not in Next begins, if that is
+	// above 1: the time, in seconds since 1970, at which a file was lost or damaged
+	// and its counters with it. 0: never.
+	Floor uint64
 }
 
 // String is the first line of the file, without its end: the databases' names,
@@ -80,12 +84,12 @@ func (a Active) String() string {
 
 // Equal reports whether both say the same.
 func (a Active) Equal(b Active) bool {
-	return slices.Equal(a.Databases, b.Databases) && maps.Equal(a.Next, b.Next)
+	return slices.Equal(a.Databases, b.Databases) && maps.Equal(a.Next, b.Next) && a.Floor == b.Floor
 }
 
 // Clone returns a copy that shares nothing with a.
 func (a Active) Clone() Active {
-	return Active{slices.Clone(a.Databases), maps.Clone(a.Next)}
+	return Active{slices.Clone(a.Databases), maps.Clone(a.Next), a.Floor}
 }
 
 // Contains reports whether d is live.
@@ -111,6 +115,9 @@ func (a Active) check() error {
 			return fmt.Errorf("%q: %w", Database{tier, n}.String(), ErrDatabase)
 		}
 	}
+	if a.Floor >= maxGeneration {
+		return fmt.Errorf("floor %d: %w", a.Floor, ErrDatabase)
+	}
 	return nil
 }
 
@@ -129,6 +136,8 @@ func (a Active) append(b []byte) []byte {
 	b = append(b, a.String()...)
 	b = append(b, '\n')
 	b = append(b, magic...)
+	b = append(b, ' ')
+	b = strconv.AppendUint(b, a.Floor, 10)
 	for _, tier := range slices.Sorted(maps.Keys(a.Next)) {
 		b = append(b, ' ')
 		b = append(b, Database{tier, a.Next[tier]}.String()...)
@@ -148,28 +157,46 @@ func parse(b []byte) (Active, error) {
 	if words[0] != magic {
 		return Active{}, fmt.Errorf("version %q is not known: %w", words[0], ErrDamaged)
 	}
-	a := Active{Next: make(map[string]uint64, len(words)-1)}
-	for _, word := range words[1:] {
+	a, err := parseLines(first, words[1:])
+	if err == nil {
+		err = a.check()
+	}
+	if err == nil && !bytes.Equal(a.append(nil), b) {
+		err = errors.New("not in the form that is written")
+	}
+	if err != nil {
+		return Active{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return a, nil
+}
+
+// parseLines reads the first line, and the words of the second between version
+// and checksum.
+func parseLines(first string, second []string) (Active, error) {
+	if len(second) == 0 {
+		return Active{}, errors.New("no floor")
+	}
+	floor, err := strconv.ParseUint(second[0], 10, 64)
+	if err != nil {
+		return Active{}, err
+	}
+	a := Active{Next: make(map[string]uint64, len(second)-1), Floor: floor}
+	for _, word := range second[1:] {
 		d, err := Parse(word)
 		if err != nil {
-			return Active{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+			return Active{}, err
 		}
 		a.Next[d.Tier] = d.Generation
 	}
-	if first != "" {
-		for word := range strings.SplitSeq(first, " ") {
-			d, err := Parse(word)
-			if err != nil {
-				return Active{}, fmt.Errorf("%w: %w", ErrDamaged, err)
-			}
-			a.Databases = append(a.Databases, d)
+	if first == "" {
+		return a, nil
+	}
+	for word := range strings.SplitSeq(first, " ") {
+		d, err := Parse(word)
+		if err != nil {
+			return Active{}, err
 		}
-	}
-	if err := a.check(); err != nil {
-		return Active{}, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if !bytes.Equal(a.append(nil), b) {
-		return Active{}, fmt.Errorf("not in the form that is written: %w", ErrDamaged)
+		a.Databases = append(a.Databases, d)
 	}
 	return a, nil
 }

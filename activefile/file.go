@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,8 +29,8 @@ type Options struct {
 	FS  disk.FS          // nil: disk.OS()
 	Now func() time.Time // nil: time.Now
 	// Found returns the generations of a tier that have a directory on disk, in
-	// any order. It is asked when a tier has no counter: a new user's, a lost or
-	// damaged file's, a new tier's. It is called under index.lock. Nil: none.
+	// any order, so that none is given again whatever became of the counters. It
+	// is called by Reserve, under index.lock. Nil: none.
 	Found func(tier string) ([]uint64, error)
 	// Holder says who takes index.compact, for those who find it held. "": the
 	// process's number and start.
@@ -206,30 +205,33 @@ func (f *File) describe(name string) error {
 	return errors.Join(err, file.Close())
 }
 
-// counters returns the next generations to give after a, for the given tiers
-// too, raised above what is on disk where a has no counter. began is false for a
-// user who never had an activefile.
-func (f *File) counters(a Active, began bool, tier string) (map[string]uint64, error) {
-	next := maps.Clone(a.Next)
-	if next == nil {
-		next = map[string]uint64{}
-	}
-	if _, ok := next[tier]; ok {
-		return next, nil
-	}
+// next returns the generation that the tier's next database gets after a: above
+// all that its counter has given, and above every directory on disk. Directories
+// of a tier that has no counter tell that counters were lost, by a restored
+// backup perhaps: then the clock decides, as for a lost file.
+func (f *File) next(a Active, tier string) (uint64, error) {
 	found, err := f.o.Found(tier)
 	if err != nil {
-		return nil, fmt.Errorf("directories of tier %s for %s: %w", tier, f.dir, err)
+		return 0, fmt.Errorf("directories of tier %s for %s: %w", tier, f.dir, err)
 	}
-	n := uint64(1)
-	if began || len(found) > 0 {
-		n = max(n, uint64(max(0, f.o.Now().Unix())))
+	n, counted := a.Next[tier]
+	if !counted {
+		n = max(1, a.Floor)
+	}
+	if !counted && len(found) > 0 {
+		n = max(n, f.clock())
 	}
 	for _, generation := range found {
 		if generation < maxGeneration-1 {
 			n = max(n, generation+1)
 		}
 	}
-	next[tier] = n
-	return next, nil
+	if n >= maxGeneration {
+		return 0, fmt.Errorf("%s: tier %s has no generations left", f.path(activeName), tier)
+	}
+	return n, nil
 }
+
+// clock is where counters restart when they are lost: more seconds have passed
+// since 1970 than databases were ever made.
+func (f *File) clock() uint64 { return uint64(max(0, f.o.Now().Unix())) }

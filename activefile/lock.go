@@ -68,24 +68,37 @@ func (l *Lock) Reserve(tier string) (Database, error) {
 	if !ValidTier(tier) {
 		return Database{}, fmt.Errorf("tier %q: %w", tier, ErrDatabase)
 	}
-	a, found, err := l.f.read(activeName)
+	a, _, err := l.current()
 	if err != nil {
 		return Database{}, err
 	}
-	began := found
+	n, err := l.f.next(a, tier)
+	if err != nil {
+		return Database{}, err
+	}
+	l.reserved = raised(l.reserved, map[string]uint64{tier: n + 1})
+	return Database{tier, n}, nil
+}
+
+// current returns what is on disk, with the counters as this holder has raised
+// them. If the user had an activefile and it is gone, so are its counters: then
+// the floor is the clock.
+func (l *Lock) current() (a Active, found bool, err error) {
+	a, found, err = l.f.read(activeName)
+	if err != nil {
+		return Active{}, found, err
+	}
 	if !found {
-		if began, err = l.f.marked(); err != nil {
-			return Database{}, err
+		lost, err := l.f.marked()
+		if err != nil {
+			return Active{}, false, err
+		}
+		if lost {
+			a.Floor = l.f.clock()
 		}
 	}
 	a.Next = raised(a.Next, l.reserved)
-	next, err := l.f.counters(a, began, tier)
-	if err != nil {
-		return Database{}, err
-	}
-	d := Database{tier, next[tier]}
-	l.reserved = raised(l.reserved, map[string]uint64{tier: d.Generation + 1})
-	return d, nil
+	return a, found, nil
 }
 
 // raised returns counters that are at least those of a and b.
@@ -108,15 +121,16 @@ func (l *Lock) Publish(next Active) error {
 	if err := l.need(disk.Exclusive); err != nil {
 		return err
 	}
-	a, found, err := l.f.read(activeName)
+	a, found, err := l.current()
 	if err != nil {
 		return err
 	}
 	return l.publish(a, found, next)
 }
 
+// publish writes next with counters and floor not below those of old.
 func (l *Lock) publish(old Active, found bool, next Active) error {
-	next = Active{next.Databases, raised(raised(next.Next, old.Next), l.reserved)}
+	next = Active{next.Databases, raised(next.Next, old.Next), max(next.Floor, old.Floor)}
 	name := l.f.path(activeName)
 	if err := next.check(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -137,12 +151,12 @@ func (l *Lock) publish(old Active, found bool, next Active) error {
 	return nil
 }
 
-// Reset replaces a damaged activefile by one that names no database: the index
-// is derived, and what is gone is made anew. Counters restart above what is on
-// disk and above the clock for the tiers given, which must be all that are
-// configured; the damaged file is kept as index.damaged, for who wants to know. If the file can be
-// read, Reset changes nothing and returns what it says.
-func (l *Lock) Reset(tiers ...string) (Active, error) {
+// Reset replaces a damaged activefile by one that names no database, and returns
+// that: the index is derived, and what is gone is made anew. Counters restart
+// above the clock. The damaged file is kept as index.damaged, for who wants to
+// know. If the activefile can be read, Reset changes nothing and returns what it
+// says.
+func (l *Lock) Reset() (Active, error) {
 	if err := l.need(disk.Exclusive); err != nil {
 		return Active{}, err
 	}
@@ -150,19 +164,15 @@ func (l *Lock) Reset(tiers ...string) (Active, error) {
 	if !errors.Is(err, ErrDamaged) {
 		return a, err
 	}
-	next := Active{Next: l.reserved}
-	for _, tier := range tiers {
-		if next.Next, err = l.f.counters(next, true, tier); err != nil {
-			return Active{}, err
-		}
-	}
-	// Publish would overwrite it; a copy under another name needs no fsync.
 	if err := l.f.keepDamaged(); err != nil {
 		return Active{}, err
 	}
-	return next, l.publish(Active{}, false, next)
+	a = Active{Next: raised(nil, l.reserved), Floor: l.f.clock()}
+	return a, l.publish(a, true, a)
 }
 
+// keepDamaged copies the activefile. The copy is not synced in its directory: it
+// is for who looks into what happened, not for the program.
 func (f *File) keepDamaged() error {
 	b, err := f.readAll(f.path(activeName))
 	if err != nil && !errors.Is(err, ErrDamaged) {
@@ -227,7 +237,7 @@ func (l *Lock) Stage(next, predecessor Active) (*Staged, error) {
 	if l.held == nil || l.name != compactName {
 		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), ErrNotHeld)
 	}
-	next = Active{next.Databases, raised(next.Next, predecessor.Next)}
+	next = Active{next.Databases, raised(next.Next, predecessor.Next), max(next.Floor, predecessor.Floor)}
 	if err := next.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), err)
 	}
