@@ -168,7 +168,7 @@ func (l *Lock) Reset() (Active, error) {
 		return Active{}, err
 	}
 	a = Active{Next: raised(nil, l.reserved), Floor: l.f.clock()}
-	return a, l.publish(a, true, a)
+	return a, l.publish(a, false, a)
 }
 
 // keepDamaged copies the activefile. The copy is not synced in its directory: it

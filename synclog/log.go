@@ -1,0 +1,398 @@
+package synclog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"teraslot/disk"
+)
+
+// The files of a channel.
+const (
+	logName   = "log"
+	runName   = "log-run"
+	cleanName = "clean"
+	lockName  = "lock"
+)
+
+// Options say where a channel is. Dir is needed; the zero value of the others
+// works.
+type Options struct {
+	FS         disk.FS       // nil: disk.OS()
+	Dir        string        // <conf root>/sync/<channel>; made if it is missing
+	FlushEvery time.Duration // the most that a note waits for its flush; 0: 100 ms
+	Logger     *slog.Logger  // nil: slog.Default()
+	// Step, if set, is called between the steps of a change, with the name of the
+	// one just done: "written", "flushed", "aside", "done", "clean".
+	Step func(step string)
+}
+
+// ErrHeld is returned by Open if another process uses the channel.
+var ErrHeld = errors.New("the sync log is in use by another")
+
+// Log is one channel. Its methods may be called from any goroutine.
+type Log struct {
+	o    Options
+	lock io.Closer
+	// wake holds a token when notes have been flushed since Next looked last; full
+	// when notes were added since Run looked last.
+	wake, full chan struct{}
+
+	io     sync.Mutex // guards the files, and file and torn
+	file   disk.File  // log, open for appending; nil: not open
+	torn   bool       // log may end within a line
+	closed bool
+
+	mu      sync.Mutex        // guards what follows; taken after io
+	pending map[Note]struct{} // added, not flushed
+	order   []Note            // the keys of pending as they came
+	clean   bool
+}
+
+// Open opens a channel and makes it unclean on disk until Close.
+func Open(o Options) (*Log, error) {
+	if o.FS == nil {
+		o.FS = disk.OS()
+	}
+	if o.FlushEvery <= 0 {
+		o.FlushEvery = 100 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	if err := disk.MkdirAll(o.FS, o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("sync log: %w", err)
+	}
+	lock, err := o.FS.TryLock(filepath.Join(o.Dir, lockName), disk.Exclusive)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w", o.Dir, ErrHeld)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sync log: %w", err)
+	}
+	l := &Log{o: o, lock: lock, torn: true, pending: map[Note]struct{}{},
+		wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	if l.clean, err = l.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sync log %s: %w", o.Dir, err), lock.Close())
+	}
+	signal(l.wake) // what the last run left
+	return l, nil
+}
+
+func (l *Log) path(name string) string { return filepath.Join(l.o.Dir, name) }
+
+// begin reports whether the last stop was clean, and takes the mark away: from
+// here on, a crash loses notes.
+func (l *Log) begin() (clean bool, err error) {
+	err = l.o.FS.Remove(l.path(cleanName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	clean = err == nil
+	// The sync is needed in both cases: a crash right after the last start may
+	// have undone its removal, and this one must not find the mark again.
+	return clean, l.o.FS.SyncDir(l.o.Dir)
+}
+
+// signal puts a token into a channel that holds one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Clean reports whether no note was lost: the last stop was clean, and no
+// damaged line has been met since. If it is false, every user has to be compared
+// once; then say so by Compared.
+func (l *Log) Clean() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.clean
+}
+
+// Compared says that every user has been compared since Clean was false.
+func (l *Log) Compared() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clean = true
+}
+
+// Add notes a change. It does not wait for the disk. Notes for what is noted
+// already cost nothing; so the buffer is no larger than there are mailboxes.
+func (l *Log) Add(n Note) {
+	if !n.valid() {
+		l.o.Logger.Error("sync log: not a note", "channel", l.o.Dir, "user", n.User, "mailbox", n.Mailbox)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.pending[n]; ok {
+		return
+	}
+	l.pending[n] = struct{}{}
+	l.order = append(l.order, n)
+	signal(l.full)
+}
+
+// Run flushes what Add was given until ctx is done, and once more then. A flush
+// that fails is logged and tried again: the notes stay in the buffer. It returns
+// the error of the last flush, or nil.
+func (l *Log) Run(ctx context.Context) error {
+	timer := time.NewTimer(l.o.FlushEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return l.Flush()
+		case <-timer.C:
+		}
+		if err := l.Flush(); err != nil {
+			l.o.Logger.Error("sync log: cannot flush, will try again", "channel", l.o.Dir, "err", err)
+		} else {
+			select { // sleep until there is something to do
+			case <-l.full:
+			case <-ctx.Done():
+				return l.Flush()
+			}
+		}
+		timer.Reset(l.o.FlushEvery)
+	}
+}
+
+// Flush makes durable what Add was given before.
+func (l *Log) Flush() error {
+	l.io.Lock()
+	defer l.io.Unlock()
+	return l.flush()
+}
+
+func (l *Log) flush() error {
+	notes := l.take()
+	if len(notes) == 0 {
+		return nil
+	}
+	if err := l.write(notes); err != nil {
+		l.giveBack(notes)
+		return fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+	}
+	l.o.Step("flushed")
+	signal(l.wake)
+	return nil
+}
+
+func (l *Log) take() []Note {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	notes := l.order
+	l.order, l.pending = nil, map[Note]struct{}{}
+	return notes
+}
+
+// giveBack puts notes that were not made durable before those that came since.
+func (l *Log) giveBack(notes []Note) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	newer := l.order
+	l.order, l.pending = nil, map[Note]struct{}{}
+	for _, n := range append(notes, newer...) {
+		if _, ok := l.pending[n]; !ok {
+			l.pending[n] = struct{}{}
+			l.order = append(l.order, n)
+		}
+	}
+}
+
+// write appends lines to log, and syncs them. l.io is held. After an error, what
+// was written cannot be trusted, nor synced by a second try: the file is closed,
+// and the next write appends all of it again on a new line.
+func (l *Log) write(notes []Note) error {
+	if l.closed {
+		return fs.ErrClosed
+	}
+	isNew, err := l.open()
+	if err != nil {
+		return err
+	}
+	var b []byte
+	if l.torn {
+		b = append(b, '\n')
+	}
+	for _, n := range notes {
+		b = n.appendLine(b)
+	}
+	_, err = l.file.Write(b)
+	if err == nil {
+		l.o.Step("written")
+		err = l.file.Sync()
+	}
+	if err == nil && isNew {
+		err = l.o.FS.SyncDir(l.o.Dir)
+	}
+	if err != nil {
+		l.torn = true
+		return errors.Join(err, l.closeFile())
+	}
+	l.torn = false
+	return nil
+}
+
+// open opens log for appending. isNew asks for a sync of the directory: the file
+// was opened since it was last taken aside, made perhaps.
+func (l *Log) open() (isNew bool, err error) {
+	if l.file != nil {
+		return false, nil
+	}
+	l.file, err = l.o.FS.OpenFile(l.path(logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return true, err
+}
+
+func (l *Log) closeFile() error {
+	if l.file == nil {
+		return nil
+	}
+	err := l.file.Close()
+	l.file = nil
+	return err
+}
+
+// Close flushes, and marks the stop as clean if nothing was lost. Run and Next
+// must have returned.
+func (l *Log) Close() error {
+	l.io.Lock()
+	defer l.io.Unlock()
+	if l.closed {
+		return nil
+	}
+	err := errors.Join(l.flush(), l.closeFile())
+	l.closed = true
+	if err == nil && l.Clean() {
+		err = disk.Publish(l.o.FS, l.path(cleanName), 0o600, func(w io.Writer) error {
+			_, err := io.WriteString(w, version+"\n")
+			return err
+		})
+		l.o.Step("clean")
+	}
+	return errors.Join(err, l.lock.Close())
+}
+
+// Batch is a log that was taken aside. It is there until Done, and comes again
+// after a crash.
+type Batch struct {
+	l       *Log
+	notes   []Note
+	damaged int
+}
+
+// Notes are the notes of the batch, each once, in the order of their first
+// mention. They may be empty if all lines were damaged.
+func (b *Batch) Notes() []Note { return b.notes }
+
+// Damaged is the number of lines that could not be read. If it is not 0, the log
+// is no longer Clean.
+func (b *Batch) Damaged() int { return b.damaged }
+
+// Done says that every note of the batch has been dealt with, and forgets it.
+func (b *Batch) Done() error {
+	l := b.l
+	l.io.Lock()
+	defer l.io.Unlock()
+	err := l.o.FS.Remove(l.path(runName))
+	if err == nil {
+		err = l.o.FS.SyncDir(l.o.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+	}
+	l.o.Step("done")
+	signal(l.wake) // more may have come
+	return nil
+}
+
+// Next waits until there are notes, takes the log aside and returns it. Until
+// that batch is Done, Next returns it again. One goroutine reads a channel.
+func (l *Log) Next(ctx context.Context) (*Batch, error) {
+	for {
+		b, err := l.aside()
+		if b != nil || err != nil {
+			return b, err
+		}
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// aside returns the batch in log-run, made of log if there is none yet; nil if
+// there is nothing at all.
+func (l *Log) aside() (*Batch, error) {
+	l.io.Lock()
+	defer l.io.Unlock()
+	content, err := disk.ReadFile(l.o.FS, l.path(runName))
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := l.rotate(); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+		}
+		content, err = disk.ReadFile(l.o.FS, l.path(runName))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+	}
+	b := &Batch{l: l}
+	b.notes, b.damaged = parse(string(content))
+	if b.damaged > 0 {
+		l.report(b.damaged)
+	}
+	return b, nil
+}
+
+func (l *Log) report(damaged int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.clean {
+		l.clean = false
+		l.o.Logger.Error("sync log: damaged lines", "channel", l.o.Dir, "lines", damaged)
+	}
+}
+
+// rotate takes log aside. The sync makes sure that notes which are flushed from
+// here on are not taken for part of the batch, nor removed with it.
+func (l *Log) rotate() error {
+	if err := l.closeFile(); err != nil {
+		return err
+	}
+	if err := l.o.FS.Rename(l.path(logName), l.path(runName)); err != nil {
+		return err
+	}
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		return err
+	}
+	l.torn = false
+	l.o.Step("aside")
+	return nil
+}
+
+// ValidChannel reports whether a channel may have that name: it becomes that of
+// a directory.
+func ValidChannel(name string) bool {
+	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return false
+	}
+	return true
+}
