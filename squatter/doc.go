@@ -1,0 +1,29 @@
+// Package squatter decides when and what to index, compacts, and audits.
+//
+// Rolling (Run), it indexes a user when some 20 messages or 2 seconds have
+// gathered (design §5), and at once when a search found many messages waiting
+// (Wake). It learns of new mail twice: by Notify inside the daemon, which is
+// prompt and counts messages, and by a channel of the sync log, which survives a
+// crash and serves a squatter in a process of its own. Either alone suffices.
+// After an unclean start, when notices may have been lost, every user is
+// compared once.
+//
+// What to index is never remembered, only found out: a message needs indexing
+// if no document of a current database stands for its GUID (design §4,
+// decision 5). A remembered cursor merely saves comparing what was compared with
+// the same databases before. A message that cannot be extracted or committed is
+// put on a list in memory with the time of its next try, and the others go on;
+// until then it is scanned by every search that asks about its text, so nothing
+// is lost but time. After a restart it is tried again.
+//
+// # Locks, goroutines
+//
+// Commits and compactions take the user's index locks, in package tiers; this
+// package holds none of them itself, and no lock while it extracts text. One
+// process-wide lock for each user keeps two goroutines from extracting the same
+// messages. Two processes that index one user at once do double work and no
+// harm: documents of one GUID are one after the next compaction. Run's
+// goroutines end before it returns, and so do those that extract.
+//
+// The package never writes mail.
+package squatter

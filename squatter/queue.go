@@ -1,0 +1,242 @@
+package squatter
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"teraslot/mailbox"
+)
+
+// queue says which user is to be indexed when: the batching rule of design §5.
+// A user becomes due when batch messages or delay have gathered since the first
+// notice, at once by now, and later after a failure. A user is never handed out
+// twice at a time; notices that come while he is being indexed start anew.
+type queue struct {
+	batch int
+	delay time.Duration
+
+	mu      sync.Mutex // guards what follows
+	users   map[mailbox.User]*waiting
+	order   byDue
+	changed chan struct{} // holds one token when order may have a new first
+}
+
+// waiting is a user with notices, or one being indexed, or both.
+type waiting struct {
+	user     mailbox.User
+	due      time.Time
+	messages int
+	failures int      // in a row
+	attempts []func() // to be called after the next attempt
+	place    int      // in order, if queued
+	queued   bool     // is in order
+	running  bool     // is being indexed, and not queued
+	again    bool     // noticed while running: to be queued afterwards
+}
+
+// The delays after failures of a user: doubled from the first to the last.
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+)
+
+func newQueue(batch int, delay time.Duration) *queue {
+	return &queue{batch: batch, delay: delay, users: make(map[mailbox.User]*waiting),
+		changed: make(chan struct{}, 1)}
+}
+
+// note tells that n more messages of u wait; n may be 0 where nobody counted.
+// attempted, unless nil, is called once after the next attempt to index u,
+// successful or not.
+func (q *queue) note(u mailbox.User, n int, attempted func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.get(u)
+	w.messages += n
+	if attempted != nil {
+		w.attempts = append(w.attempts, attempted)
+	}
+	now := time.Now()
+	switch {
+	case !w.queued && !w.again:
+		w.due = now.Add(max(q.delay, w.penalty()))
+		if w.messages >= q.batch && w.failures == 0 {
+			w.due = now
+		}
+		q.enter(w)
+	case w.messages >= q.batch && w.failures == 0:
+		q.hasten(w, now)
+	}
+}
+
+// now makes u due at once, unless he has just failed.
+func (q *queue) now(u mailbox.User) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.get(u)
+	due := time.Now()
+	switch {
+	case !w.queued && !w.again:
+		w.due = due.Add(w.penalty())
+		q.enter(w)
+	case w.failures == 0:
+		q.hasten(w, due)
+	}
+}
+
+func (q *queue) get(u mailbox.User) *waiting {
+	w, ok := q.users[u]
+	if !ok {
+		w = &waiting{user: u}
+		q.users[u] = w
+	}
+	return w
+}
+
+// penalty is how long a user waits after failures.
+func (w *waiting) penalty() time.Duration {
+	if w.failures == 0 {
+		return 0
+	}
+	return min(firstRetry<<min(w.failures-1, 20), lastRetry)
+}
+
+func (q *queue) enter(w *waiting) {
+	if w.running {
+		w.again = true
+		return
+	}
+	heap.Push(&q.order, w)
+	q.signal()
+}
+
+func (q *queue) hasten(w *waiting, due time.Time) {
+	if !due.Before(w.due) {
+		return
+	}
+	w.due = due
+	if w.queued {
+		heap.Fix(&q.order, w.place)
+		q.signal()
+	}
+}
+
+func (q *queue) signal() {
+	select {
+	case q.changed <- struct{}{}:
+	default:
+	}
+}
+
+// next waits until a user is due and takes him out of the queue. The caller
+// indexes him, then calls done. It fails only with ctx's error.
+func (q *queue) next(ctx context.Context) (*waiting, []func(), error) {
+	for {
+		w, attempts, wait := q.take()
+		if w != nil {
+			return w, attempts, nil
+		}
+		if err := q.sleep(ctx, wait); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// sleep waits until the order changes or wait, unless negative, is over.
+func (q *queue) sleep(ctx context.Context, wait time.Duration) error {
+	var due <-chan time.Time
+	if wait >= 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-due:
+	case <-q.changed:
+	}
+	return nil
+}
+
+// take removes the first user if he is due, with the functions to call after
+// the attempt; else it says how long until he is, -1 for ever.
+func (q *queue) take() (*waiting, []func(), time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.order) == 0 {
+		return nil, nil, -1
+	}
+	w := q.order[0]
+	if wait := time.Until(w.due); wait > 0 {
+		return nil, nil, wait
+	}
+	heap.Pop(&q.order)
+	attempts := w.attempts
+	w.running, w.messages, w.attempts = true, 0, nil
+	if len(q.order) > 0 {
+		q.signal() // for another worker
+	}
+	return w, attempts, 0
+}
+
+// done ends an attempt. After a failure the user is queued again.
+func (q *queue) done(w *waiting, failed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w.running = false
+	noticed := w.again
+	w.again = false
+	if failed {
+		w.failures++
+		w.due = time.Now().Add(w.penalty())
+	} else {
+		w.failures = 0
+	}
+	if failed || noticed {
+		q.enter(w)
+		return
+	}
+	delete(q.users, w.user)
+}
+
+// left returns the users that are queued or being indexed.
+func (q *queue) left() []mailbox.User {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []mailbox.User
+	for u := range q.users {
+		out = append(out, u)
+	}
+	return out
+}
+
+// byDue is a heap of users by when they are due.
+type byDue []*waiting
+
+func (h byDue) Len() int           { return len(h) }
+func (h byDue) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+
+func (h byDue) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push is for package heap.
+func (h *byDue) Push(x any) {
+	w := x.(*waiting)
+	w.place, w.queued = len(*h), true
+	*h = append(*h, w)
+}
+
+// Pop is for package heap.
+func (h *byDue) Pop() any {
+	last := len(*h) - 1
+	w := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	w.queued = false
+	return w
+}

@@ -1,0 +1,180 @@
+package squatter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"teraslot/mailbox"
+)
+
+const (
+	alice = mailbox.User("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+	bob   = mailbox.User("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")
+)
+
+// attempt takes the next user and returns who it was and how long it took.
+func attempt(t *testing.T, q *queue) (*waiting, time.Duration) {
+	t.Helper()
+	start := time.Now()
+	w, calls, err := q.next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range calls {
+		call()
+	}
+	return w, time.Since(start)
+}
+
+func TestQueueWaitsForTheDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		for range 19 {
+			q.note(alice, 1, nil)
+		}
+		if _, took := attempt(t, q); took != 2*time.Second {
+			t.Errorf("19 messages were taken after %v, want 2s", took)
+		}
+	})
+}
+
+func TestQueueDelayRunsFromTheFirstNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		q.note(alice, 1, nil)
+		<-time.After(1500 * time.Millisecond)
+		q.note(alice, 1, nil)
+		if _, took := attempt(t, q); took != 500*time.Millisecond {
+			t.Errorf("taken %v after the second notice, want 500ms", took)
+		}
+	})
+}
+
+func TestQueueBatchIsTakenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		q.note(bob, 1, nil)
+		for range 20 {
+			q.note(alice, 1, nil)
+		}
+		if w, took := attempt(t, q); took != 0 || w.user != alice {
+			t.Errorf("%v was taken after %v, want alice at once", w.user, took)
+		}
+		if w, took := attempt(t, q); took != 2*time.Second || w.user != bob {
+			t.Errorf("%v was taken after %v, want bob after 2s", w.user, took)
+		}
+	})
+}
+
+func TestQueueWakesTheSleeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, time.Minute)
+		q.note(alice, 1, nil)
+		taken := make(chan mailbox.User, 1)
+		go func() {
+			if w, _, err := q.next(t.Context()); err == nil {
+				taken <- w.user
+			}
+		}()
+		synctest.Wait()
+		start := time.Now()
+		q.now(bob)
+		if u := <-taken; u != bob || time.Since(start) != 0 {
+			t.Errorf("%v was taken after %v, want bob at once", u, time.Since(start))
+		}
+		q.now(alice)
+		if w, took := attempt(t, q); w.user != alice || took != 0 {
+			t.Errorf("%v was taken after %v, want alice at once", w.user, took)
+		}
+	})
+}
+
+func TestQueueNoticesDuringAnAttemptStartAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		q.now(alice)
+		w, _ := attempt(t, q)
+		called := false
+		q.note(alice, 3, func() { called = true })
+		if got, _, _ := q.take(); got != nil {
+			t.Fatal("a user was handed out twice at a time")
+		}
+		<-time.After(time.Second)
+		q.done(w, false)
+		if _, took := attempt(t, q); took != time.Second || !called {
+			t.Errorf("taken after %v (called %v), want 1s, true", took, called)
+		}
+	})
+}
+
+func TestQueueForgetsWhoIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		q.now(alice)
+		w, _ := attempt(t, q)
+		if got := q.left(); len(got) != 1 {
+			t.Errorf("%d users are left during the attempt, want 1", len(got))
+		}
+		q.done(w, false)
+		if len(q.users) != 0 || len(q.order) != 0 {
+			t.Errorf("%d users and %d places are kept, want none", len(q.users), len(q.order))
+		}
+	})
+}
+
+func TestQueueFailuresWaitLongerEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(2, time.Second)
+		q.now(alice)
+		w, _ := attempt(t, q)
+		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
+			q.done(w, true)
+			q.note(alice, 5, nil) // neither a full batch nor a wish cuts it short
+			q.now(alice)
+			var took time.Duration
+			if w, took = attempt(t, q); took != want*time.Second {
+				t.Fatalf("tried again after %v, want %v", took, want*time.Second)
+			}
+		}
+		q.done(w, false)
+		q.note(alice, 2, nil)
+		if _, took := attempt(t, q); took != 0 {
+			t.Errorf("after a success, a full batch waited %v", took)
+		}
+	})
+}
+
+func TestQueueManyUsersInOrderOfNeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, time.Second)
+		const users = 500
+		for i := range users {
+			q.note(mailbox.User(fmt.Sprintf("%032x", (i*7919)%users)), 1, nil)
+			<-time.After(time.Millisecond)
+		}
+		seen := make(map[mailbox.User]bool)
+		var last time.Time
+		for range users {
+			w, _ := attempt(t, q)
+			if w.due.Before(last) || seen[w.user] {
+				t.Fatalf("%v came out of turn", w.user)
+			}
+			last, seen[w.user] = w.due, true
+			q.done(w, false)
+		}
+	})
+}
+
+func TestQueueEndsWithItsContext(t *testing.T) {
+	q := newQueue(20, time.Hour)
+	q.note(alice, 1, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := q.next(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("next returned %v, want %v", err, context.Canceled)
+	}
+}
