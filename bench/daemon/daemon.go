@@ -16,11 +16,21 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 )
+
+// TB is the part of testing.TB that is used here, so that the benchmark command
+// can take the place of a test.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	TempDir() string
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "teraslot-bin")
@@ -35,7 +45,7 @@ var build = sync.OnceValues(func() (string, error) {
 })
 
 // Bin returns the path of one of the commands, built from this tree.
-func Bin(tb testing.TB, name string) string {
+func Bin(tb TB, name string) string {
 	tb.Helper()
 	dir, err := build()
 	if err != nil {
@@ -64,7 +74,7 @@ type Slot struct {
 }
 
 // New writes the configuration of a slot below root, with more TOML appended.
-func New(tb testing.TB, root, more string) *Slot {
+func New(tb TB, root, more string) *Slot {
 	tb.Helper()
 	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: freeAddress(tb), LMTP: freeAddress(tb)}
 	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
@@ -81,7 +91,7 @@ func New(tb testing.TB, root, more string) *Slot {
 
 // Scratch returns a directory in memory where there is one, since fsync there
 // costs nothing and the tests count states, not disks.
-func Scratch(tb testing.TB) string {
+func Scratch(tb TB) string {
 	tb.Helper()
 	if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() {
 		if dir, err := os.MkdirTemp("/dev/shm", "teraslot-test"); err == nil {
@@ -92,7 +102,7 @@ func Scratch(tb testing.TB) string {
 	return tb.TempDir()
 }
 
-func freeAddress(tb testing.TB) string {
+func freeAddress(tb TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -103,7 +113,7 @@ func freeAddress(tb testing.TB) string {
 
 // Start starts imapd, under the given command (such as strace) if any, and
 // waits until it answers on both ports.
-func (s *Slot) Start(tb testing.TB, under ...string) {
+func (s *Slot) Start(tb TB, under ...string) {
 	tb.Helper()
 	args := append(under, Bin(tb, "imapd"), "serve", "--config", s.Config)
 	s.process = exec.Command(args[0], args[1:]...)
@@ -156,7 +166,7 @@ func (s *Slot) Kill() {
 }
 
 // Stop ends the process gracefully.
-func (s *Slot) Stop(tb testing.TB) {
+func (s *Slot) Stop(tb TB) {
 	tb.Helper()
 	syscall.Kill(-s.process.Process.Pid, syscall.SIGTERM)
 	select {
@@ -175,7 +185,7 @@ func (s *Slot) Log() string { return s.log.String() }
 func (s *Slot) Pid() int { return s.process.Process.Pid }
 
 // Run runs one of the commands to its end and returns what it printed.
-func (s *Slot) Run(ctx context.Context, tb testing.TB, stdin, name string, args ...string) (string, error) {
+func (s *Slot) Run(ctx context.Context, tb TB, stdin, name string, args ...string) (string, error) {
 	tb.Helper()
 	cmd := exec.CommandContext(ctx, Bin(tb, name), args...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -187,7 +197,7 @@ func (s *Slot) Run(ctx context.Context, tb testing.TB, stdin, name string, args 
 }
 
 // AddUser makes a user, through the daemon or, where none runs, directly.
-func (s *Slot) AddUser(tb testing.TB, name, password string) {
+func (s *Slot) AddUser(tb TB, name, password string) {
 	tb.Helper()
 	if out, err := s.Run(context.Background(), tb, password+"\n", "slotctl", "--config", s.Config, "user", "add", name); err != nil {
 		tb.Fatal(out, err)
