@@ -1,0 +1,21 @@
+// Package account knows the users of a slot: their stable ids, login names,
+// credentials and quotas.
+//
+// They are in slot.db (SQLite, WAL, synchronous=FULL; docs/formats.md draws the
+// table). Nothing opens that file but SQLite: closing a plain file handle would
+// drop its locks.
+//
+// What always holds:
+//
+//   - an id is never given to two users, nor again after a user was removed;
+//   - two login names that differ only in case, or in what Unicode holds to be the
+//     same, are one name;
+//   - a password is kept as an argon2id hash, in the PHC string format, with its
+//     parameters; a login re-hashes what was made with others than today's;
+//   - an attempt for a name that is not there takes as long as one for a name that
+//     is, and at most so many attempts as Options say are computed at once.
+//
+// The package has no locks of its own besides the bound on hashing; SQLite
+// serialises writers. It does not make, move or delete mail, and does not know of
+// sessions or protocols, besides the server sides of SASL mechanisms.
+package account
