@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,9 +48,10 @@ type Log struct {
 	// when notes were added since Run looked last.
 	wake, full chan struct{}
 
-	io     sync.Mutex // guards the files, and file and torn
-	file   disk.File  // log, open for appending; nil: not open
-	torn   bool       // log may end within a line
+	io     sync.Mutex        // guards the files, and the fields down to closed
+	file   disk.File         // log, open for appending; nil: not open
+	torn   bool              // log may end within a line
+	logged map[Note]struct{} // what log holds, while it is open
 	closed bool
 
 	mu      sync.Mutex        // guards what follows; taken after io
@@ -226,6 +228,15 @@ func (l *Log) write(notes []Note) error {
 	if err != nil {
 		return err
 	}
+	// Who takes log aside looks at the mailboxes after that: a line there serves
+	// all changes until then. So a log that nobody reads does not grow for ever.
+	notes = slices.DeleteFunc(slices.Clone(notes), func(n Note) bool {
+		_, ok := l.logged[n]
+		return ok
+	})
+	if len(notes) == 0 && !isNew {
+		return nil
+	}
 	var b []byte
 	if l.torn {
 		b = append(b, '\n')
@@ -246,14 +257,26 @@ func (l *Log) write(notes []Note) error {
 		return errors.Join(err, l.closeFile())
 	}
 	l.torn = false
+	for _, n := range notes {
+		l.logged[n] = struct{}{}
+	}
 	return nil
 }
 
-// open opens log for appending. isNew asks for a sync of the directory: the file
-// was opened since it was last taken aside, made perhaps.
+// open opens log for appending. isNew asks for a sync of file and directory: the
+// file may have been made just now, or written before a sync that failed.
 func (l *Log) open() (isNew bool, err error) {
 	if l.file != nil {
 		return false, nil
+	}
+	content, err := disk.ReadFile(l.o.FS, l.path(logName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	l.logged = map[Note]struct{}{}
+	there, _ := parse(string(content))
+	for _, n := range there {
+		l.logged[n] = struct{}{}
 	}
 	l.file, err = l.o.FS.OpenFile(l.path(logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	return true, err
