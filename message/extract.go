@@ -1,0 +1,335 @@
+package message
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"teraslot/text"
+)
+
+// ExtractVersion rises whenever Extract gives other units for any message. A
+// database of another version is no claim (design §4, decision 6).
+const ExtractVersion = 1
+
+// Limits bound the work of Extract. The zero value has the defaults.
+type Limits struct {
+	// Text is how many octets of decoded text of one message are taken, headers
+	// included; 0 stands for 64 MiB.
+	Text int64
+}
+
+const defaultText = 64 << 20
+
+// Extraction is a message's text, for the index and for the scan.
+type Extraction struct {
+	Units []text.Unit
+	// Complete is false if a limit cut something short, so that a key may be in the
+	// message and in none of the units.
+	Complete bool
+}
+
+// Extract gives the text units of a message of size octets: one for each field of
+// its header, in order, then those of its body. docs/search.md, "What is searched",
+// says what they are. The only errors are r's and ctx's.
+func Extract(ctx context.Context, r io.ReaderAt, size int64, lim Limits) (Extraction, error) {
+	if lim.Text == 0 {
+		lim.Text = defaultText
+	}
+	x := extractor{ctx: ctx, left: lim.Text, out: Extraction{Complete: true}}
+	if err := x.message(r, size, 0); err != nil {
+		return Extraction{}, err
+	}
+	return x.out, nil
+}
+
+// extractor collects the units of a message.
+type extractor struct {
+	ctx  context.Context // of the one call of Extract
+	out  Extraction
+	left int64  // octets of text that may still be taken
+	buf  []byte // for reading, piece octets
+}
+
+// piece is how much text is decoded and folded at once.
+const piece = 32 << 10
+
+// maxEncodedMessages is how deep messages are followed that lie in a transfer
+// encoding.
+const maxEncodedMessages = 5
+
+// source is a message, or one that was found encoded in it.
+type source struct {
+	r     io.ReaderAt
+	depth int // of encoded messages around it
+}
+
+func (x *extractor) message(r io.ReaderAt, size int64, depth int) error {
+	s, err := Parse(r, size)
+	if err != nil {
+		return err
+	}
+	x.out.Complete = x.out.Complete && !s.Truncated
+	src := source{r, depth}
+	if err := x.header(src, s.Root, depth == 0); err != nil {
+		return err
+	}
+	return x.part(src, s.Root, true)
+}
+
+// header takes the fields of a message's header: the message's own are header
+// units, those of a message within it belong to the body. Lines that are no fields
+// are body, as a reader would see them there.
+func (x *extractor) header(src source, p *Part, own bool) error {
+	header, err := readHeader(src.r, p)
+	if err != nil {
+		return err
+	}
+	for f := range fields(header) {
+		if x.left -= int64(len(f.raw)); x.left < 0 {
+			x.out.Complete = false
+			return nil
+		}
+		switch {
+		case f.name == nil:
+			x.body(DecodeHeader(string(f.raw)))
+		case own:
+			x.out.Units = append(x.out.Units, text.HeaderUnit(string(f.name), decodeValue(f.value)))
+		default:
+			x.body(string(f.name) + ": " + decodeValue(f.value))
+		}
+	}
+	return nil
+}
+
+func decodeValue(value []byte) string { return DecodeHeader(unfold(value)) }
+
+// body adds a body unit, unless it is empty.
+func (x *extractor) body(s string) {
+	if u := text.BodyUnit(s); strings.Trim(u.Text, " ") != "" {
+		x.out.Units = append(x.out.Units, u)
+	}
+}
+
+// part takes what belongs to a part and to all below it. root says that its
+// header is a message's and has been taken.
+func (x *extractor) part(src source, p *Part, root bool) error {
+	if err := x.ctx.Err(); err != nil {
+		return fmt.Errorf("message: extract: %w", err)
+	}
+	x.labels(p, root)
+	for _, c := range p.Children {
+		if err := x.part(src, c, false); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.Message != nil:
+		if err := x.header(src, p.Message, false); err != nil {
+			return err
+		}
+		return x.part(src, p.Message, true)
+	case len(p.Children) > 0:
+		return nil
+	case p.Degraded && p.Type == "application":
+		return x.encoded(src, p)
+	case p.Is("text", "html") || p.Is("application", "xhtml+xml"):
+		return x.html(src, p)
+	case p.Type == "text" || p.Type == "message":
+		return x.text(src, p)
+	}
+	return nil
+}
+
+// labels takes the names that a reader sees beside a part: those of its file, and
+// its description if that is not in a header that has been taken.
+func (x *extractor) labels(p *Part, root bool) {
+	names := []string{decodedParam(p.DispositionParams, "filename"), p.Param("name")}
+	if names[1] == names[0] {
+		names[1] = ""
+	}
+	if !root {
+		names = append(names, DecodeHeader(p.Description))
+	}
+	for _, name := range names {
+		if name != "" && x.take(len(name)) {
+			x.body(name)
+		}
+	}
+}
+
+// take counts n octets of text; false if they are more than is left.
+func (x *extractor) take(n int) bool {
+	x.left -= int64(n)
+	if x.left < 0 {
+		x.left, x.out.Complete = 0, false
+		return false
+	}
+	return true
+}
+
+// encoded follows a message that lies in a transfer encoding.
+func (x *extractor) encoded(src source, p *Part) error {
+	if src.depth >= maxEncodedMessages {
+		x.out.Complete = false
+		return nil
+	}
+	b, err := x.read(src, p)
+	if err != nil {
+		return err
+	}
+	return x.message(bytes.NewReader(b), int64(len(b)), src.depth+1)
+}
+
+// text takes a text part, piece by piece where its charset allows it.
+func (x *extractor) text(src source, p *Part) error {
+	charset := lookup(rawOrExtended(p, "charset"))
+	var n normalizer
+	if !charset.streams() || !charset.known {
+		b, err := x.read(src, p)
+		if err != nil {
+			return err
+		}
+		n.add(decoderOf(b, charset).decode(b))
+	} else if err := x.pieces(src, p, func(b []byte) { n.add(charset.decode(b)) }); err != nil {
+		return err
+	}
+	x.normalized(&n)
+	return nil
+}
+
+func (x *extractor) normalized(n *normalizer) {
+	if s := n.String(); strings.Trim(s, " ") != "" {
+		x.out.Units = append(x.out.Units, text.Unit{Kind: text.Body, Text: s})
+	}
+}
+
+// html takes an HTML part, which is seen whole.
+func (x *extractor) html(src source, p *Part) error {
+	b, err := x.read(src, p)
+	if err != nil {
+		return err
+	}
+	charset := lookup(rawOrExtended(p, "charset"))
+	if !charset.known {
+		charset = lookup(metaCharset(b))
+	}
+	var n normalizer
+	n.add(htmlText(decoderOf(b, charset).decode(b)))
+	x.normalized(&n)
+	return nil
+}
+
+func rawOrExtended(p *Part, name string) string {
+	if v := rawParam(p.Params, name); v != "" {
+		return v
+	}
+	return p.Param(name)
+}
+
+// decoderOf is the charset that was named, or if none was that is known UTF-16
+// where the text begins with its byte order mark.
+func decoderOf(b []byte, named decoder) decoder {
+	if !named.known && len(b) > 1 && (b[0] == 0xFF && b[1] == 0xFE || b[0] == 0xFE && b[1] == 0xFF) {
+		return lookup("utf-16")
+	}
+	return named
+}
+
+// metaCharset is the charset that an HTML document names in its first 1024 octets.
+func metaCharset(b []byte) string {
+	b = bytes.ToLower(b[:min(len(b), 1024)])
+	_, b, ok := bytes.Cut(b, []byte("charset="))
+	if !ok {
+		return ""
+	}
+	b = bytes.TrimLeft(b, " \"'")
+	if i := bytes.IndexAny(b, " \"'/>;"); i >= 0 {
+		b = b[:i]
+	}
+	return string(b[:min(len(b), maxCharset)])
+}
+
+// read reads a part's octets, transfer encoding undone, as far as the limit goes.
+func (x *extractor) read(src source, p *Part) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(p.Size(), x.left, 1<<20)) + 1)
+	err := x.pieces(src, p, func(piece []byte) { b.Write(piece) })
+	return b.Bytes(), err
+}
+
+// pieces reads a part's octets, transfer encoding undone, and hands them on in
+// pieces that end with a whole UTF-8 sequence.
+func (x *extractor) pieces(src source, p *Part, fn func([]byte)) error {
+	if x.buf == nil {
+		x.buf = make([]byte, piece)
+	}
+	r := DecodedPart(src.r, p)
+	kept := 0
+	for {
+		n, err := r.Read(x.buf[kept:])
+		n += kept
+		if n > 0 && !x.take(n-kept) {
+			return nil
+		}
+		kept = 0
+		if err == nil {
+			kept = n - wholeRunes(x.buf[:n])
+		}
+		if n > kept {
+			fn(x.buf[:n-kept])
+		}
+		copy(x.buf, x.buf[n-kept:n])
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = x.ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("message: extract at %d: %w", p.BodyStart, err)
+		}
+	}
+}
+
+// wholeRunes is how many octets of b end before a UTF-8 sequence that is cut.
+func wholeRunes(b []byte) int {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax+1; i-- {
+		if utf8.RuneStart(b[i]) {
+			if b[i] >= utf8.RuneSelf && !utf8.FullRune(b[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// normalizer folds and spaces text that comes in pieces: the same as
+// text.Normalize of the whole, since a fold looks at no neighbours, without a
+// second copy of it.
+type normalizer struct{ out strings.Builder }
+
+// add takes a piece that ends with a whole UTF-8 sequence.
+func (n *normalizer) add(s string) {
+	for len(s) > 0 {
+		cut := len(s)
+		if cut > piece {
+			for cut = piece; cut > 0 && !utf8.RuneStart(s[cut]); cut-- {
+			}
+		}
+		folded := text.Normalize(s[:cut])
+		if s = s[cut:]; n.out.Len() > 0 && n.spaced() {
+			folded = strings.TrimPrefix(folded, " ")
+		}
+		n.out.WriteString(folded)
+	}
+}
+
+// spaced reports whether the text so far ends with a space.
+func (n *normalizer) spaced() bool { return strings.HasSuffix(n.out.String(), " ") }
+
+func (n *normalizer) String() string { return n.out.String() }

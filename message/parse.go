@@ -1,0 +1,359 @@
+package message
+
+import (
+	"bytes"
+	"io"
+	"strings"
+)
+
+// The limits of Parse. Real mail stays far below them.
+const (
+	maxDepth  = 100     // parts open at the same time
+	maxParts  = 10_000  // of one message
+	maxHeader = 4 << 20 // octets of one header that are interpreted
+	maxKept   = 8 << 20 // octets of strings (and what holds them) in a Structure
+)
+
+// Parse takes a message of size octets apart, in one pass and time linear in
+// size. It never fails on bad mail: an error is one of r's, wrapped, and
+// io.ErrUnexpectedEOF if r holds fewer than size octets.
+func Parse(r io.ReaderAt, size int64) (*Structure, error) {
+	p := &parser{lines: newLines(r, size), junk: -1}
+	p.s = &Structure{Size: size, Root: &Part{}, Envelope: &Envelope{}}
+	p.begin(p.s.Root, p.s.Envelope, false, 0)
+	p.run()
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.s, nil
+}
+
+// parser holds the parts open at the place that has been reached: the last of
+// open is the one whose header or body is being read.
+type parser struct {
+	*lines
+	s     *Structure
+	open   []entity
+	bounds int // boundaries among them
+	parts  int
+	kept   int // octets of strings kept
+
+	lf      int64 // line ends so far
+	textEnd int64 // where the last line's text ends and its line end begins
+
+	inHeader bool
+	first    bool  // the header's first line is next
+	guessed  bool  // a missing blank line has been looked for
+	junk     int64 // where the lines at the header's end that are no fields begin; -1
+	junkLF   int64
+}
+
+// entity is an open part.
+type entity struct {
+	part     *Part
+	envelope *Envelope // to be filled from the header; nil for a part of a multipart
+	digest   bool      // the parent is a multipart/digest
+	boundary []byte    // of a multipart whose end has not come
+	lf       int64     // line ends before the body
+}
+
+// run reads all lines.
+func (p *parser) run() {
+	for {
+		if !p.inHeader && p.bounds == 0 {
+			p.lf += p.rest()
+			p.textEnd = p.size
+			break
+		}
+		line, start, end, ok := p.next()
+		if !ok {
+			p.textEnd = p.size
+			break
+		}
+		p.line(line, start, end)
+	}
+	if p.err == nil {
+		p.closeAbove(-1, p.size, 0)
+	}
+}
+
+func (p *parser) line(line []byte, start, end int64) {
+	if len(line) > 2 && line[0] == '-' && line[1] == '-' && p.delimiter(line, end) {
+		return
+	}
+	if p.inHeader && !p.headerLine(line, start, end) {
+		return // read again, as body
+	}
+	if line[len(line)-1] == '\n' {
+		p.lf++
+		end--
+		if n := len(line); n > 1 && line[n-2] == '\r' {
+			end--
+		}
+	}
+	p.textEnd = end
+}
+
+// begin opens a part whose header starts at offset.
+func (p *parser) begin(part *Part, env *Envelope, digest bool, offset int64) {
+	p.parts++
+	part.HeaderStart = offset
+	p.open = append(p.open, entity{part: part, envelope: env, digest: digest})
+	p.inHeader, p.first, p.guessed, p.junk = true, true, false, -1
+}
+
+// headerLine takes a line of a header; false if it is not one and has to be read
+// again. A header ends with its blank line; but lines before that which are
+// neither fields nor continuations, with no field after them, are body already.
+func (p *parser) headerLine(line []byte, start, end int64) bool {
+	first := p.first
+	p.first = false
+	switch {
+	case isBlank(line):
+		if p.junk < 0 {
+			p.endHeader(end, p.lf+1)
+			return true
+		}
+		p.rewind()
+		return false
+	case !first && isWSP(line[0]):
+	case nameEnd(line) >= 0:
+		p.junk = -1
+	case first && isMboxLine(line):
+	case p.junk < 0:
+		p.junk, p.junkLF = start, p.lf
+		if !p.guessed && bytes.HasPrefix(line, []byte("--")) && p.declares(line, start) {
+			p.rewind()
+			return false
+		}
+	}
+	return true
+}
+
+// rewind ends the header where its trailing lines that are no fields begin.
+func (p *parser) rewind() {
+	p.lf = p.junkLF
+	p.textEnd = p.junk
+	p.seek(p.junk)
+	p.endHeader(p.junk, p.lf)
+}
+
+// declares reports whether the header so far, up to offset, names the boundary
+// that line is: then its blank line is missing. It is asked once for a header.
+func (p *parser) declares(line []byte, offset int64) bool {
+	p.guessed = true
+	e := p.open[len(p.open)-1]
+	saved := bytes.Clone(line)
+	var part Part
+	part.setType(p.bytes(e.part.HeaderStart, offset, maxHeader))
+	b := boundary(&part)
+	if b == nil {
+		return false
+	}
+	ok, _ := isDelimiter(saved, b)
+	return ok
+}
+
+// boundary is what the part's header names as such, nil where it names none.
+func boundary(p *Part) []byte {
+	b := strings.TrimRight(rawParam(p.Params, "boundary"), " \t")
+	if b == "" || p.Type != "multipart" {
+		return nil
+	}
+	return []byte(b)
+}
+
+// endHeader ends the header of the innermost part, whose body starts at offset
+// with lf line ends before it.
+func (p *parser) endHeader(offset, lf int64) {
+	p.inHeader = false
+	e := &p.open[len(p.open)-1]
+	e.part.BodyStart, e.lf = offset, lf
+	p.interpret(e)
+	deeper := len(p.open) < maxDepth && p.parts < maxParts
+	switch part := e.part; {
+	case part.Type == "multipart":
+		if b := boundary(part); b != nil && deeper {
+			e.boundary = b
+			p.bounds++
+		} else {
+			p.s.Truncated = p.s.Truncated || !deeper
+			part.degrade("text", "plain")
+		}
+	case encodesMessage(part.Type, part.Subtype):
+		if !identity(part.Encoding) || !deeper {
+			p.s.Truncated = p.s.Truncated || !deeper
+			part.degrade("application", "octet-stream")
+			break
+		}
+		part.Message, part.Envelope = &Part{}, &Envelope{}
+		p.begin(part.Message, part.Envelope, false, offset)
+	}
+}
+
+// degrade makes a leaf of a part that cannot be taken apart. Of its parameters
+// only the charset means anything now.
+func (p *Part) degrade(t, subtype string) {
+	charset := rawParam(p.Params, "charset")
+	p.Type, p.Subtype, p.Params, p.Degraded = t, subtype, nil, true
+	if charset != "" && t == "text" {
+		p.Params = []Param{{"charset", charset}}
+	}
+}
+
+// delimiter takes a line that begins with "--" and reports whether it is a
+// boundary of an open multipart, the innermost first.
+func (p *parser) delimiter(line []byte, end int64) bool {
+	for i := len(p.open) - 1; i >= 0; i-- {
+		e := &p.open[i]
+		if e.boundary == nil {
+			continue
+		}
+		ok, last := isDelimiter(line, e.boundary)
+		if !ok {
+			continue
+		}
+		if !last && p.parts >= maxParts {
+			p.truncate()
+			return false
+		}
+		p.closeAbove(i, p.textEnd, 1)
+		if line[len(line)-1] == '\n' {
+			p.lf++
+		}
+		p.textEnd = end
+		if last {
+			// What follows, up to a boundary further out, is the epilogue.
+			p.forget(i)
+			return true
+		}
+		child := &Part{}
+		e.part.Children = append(e.part.Children, child)
+		p.begin(child, nil, e.part.Subtype == "digest", end)
+		return true
+	}
+	return false
+}
+
+// truncate lets the rest of the message be the part that is open.
+func (p *parser) truncate() {
+	p.s.Truncated = true
+	for i := range p.open {
+		p.forget(i)
+	}
+}
+
+// forget takes the boundary from open[i].
+func (p *parser) forget(i int) {
+	if p.open[i].boundary != nil {
+		p.open[i].boundary = nil
+		p.bounds--
+	}
+}
+
+// closeAbove closes the parts above open[level] at offset. lf is how many of the
+// line ends counted lie at or behind offset: the one that belongs to a boundary.
+func (p *parser) closeAbove(level int, offset, lf int64) {
+	for len(p.open)-1 > level {
+		if p.inHeader {
+			p.endOpenHeader(offset)
+			continue // the header may have opened a message
+		}
+		p.forget(len(p.open) - 1)
+		e := p.open[len(p.open)-1]
+		p.open = p.open[:len(p.open)-1]
+		part := e.part
+		part.End = max(part.BodyStart, offset)
+		part.Lines = max(0, p.lf-lf-e.lf)
+		if part.Type == "multipart" && len(part.Children) == 0 {
+			part.degrade("text", "plain")
+		}
+	}
+}
+
+// endOpenHeader ends a header that a boundary or the end of the message cuts off.
+func (p *parser) endOpenHeader(offset int64) {
+	if junk, lf := p.junk, p.junkLF; junk >= 0 {
+		p.endHeader(junk, lf)
+		if p.inHeader { // a message began, of nothing but such lines
+			p.junk, p.junkLF = junk, lf
+		}
+		return
+	}
+	p.endHeader(max(offset, p.open[len(p.open)-1].part.HeaderStart), p.lf)
+}
+
+// isDelimiter reports whether line is "--" boundary, and whether "--" follows,
+// which makes it the last (RFC 2046 §5.1.1).
+func isDelimiter(line, boundary []byte) (ok, last bool) {
+	rest, ok := bytes.CutPrefix(line[2:], boundary)
+	if !ok {
+		return false, false
+	}
+	rest = bytes.TrimRight(rest, " \t\r\n")
+	return len(rest) == 0 || string(rest) == "--", len(rest) == 2
+}
+
+// interpret reads the innermost part's header.
+func (p *parser) interpret(e *entity) {
+	length := e.part.BodyStart - e.part.HeaderStart
+	if length > maxHeader {
+		p.s.Truncated = true
+	}
+	header := p.bytes(e.part.HeaderStart, e.part.BodyStart, maxHeader)
+	e.part.setType(header)
+	if e.part.Type == "" {
+		e.part.Type, e.part.Subtype = "text", "plain"
+		if e.digest {
+			e.part.Type, e.part.Subtype = "message", "rfc822" // RFC 2046 §5.1.5
+		}
+	}
+	e.part.setHeader(header)
+	if e.envelope != nil {
+		e.envelope.set(header)
+	}
+	p.keep(e)
+}
+
+// keep counts what the part's strings take and drops them above the limit.
+func (p *parser) keep(e *entity) {
+	p.kept += e.part.weight()
+	if p.kept > maxKept {
+		p.s.Truncated = true
+		e.part.dropStrings()
+	}
+	if e.envelope != nil {
+		if p.kept += e.envelope.weight(); p.kept > maxKept {
+			p.s.Truncated = true
+			*e.envelope = Envelope{}
+		}
+	}
+}
+
+// weight is about what the part's strings take in memory.
+func (p *Part) weight() int {
+	n := len(p.Type) + len(p.Subtype) + len(p.ID) + len(p.Description) + len(p.Encoding) +
+		len(p.MD5) + len(p.Disposition) + len(p.Location)
+	for _, params := range [][]Param{p.Params, p.DispositionParams} {
+		for _, x := range params {
+			n += len(x.Name) + len(x.Value) + 32
+		}
+	}
+	for _, l := range p.Language {
+		n += len(l) + 16
+	}
+	return n
+}
+
+// dropStrings keeps of a part's strings what its structure needs.
+func (p *Part) dropStrings() {
+	boundary := rawParam(p.Params, "boundary")
+	*p = Part{HeaderStart: p.HeaderStart, BodyStart: p.BodyStart, Type: p.Type, Subtype: p.Subtype, Encoding: p.Encoding}
+	if len(p.Type)+len(p.Subtype)+len(p.Encoding)+len(boundary) > 1024 {
+		p.Type, p.Subtype, p.Encoding = "application", "octet-stream", "binary"
+		return
+	}
+	if boundary != "" {
+		p.Params = []Param{{"boundary", boundary}}
+	}
+}

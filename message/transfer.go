@@ -1,0 +1,314 @@
+package message
+
+import (
+	"bytes"
+	"io"
+
+	"golang.org/x/text/transform"
+)
+
+// decoderFor undoes a transfer encoding; nil for one that leaves octets as they
+// are or that is not known.
+func decoderFor(encoding string) transform.Transformer {
+	switch encoding {
+	case "base64", "base-64", "x-base64":
+		return &base64Decoder{}
+	case "quoted-printable", "quotedprintable", "quoted-printible":
+		return quotedPrintable{}
+	case "x-uuencode", "uuencode", "x-uue", "uue":
+		return &uuDecoder{}
+	}
+	return nil
+}
+
+func newTransferReader(r io.Reader, d transform.Transformer) io.Reader {
+	return transform.NewReader(r, d)
+}
+
+// lookahead is how far a decoder waits for the end of a line or a run of white
+// space; lines of mail are shorter (RFC 5322 §2.1.1).
+const lookahead = 1024
+
+// base64Decoder decodes base64 (RFC 2045 §6.8). Octets that are no digits are
+// passed over. Behind padding, which ends the text, only lines of digits are more
+// of it: not the footer that a list put there.
+type base64Decoder struct {
+	bits   uint32
+	digits int // in bits, 0 to 3
+	padded bool
+}
+
+func (d *base64Decoder) Reset() { *d = base64Decoder{} }
+
+func (d *base64Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		if nDst+3 > len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		if d.padded {
+			n, ok := d.behindPadding(src[nSrc:], atEOF)
+			nSrc += n
+			if !ok {
+				return nDst, nSrc, transform.ErrShortSrc
+			}
+			continue
+		}
+		if d.digits == 0 && len(src)-nSrc >= 4 {
+			if n := decodeQuanta(dst[nDst:], src[nSrc:]); n > 0 {
+				nDst, nSrc = nDst+n/4*3, nSrc+n
+				continue
+			}
+		}
+		c := src[nSrc]
+		nSrc++
+		if c == '=' {
+			d.padded = d.digits > 0
+			nDst += d.flush(dst[nDst:])
+		} else if v := base64Value[c]; v < 64 {
+			nDst += d.digit(dst[nDst:], v)
+		}
+	}
+	if atEOF {
+		if nDst+3 > len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		nDst += d.flush(dst[nDst:])
+	}
+	return nDst, nSrc, nil
+}
+
+func (d *base64Decoder) digit(dst []byte, v byte) int {
+	d.bits = d.bits<<6 | uint32(v)
+	if d.digits++; d.digits < 4 {
+		return 0
+	}
+	dst[0], dst[1], dst[2] = byte(d.bits>>16), byte(d.bits>>8), byte(d.bits)
+	d.bits, d.digits = 0, 0
+	return 3
+}
+
+// flush writes the octets that are whole in a quantum that is not.
+func (d *base64Decoder) flush(dst []byte) (n int) {
+	switch d.digits {
+	case 2:
+		dst[0], n = byte(d.bits>>4), 1
+	case 3:
+		dst[0], dst[1], n = byte(d.bits>>10), byte(d.bits>>2), 2
+	}
+	d.bits, d.digits = 0, 0
+	return n
+}
+
+// behindPadding passes the rest of a padded line, and lines with other octets
+// than digits; false if src does not show the end of a line.
+func (d *base64Decoder) behindPadding(src []byte, atEOF bool) (n int, ok bool) {
+	i := bytes.IndexByte(src, '\n')
+	if i < 0 {
+		if atEOF || len(src) >= lookahead {
+			return len(src), true
+		}
+		return 0, false
+	}
+	rest := src[i+1:]
+	line, _ := cutLine(rest)
+	if len(line) == len(rest) && !atEOF && len(rest) < lookahead && !bytes.HasSuffix(rest, []byte("\n")) {
+		return 0, false
+	}
+	d.padded = !onlyBase64(line)
+	return i + 1, true
+}
+
+func onlyBase64(line []byte) bool {
+	line = trimSpace(line)
+	for _, c := range bytes.TrimRight(line, "=") {
+		if base64Value[c] >= 64 {
+			return false
+		}
+	}
+	return len(line) > 0
+}
+
+// decodeQuanta decodes whole quanta up to the first that has another octet than
+// digits in it, and gives how many octets of src it took.
+func decodeQuanta(dst, src []byte) (n int) {
+	for len(src)-n >= 4 && len(dst) >= 3 {
+		s := src[n : n+4 : n+4]
+		a, b, c, e := base64Value[s[0]], base64Value[s[1]], base64Value[s[2]], base64Value[s[3]]
+		if (a|b|c|e)&0xC0 != 0 {
+			break
+		}
+		v := uint32(a)<<18 | uint32(b)<<12 | uint32(c)<<6 | uint32(e)
+		dst[0], dst[1], dst[2] = byte(v>>16), byte(v>>8), byte(v)
+		dst = dst[3:]
+		n += 4
+	}
+	return n
+}
+
+// base64Value is the value of each digit, 0xFF for other octets.
+var base64Value = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xFF
+	}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = byte(i)
+	}
+	return t
+}()
+
+// quotedPrintable decodes quoted-printable (RFC 2045 §6.7). An "=" that begins no
+// code is taken as it is.
+type quotedPrintable struct{ transform.NopResetter }
+
+func (quotedPrintable) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		rest := src[nSrc:]
+		n := bytes.IndexByte(rest, '=')
+		if n < 0 {
+			n = len(rest)
+		}
+		if n > 0 {
+			from, to, short := copyLiteral(dst[nDst:], rest[:n], atEOF || n < len(rest))
+			nSrc, nDst = nSrc+from, nDst+to
+			if short != nil {
+				return nDst, nSrc, short
+			}
+			continue
+		}
+		c, n, ok := quotedCode(rest, atEOF)
+		if !ok {
+			return nDst, nSrc, transform.ErrShortSrc
+		}
+		if c >= 0 {
+			if nDst == len(dst) {
+				return nDst, nSrc, transform.ErrShortDst
+			}
+			dst[nDst] = byte(c)
+			nDst++
+		}
+		nSrc += n
+	}
+	return nDst, nSrc, nil
+}
+
+// copyLiteral copies text without codes, line by line, and leaves out the white
+// space at a line's end, which is padding of the transport. complete says that
+// what follows the text is known to be no line end.
+func copyLiteral(dst, text []byte, complete bool) (from, to int, short error) {
+	for from < len(text) {
+		line, _ := cutLine(text[from:])
+		end := len(bytes.TrimRight(line, "\r\n"))
+		trimmed := len(bytes.TrimRight(line[:end], " \t"))
+		if line[len(line)-1] != '\n' {
+			// The white space may be followed by the line end.
+			if complete || end-trimmed > lookahead {
+				trimmed, end = len(line), len(line)
+			}
+			line = line[:trimmed]
+		}
+		if trimmed > len(dst)-to {
+			n := copy(dst[to:], line[:trimmed])
+			return from + n, to + n, transform.ErrShortDst
+		}
+		lineEnd := line[min(end, len(line)):]
+		if trimmed+len(lineEnd) > len(dst)-to {
+			return from, to, transform.ErrShortDst
+		}
+		to += copy(dst[to:], line[:trimmed])
+		to += copy(dst[to:], lineEnd)
+		from += len(line)
+		if len(line) == 0 || line[len(line)-1] != '\n' {
+			break
+		}
+	}
+	if from < len(text) {
+		return from, to, transform.ErrShortSrc
+	}
+	return from, to, nil
+}
+
+// quotedCode decodes the code that b begins with: its octet, or -1 for a soft
+// line break, and its length; false if more of b has to be seen.
+func quotedCode(b []byte, atEOF bool) (c, n int, ok bool) {
+	i := 1
+	for i < len(b) && isWSP(b[i]) && i < lookahead {
+		i++
+	}
+	if i == len(b) || i+1 == len(b) && (b[i] == '\r' || i == 1 && unhex(b[i]) >= 0) {
+		if !atEOF {
+			return 0, 0, false
+		}
+		if i == len(b) || b[i] == '\r' {
+			return -1, len(b), true
+		}
+		return '=', 1, true
+	}
+	if isBlank(b[i:]) {
+		line, _ := cutLine(b[i:])
+		return -1, i + len(line), true
+	}
+	if i == 1 {
+		if hi, lo := unhex(b[1]), unhex(b[2:][0]); hi >= 0 && lo >= 0 {
+			return hi<<4 | lo, 3, true
+		}
+	}
+	return '=', 1, true
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	}
+	return -1
+}
+
+// uuDecoder decodes uuencode: from a line "begin mode name" to a line "end".
+type uuDecoder struct{ begun bool }
+
+func (d *uuDecoder) Reset() { d.begun = false }
+
+func (d *uuDecoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		line, rest := cutLine(src[nSrc:])
+		if len(rest) == 0 && line[len(line)-1] != '\n' && !atEOF && len(line) < lookahead {
+			return nDst, nSrc, transform.ErrShortSrc
+		}
+		text := bytes.TrimRight(line, "\r\n")
+		switch {
+		case bytes.HasPrefix(text, []byte("begin ")):
+			d.begun = true
+		case string(text) == "end":
+			d.begun = false
+		case d.begun && len(text) > 0:
+			n := min(int(text[0]-' ')&63, (len(text)-1+3)/4*3)
+			if nDst+n+3 > len(dst) {
+				return nDst, nSrc, transform.ErrShortDst
+			}
+			uuLine(dst[nDst:], text[1:])
+			nDst += n
+		}
+		nSrc += len(line)
+	}
+	return nDst, nSrc, nil
+}
+
+// uuLine decodes the digits of a line; missing ones are zero.
+func uuLine(dst, digits []byte) {
+	digits = digits[:min(len(digits), 84)]
+	at := func(i int) uint32 {
+		if i >= len(digits) {
+			return 0
+		}
+		return uint32(digits[i]-' ') & 63
+	}
+	for i := 0; i < len(digits) && len(dst) >= 3; i += 4 {
+		v := at(i)<<18 | at(i+1)<<12 | at(i+2)<<6 | at(i+3)
+		dst[0], dst[1], dst[2] = byte(v>>16), byte(v>>8), byte(v)
+		dst = dst[3:]
+	}
+}
