@@ -180,16 +180,14 @@ func (m *Memory) rename(oldname, newname string) error {
 	switch {
 	case n == nil:
 		return syscall.ENOENT
+	case base == "" || over != nil && over.dir:
+		return syscall.EEXIST // as os.Rename has it, empty or not
 	case n == over:
 		return nil
-	case base == "" || n.dir && strings.HasPrefix(clean(newname), clean(oldname)+"/"):
+	case n.dir && strings.HasPrefix(clean(newname), clean(oldname)+"/"):
 		return syscall.EINVAL
-	case over != nil && over.dir && !n.dir:
-		return syscall.EISDIR
-	case over != nil && !over.dir && n.dir:
+	case over != nil && n.dir:
 		return syscall.ENOTDIR
-	case over != nil && len(over.entries) > 0:
-		return syscall.ENOTEMPTY
 	case from == to:
 		from.apply(move{unlink: old, link: base, node: n})
 	default:

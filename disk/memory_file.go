@@ -20,7 +20,10 @@ type memoryFile struct {
 	closed bool
 }
 
-var errNegativeOffset = errors.New("negative offset")
+var (
+	errNegativeOffset = errors.New("negative offset")
+	errAppending      = errors.New("WriteAt of a file opened with os.O_APPEND")
+)
 
 // use locks the file system for an operation, unless the file cannot be used
 // for it: then it returns an error, and nothing is locked.
@@ -100,12 +103,15 @@ func (f *memoryFile) Write(p []byte) (int, error) {
 
 // WriteAt refuses files opened for appending, as os.File does.
 func (f *memoryFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.flag&os.O_APPEND != 0 {
+		return 0, &fs.PathError{Op: "writeat", Path: f.name, Err: errAppending}
+	}
 	if err := f.use("write", true); err != nil {
 		return 0, err
 	}
 	defer f.fs.mu.Unlock()
-	if f.flag&os.O_APPEND != 0 || off < 0 {
-		return 0, &fs.PathError{Op: "writeat", Path: f.name, Err: syscall.EINVAL}
+	if off < 0 {
+		return 0, &fs.PathError{Op: "writeat", Path: f.name, Err: errNegativeOffset}
 	}
 	f.node.writeAt(p, off)
 	return len(p), nil
