@@ -32,7 +32,7 @@ func Parse(r io.ReaderAt, size int64) (*Structure, error) {
 // open is the one whose header or body is being read.
 type parser struct {
 	*lines
-	s     *Structure
+	s      *Structure
 	open   []entity
 	bounds int // boundaries among them
 	parts  int
