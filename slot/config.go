@@ -127,7 +127,7 @@ type LMTP struct {
 	Separator string `toml:"separator"`
 }
 
-// TLS names the certificate for IMAP and LMTP. With neither given, a
+// TLS names the certificate for IMAP, and for STARTTLS of LMTP. With neither given, a
 // self-signed one is made once, in <conf>/tls. Both are read again on SIGHUP.
 type TLS struct {
 	Cert string `toml:"cert"` // PEM, with its chain

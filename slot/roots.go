@@ -72,10 +72,11 @@ const SquatterChannel = "squatter"
 
 func (c *Config) roots() []root {
 	users := []string{"users"}
+	mail := []string{"users", "incoming"}
 	return []root{
-		{"conf", c.Conf, []string{"users", "sync", "tls", "slot.db", "slot.lock", "admin.sock"}},
-		{"spool", c.Spool, users},
-		{"archive", c.Archive, users},
+		{"conf", c.Conf, []string{"users", "sync", "tls", "slot.db", "slot.lock", "admin.sock", "lmtp.sock"}},
+		{"spool", c.Spool, mail},
+		{"archive", c.Archive, mail},
 		{"tiers.temp", c.Tiers.Temp, users},
 		{"tiers.meta", c.Tiers.Meta, users},
 		{"tiers.data", c.Tiers.Data, users},

@@ -1,0 +1,89 @@
+package lmtp
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// atOnce bounds how many recipients of one message are served at a time: each
+// is a commit of its own, waiting mostly for its disk.
+const atOnce = 16
+
+// deliver stores m for every recipient and tells the outcome of each, from
+// several goroutines at once. It returns when all were told. Recipients that
+// are the same mailbox share one copy.
+func (s *Server) deliver(ctx context.Context, m *mailstore.Message, to []recipient, tell func(path string, err error)) {
+	var order []target
+	paths := make(map[target][]string, len(to))
+	for _, r := range to {
+		if len(paths[r.target]) == 0 {
+			order = append(order, r.target)
+		}
+		paths[r.target] = append(paths[r.target], r.path)
+	}
+	places := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for _, t := range order {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			err := s.store(ctx, m, t)
+			for _, path := range paths[t] {
+				tell(path, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// store appends m to the target's mailbox, or to INBOX if that has gone since
+// RCPT, unless it is there already.
+func (s *Server) store(ctx context.Context, m *mailstore.Message, t target) error {
+	mail, err := s.o.Store.Acquire(ctx, t.user)
+	if err != nil {
+		return err
+	}
+	defer mail.Release()
+	inbox, err := mail.MailboxNamed(ctx, "INBOX")
+	if err != nil {
+		return err
+	}
+	if t.mailbox != "" {
+		err = s.storeOnce(ctx, mail, m, t.user, t.mailbox)
+		if !errors.Is(err, mailstore.ErrNoMailbox) {
+			return err
+		}
+	}
+	return s.storeOnce(ctx, mail, m, t.user, inbox.ID)
+}
+
+func (s *Server) storeOnce(ctx context.Context, mail *mailstore.Mail, m *mailstore.Message, u mailbox.User, id mailbox.ID) error {
+	messageID := m.Structure().Envelope.MessageID
+	if s.seen == nil || messageID == "" {
+		return s.append(ctx, mail, m, id)
+	}
+	claim, err := s.seen.claim(ctx, u, id, messageID)
+	if err != nil {
+		return err
+	}
+	if claim == nil {
+		s.metrics.outcome("duplicate")
+		return nil
+	}
+	err = s.append(ctx, mail, m, id)
+	claim(err == nil)
+	return err
+}
+
+func (s *Server) append(ctx context.Context, mail *mailstore.Mail, m *mailstore.Message, id mailbox.ID) error {
+	item := mailstore.Append{Mailbox: id, Message: m, InternalDate: mailbox.DateOf(s.o.Now())}
+	if _, err := mail.Append(ctx, "", item); err != nil {
+		return err
+	}
+	s.metrics.outcome("delivered")
+	return nil
+}

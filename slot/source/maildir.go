@@ -1,0 +1,206 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"teraslot/imapd/wire"
+	"teraslot/mailbox"
+)
+
+// folder is one Maildir: a directory with cur, new and tmp.
+type folder struct {
+	dir      string
+	mailbox  string
+	keywords [26]string // by letter, a to z
+}
+
+// maildirs finds the Maildirs at and below path.
+func maildirs(path string) ([]folder, error) {
+	var found []folder
+	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		switch d.Name() {
+		case "cur", "new", "tmp":
+			if at != path {
+				return filepath.SkipDir
+			}
+		}
+		if info, err := os.Stat(filepath.Join(at, "cur")); err != nil || !info.IsDir() {
+			return nil
+		}
+		rel, err := filepath.Rel(path, at)
+		if err != nil {
+			return err
+		}
+		f := folder{dir: at, mailbox: folderName(rel)}
+		f.keywords, err = readKeywords(at)
+		found = append(found, f)
+		return err
+	})
+	return found, err
+}
+
+// folderName makes a mailbox name of a path below the top Maildir. Maildir++
+// joins levels by dots in one directory name, ".Lists.Go"; others nest
+// directories. Names that are IMAP's modified UTF-7 become UTF-8.
+func folderName(rel string) string {
+	if rel == "." {
+		return ""
+	}
+	var levels []string
+	for part := range strings.SplitSeq(filepath.ToSlash(rel), "/") {
+		if dotted, ok := strings.CutPrefix(part, "."); ok {
+			levels = append(levels, strings.Split(dotted, ".")...)
+		} else {
+			levels = append(levels, part)
+		}
+	}
+	name := strings.Join(levels, "/")
+	if decoded, ok := wire.DecodeUTF7(name); ok {
+		return decoded
+	}
+	return name
+}
+
+// readKeywords reads Dovecot's list of what the letters a to z in file names mean.
+func readKeywords(dir string) (names [26]string, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, "dovecot-keywords"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return names, nil
+	}
+	for line := range strings.Lines(string(b)) {
+		number, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.Atoi(number); err == nil && 0 <= n && n < 26 {
+			names[n] = name
+		}
+	}
+	return names, err
+}
+
+// letter is a message's file.
+type letter struct {
+	folder folder
+	file   string // below the folder's directory
+	unique string // the name without its flags
+	flags  string
+	size   int64
+}
+
+func (s *Source) openMaildir() error {
+	folders, err := maildirs(s.path)
+	if err != nil {
+		return err
+	}
+	if len(folders) == 0 {
+		return ErrFormat
+	}
+	var all []letter
+	for _, f := range folders {
+		list, err := f.list()
+		if err != nil {
+			return err
+		}
+		for _, l := range list {
+			s.size += l.size
+		}
+		all = append(all, list...)
+	}
+	s.read = func(ctx context.Context, yield func(Item) bool) error {
+		for _, l := range all {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if !yield(s.letter(l)) {
+				return nil
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// list returns the messages of a folder in the order of their unique names,
+// which begin with the time of delivery.
+func (f folder) list() ([]letter, error) {
+	var all []letter
+	for _, sub := range []string{"cur", "new"} {
+		entries, err := os.ReadDir(filepath.Join(f.dir, sub))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
+				continue // gone since, or no message
+			}
+			l := letter{folder: f, file: filepath.Join(sub, e.Name()), size: info.Size()}
+			l.unique, l.flags = splitFlags(e.Name())
+			all = append(all, l)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b letter) int { return strings.Compare(a.unique, b.unique) })
+	return all, nil
+}
+
+// splitFlags parts a file name at ":2,"; file systems without colons have other
+// characters there.
+func splitFlags(name string) (unique, flags string) {
+	if i := strings.LastIndex(name, "2,"); i > 0 && strings.ContainsRune(":;!-", rune(name[i-1])) {
+		return name[:i-1], name[i+2:]
+	}
+	return name, ""
+}
+
+func (s *Source) letter(l letter) Item {
+	path := filepath.Join(l.folder.dir, l.file)
+	it := Item{
+		Place:   path,
+		Key:     filepath.Join(l.folder.dir, l.unique),
+		Mailbox: l.folder.mailbox,
+		Flags:   l.folder.decode(l.flags),
+		Read:    l.size,
+	}
+	it.Body, it.Date, it.Err = s.readFile(path)
+	if info, err := os.Stat(path); err == nil && it.Date.IsZero() {
+		it.Date = info.ModTime() // what IMAP servers over Maildir give as INTERNALDATE
+	}
+	return it
+}
+
+// decode reads the letters of a file name.
+func (f folder) decode(flags string) mailbox.Flags {
+	var names []string
+	for _, c := range flags {
+		switch c {
+		case 'S':
+			names = append(names, `\Seen`)
+		case 'R':
+			names = append(names, `\Answered`)
+		case 'F':
+			names = append(names, `\Flagged`)
+		case 'T':
+			names = append(names, `\Deleted`)
+		case 'D':
+			names = append(names, `\Draft`)
+		case 'P':
+			names = append(names, "$Forwarded")
+		default:
+			if 'a' <= c && c <= 'z' && f.keywords[c-'a'] != "" {
+				names = append(names, f.keywords[c-'a'])
+			}
+		}
+	}
+	return mailbox.MakeFlags(names...)
+}

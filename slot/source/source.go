@@ -1,0 +1,255 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"teraslot/mailbox"
+)
+
+// Item is one message.
+type Item struct {
+	// Place is the file, and in an mbox the offset, for people to look at.
+	Place string
+	// Key names the message within its source, also after a Maildir's reader
+	// changed flags and so the file's name.
+	Key string
+	// Mailbox is where it lay: UTF-8, hierarchy "/", "" for the source's top.
+	Mailbox string
+	Flags   mailbox.Flags
+	// Date is when the message came, as the source knows it; zero if it does not.
+	Date time.Time
+	Body []byte // with CRLF line ends; nil if Err is set
+	// Read is how many bytes of the source (see Size) the message is worth.
+	Read int64
+	Err  error
+}
+
+// Format is a way to keep mail.
+type Format string
+
+// The formats. Auto looks at the path: a directory with cur in it or below is a
+// Maildir, other directories hold messages, a file that begins with a "From "
+// line is an mbox, other files are one message each.
+const (
+	Auto      Format = "auto"
+	Mbox      Format = "mbox"
+	Maildir   Format = "maildir"
+	Directory Format = "dir"
+)
+
+// ErrFormat is returned for a path that cannot be read in the format.
+var ErrFormat = errors.New("not mail in a known format")
+
+// Errors of single messages.
+var (
+	ErrTooBig = errors.New("message is too big")
+	ErrEmpty  = errors.New("message is empty")
+)
+
+// Options say how to read. The zero value works.
+type Options struct {
+	Format Format // "" is Auto
+	// Mboxo reads an mbox whose writer quoted only lines that begin with "From ",
+	// not those that begin with ">From ". The default is mboxrd, where each
+	// level of quoting is taken back.
+	Mboxo bool
+	// Folders makes the subdirectories of a directory of messages mailboxes.
+	Folders bool
+	// MaxMessage in bytes; 0 is 64 MiB.
+	MaxMessage int64
+}
+
+// Source is mail to be read.
+type Source struct {
+	o    Options
+	path string
+	size int64
+	read func(ctx context.Context, yield func(Item) bool) error
+}
+
+// Open looks at a path. Nothing stays open.
+func Open(path string, o Options) (*Source, error) {
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = 64 << 20
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	s := &Source{o: o, path: filepath.Clean(path)}
+	if o.Format == "" || o.Format == Auto {
+		if s.o.Format, err = detect(s.path, info); err != nil {
+			return nil, fmt.Errorf("import: %w", err)
+		}
+	}
+	switch {
+	case s.o.Format == Mbox && info.Mode().IsRegular():
+		s.read = s.mbox
+		s.size = info.Size()
+	case s.o.Format == Maildir && info.IsDir():
+		err = s.openMaildir()
+	case s.o.Format == Directory:
+		err = s.openDirectory()
+	default:
+		err = ErrFormat
+	}
+	if err != nil {
+		return nil, fmt.Errorf("import %s as %s: %w", path, s.o.Format, err)
+	}
+	return s, nil
+}
+
+// Format is the format found or given.
+func (s *Source) Format() Format { return s.o.Format }
+
+// Size is the number of bytes to read, for showing progress.
+func (s *Source) Size() int64 { return s.size }
+
+// Items yields every message in an order that stays the same while the source
+// does. An error of the source as a whole comes as the last item, without a
+// key. The sequence ends early when ctx does.
+func (s *Source) Items(ctx context.Context) iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		if err := s.read(ctx, yield); err != nil {
+			yield(Item{Place: s.path, Err: err})
+		}
+	}
+}
+
+func detect(path string, info fs.FileInfo) (Format, error) {
+	if info.IsDir() {
+		found, err := maildirs(path)
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return Maildir, nil
+		}
+		return Directory, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	line, err := bufio.NewReader(f).ReadSlice('\n')
+	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+		return "", err
+	}
+	if isFrom(line) {
+		return Mbox, nil
+	}
+	return Directory, nil
+}
+
+// readFile reads a file that holds one message.
+func (s *Source) readFile(path string) (body []byte, date time.Time, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, date, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, s.o.MaxMessage+1))
+	if err != nil {
+		return nil, date, err
+	}
+	if int64(len(b)) > s.o.MaxMessage {
+		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
+	}
+	if isFrom(b) {
+		line, rest, _ := bytes.Cut(b, []byte("\n"))
+		date, _ = fromDate(line)
+		b = rest
+	}
+	b = toCRLF(b)
+	if int64(len(b)) > s.o.MaxMessage {
+		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
+	}
+	if len(b) == 0 {
+		return nil, date, ErrEmpty
+	}
+	return b, date, nil
+}
+
+// toCRLF gives each line feed its carriage return.
+func toCRLF(b []byte) []byte {
+	bare := 0
+	for i, c := range b {
+		if c == '\n' && (i == 0 || b[i-1] != '\r') {
+			bare++
+		}
+	}
+	if bare == 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b)+bare)
+	for i, c := range b {
+		if c == '\n' && (i == 0 || b[i-1] != '\r') {
+			out = append(out, '\r')
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// openDirectory takes every regular file below the path as a message; a path
+// that is a file itself is one.
+func (s *Source) openDirectory() error {
+	type entry struct {
+		path, mailbox string
+		size          int64
+	}
+	var entries []entry
+	err := filepath.WalkDir(s.path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if strings.HasPrefix(name, ".") && path != s.path {
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		e := entry{path: path, size: info.Size()}
+		if dir, err := filepath.Rel(s.path, filepath.Dir(path)); err == nil && s.o.Folders && dir != "." && filepath.IsLocal(dir) {
+			e.mailbox = filepath.ToSlash(dir)
+		}
+		entries = append(entries, e)
+		s.size += e.size
+		return nil
+	})
+	s.read = func(ctx context.Context, yield func(Item) bool) error {
+		for _, e := range entries {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			it := Item{Place: e.path, Key: e.path, Mailbox: e.mailbox, Read: e.size}
+			it.Body, it.Date, it.Err = s.readFile(e.path)
+			it.Flags = statusFlags(it.Body)
+			if !yield(it) {
+				return nil
+			}
+		}
+		return nil
+	}
+	return err
+}
