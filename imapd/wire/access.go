@@ -35,3 +35,30 @@ func (*ListRights) Name() string { return "LISTRIGHTS" }
 
 // Name implements Command.
 func (*MyRights) Name() string { return "MYRIGHTS" }
+
+func (p *parser) getACL(bool) Command { return &GetACL{Mailbox: p.mailboxArgument()} }
+
+func (p *parser) myRights(bool) Command { return &MyRights{Mailbox: p.mailboxArgument()} }
+
+func (p *parser) deleteACL(bool) Command {
+	return &DeleteACL{Mailbox: p.mailboxArgument(), Identifier: p.astringArgument()}
+}
+
+func (p *parser) listRights(bool) Command {
+	return &ListRights{Mailbox: p.mailboxArgument(), Identifier: p.astringArgument()}
+}
+
+// astringArgument reads SP and an astring.
+func (p *parser) astringArgument() string {
+	p.sp()
+	return p.astring()
+}
+
+func (p *parser) setACL(bool) Command {
+	c := &SetACL{Mailbox: p.mailboxArgument(), Identifier: p.astringArgument()}
+	c.Rights = p.astringArgument()
+	if c.Rights != "" && (c.Rights[0] == '+' || c.Rights[0] == '-') {
+		c.Modification, c.Rights = imap.RightModification(c.Rights[0]), c.Rights[1:]
+	}
+	return c
+}

@@ -41,3 +41,72 @@ func (*Append) Name() string { return "APPEND" }
 
 // Name implements Command.
 func (c *Replace) Name() string { return uidName(c.UID, "REPLACE") }
+
+func (p *parser) append(bool) Command {
+	c := &Append{Mailbox: p.mailboxArgument()}
+	p.sp()
+	c.Message = p.appendMessage()
+	return c
+}
+
+func (p *parser) replace(uid bool) Command {
+	c := &Replace{UID: uid}
+	p.sp()
+	c.Target = p.seqNumber()
+	c.Mailbox = p.mailboxArgument()
+	p.sp()
+	c.Message = p.appendMessage()
+	return c
+}
+
+// appendMessage reads append-message up to its literal, which stays where it is.
+func (p *parser) appendMessage() AppendMessage {
+	var m AppendMessage
+	if p.peek() == '(' {
+		m.Flags = p.flags()
+		p.sp()
+	}
+	if p.peek() == '"' {
+		d := p.dateTime()
+		m.Date = &d
+		p.sp()
+	}
+	if !p.atLiteral() {
+		p.utf8Message(&m)
+	}
+	if p.err == nil {
+		m.Literal, p.message = p.r.lit.Literal, true
+	}
+	return m
+}
+
+// utf8Message reads UTF8 (~{…} up to the literal (RFC 6855 §4).
+func (p *parser) utf8Message(m *AppendMessage) {
+	if p.label("a message literal") != "UTF8" {
+		p.expected("a message literal")
+	}
+	p.sp()
+	p.must('(', "(")
+	if !p.atLiteral() || !p.r.lit.Binary {
+		p.expected("a literal8")
+	}
+	m.UTF8, p.utf8Open = true, true
+}
+
+// moreMessages reads what follows a message literal: the next message of an
+// APPEND (RFC 3502), or the end.
+func (p *parser) moreMessages() *AppendMessage {
+	if p.utf8Open {
+		p.must(')', ")")
+		p.utf8Open = false
+	}
+	if p.command != "APPEND" || !p.more() {
+		p.end()
+		return nil
+	}
+	m := p.appendMessage()
+	if p.err != nil {
+		return nil
+	}
+	return &m
+}

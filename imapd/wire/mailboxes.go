@@ -37,3 +37,39 @@ func (*Subscribe) Name() string { return "SUBSCRIBE" }
 
 // Name implements Command.
 func (*Unsubscribe) Name() string { return "UNSUBSCRIBE" }
+
+func (p *parser) create(bool) Command {
+	c := &Create{Mailbox: p.mailboxArgument()}
+	if !p.more() {
+		return c
+	}
+	p.list("a list of parameters", func() {
+		if p.label("USE") != "USE" {
+			p.expected("USE")
+		}
+		p.sp()
+		p.optionalList("a list of attributes", func() {
+			if p.peek() != '\\' {
+				p.expected("an attribute")
+			}
+			c.SpecialUse = append(c.SpecialUse, imap.MailboxAttr(p.flag()))
+		})
+	})
+	return c
+}
+
+// mailboxArgument reads SP and a mailbox name.
+func (p *parser) mailboxArgument() string {
+	p.sp()
+	return p.mailbox()
+}
+
+func (p *parser) delete(bool) Command { return &Delete{Mailbox: p.mailboxArgument()} }
+
+func (p *parser) rename(bool) Command {
+	return &Rename{From: p.mailboxArgument(), To: p.mailboxArgument()}
+}
+
+func (p *parser) subscribe(bool) Command { return &Subscribe{Mailbox: p.mailboxArgument()} }
+
+func (p *parser) unsubscribe(bool) Command { return &Unsubscribe{Mailbox: p.mailboxArgument()} }

@@ -28,3 +28,18 @@ func (*GetQuotaRoot) Name() string { return "GETQUOTAROOT" }
 
 // Name implements Command.
 func (*SetQuota) Name() string { return "SETQUOTA" }
+
+func (p *parser) getQuota(bool) Command { return &GetQuota{Root: p.astringArgument()} }
+
+func (p *parser) getQuotaRoot(bool) Command { return &GetQuotaRoot{Mailbox: p.mailboxArgument()} }
+
+func (p *parser) setQuota(bool) Command {
+	c := &SetQuota{Root: p.astringArgument()}
+	p.sp()
+	p.optionalList("a list of limits", func() {
+		name := p.label("a resource")
+		p.sp()
+		c.Limits = append(c.Limits, QuotaLimit{imap.QuotaResourceType(name), p.number64()})
+	})
+	return c
+}

@@ -46,3 +46,51 @@ func (*Unselect) Name() string { return "UNSELECT" }
 
 // Name implements Command.
 func (*Check) Name() string { return "CHECK" }
+
+func (p *parser) selectMailbox(bool) Command { return p.open(false) }
+
+func (p *parser) examine(bool) Command { return p.open(true) }
+
+// open reads the arguments of SELECT and EXAMINE (RFC 4466 §2.4).
+func (p *parser) open(readOnly bool) Command {
+	c := &Select{Mailbox: p.mailboxArgument(), ReadOnly: readOnly}
+	if !p.more() {
+		return c
+	}
+	p.list("a list of parameters", func() {
+		switch p.label("CONDSTORE or QRESYNC") {
+		case "CONDSTORE":
+			c.CondStore = true
+		case "QRESYNC":
+			p.sp()
+			c.QResync = p.qresync()
+		default:
+			p.expected("CONDSTORE or QRESYNC")
+		}
+	})
+	return c
+}
+
+// qresync reads QRESYNC's parameters (RFC 7162 §7).
+func (p *parser) qresync() *QResync {
+	q := &QResync{}
+	p.must('(', "(")
+	q.UIDValidity = mailbox.UIDValidity(p.nzNumber())
+	p.sp()
+	q.ModSeq = p.modSeq(false)
+	more := p.take(' ')
+	if more && p.peek() != '(' {
+		known := p.knownSet().UIDs(0)
+		q.Known = &known
+		more = p.take(' ')
+	}
+	if more {
+		p.must('(', "known UIDs or (")
+		q.MatchNumbers = p.knownSet()
+		p.sp()
+		q.MatchUIDs = p.knownSet()
+		p.must(')', ")")
+	}
+	p.must(')', ")")
+	return q
+}

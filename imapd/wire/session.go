@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/emersion/go-imap/v2"
+import (
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+)
 
 // Capability asks for the capabilities (RFC 9051 §6.1.1).
 type Capability struct{}
@@ -89,3 +93,71 @@ func (*Idle) Name() string { return "IDLE" }
 
 // Name implements Command.
 func (*Language) Name() string { return "LANGUAGE" }
+
+func (p *parser) login(bool) Command {
+	c := &Login{}
+	p.sp()
+	c.User = p.astring()
+	p.sp()
+	c.Password = p.astring()
+	return c
+}
+
+func (p *parser) authenticate(bool) Command {
+	p.sp()
+	c := &Authenticate{Mechanism: p.label("a mechanism")}
+	if p.more() {
+		c.HasInitial, c.Initial = true, p.base64()
+	}
+	return c
+}
+
+func (p *parser) enable(bool) Command {
+	c := &Enable{}
+	p.sp()
+	for p.err == nil {
+		c.Capabilities = append(c.Capabilities, capability(p.span(isFlag, "a capability")))
+		if !p.more() {
+			break
+		}
+	}
+	return c
+}
+
+// capability gives a capability the case in which package imap writes it.
+func capability(name string) imap.Cap {
+	for _, c := range []imap.Cap{imap.CapIMAP4rev1, imap.CapIMAP4rev2} {
+		if strings.EqualFold(name, string(c)) {
+			return c
+		}
+	}
+	return imap.Cap(strings.ToUpper(name))
+}
+
+func (p *parser) id(bool) Command {
+	c := &ID{}
+	p.sp()
+	if p.isNil() {
+		return c
+	}
+	c.Params = []Param{}
+	p.optionalList("NIL or a list", func() {
+		name := p.string()
+		p.sp()
+		c.Params = append(c.Params, Param{name, p.nstring()})
+	})
+	return c
+}
+
+func (p *parser) compress(bool) Command {
+	p.sp()
+	return &Compress{Mechanism: p.label("a mechanism")}
+}
+
+func (p *parser) language(bool) Command {
+	c := &Language{}
+	for p.more() {
+		c.Ranges = append(c.Ranges, p.astring())
+	}
+	return c
+}
