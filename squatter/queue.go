@@ -58,31 +58,37 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 	if attempted != nil {
 		w.attempts = append(w.attempts, attempted)
 	}
-	now := time.Now()
-	switch {
-	case !w.queued && !w.again:
-		w.due = now.Add(max(q.delay, w.penalty()))
-		if w.messages >= q.batch && w.failures == 0 {
-			w.due = now
-		}
-		q.enter(w)
-	case w.messages >= q.batch && w.failures == 0:
-		q.hasten(w, now)
+	wait := q.delay
+	if w.messages >= q.batch {
+		wait = 0
 	}
+	q.set(w, wait)
 }
 
 // now makes u due at once, unless he has just failed.
-func (q *queue) now(u mailbox.User) {
+func (q *queue) now(u mailbox.User) { q.later(u, 0) }
+
+// later makes u due when wait is over, if he is not due before.
+func (q *queue) later(u mailbox.User, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := q.get(u)
-	due := time.Now()
+	q.set(q.get(u), wait)
+}
+
+// set makes w due when wait is over, later after failures, or leaves it if it is
+// due before.
+func (q *queue) set(w *waiting, wait time.Duration) {
+	due := time.Now().Add(max(wait, w.penalty()))
 	switch {
 	case !w.queued && !w.again:
-		w.due = due.Add(w.penalty())
+		w.due = due
 		q.enter(w)
-	case w.failures == 0:
-		q.hasten(w, due)
+	case w.failures == 0 && due.Before(w.due):
+		w.due = due
+		if w.queued {
+			heap.Fix(&q.order, w.place)
+			q.signal()
+		}
 	}
 }
 
@@ -110,17 +116,6 @@ func (q *queue) enter(w *waiting) {
 	}
 	heap.Push(&q.order, w)
 	q.signal()
-}
-
-func (q *queue) hasten(w *waiting, due time.Time) {
-	if !due.Before(w.due) {
-		return
-	}
-	w.due = due
-	if w.queued {
-		heap.Fix(&q.order, w.place)
-		q.signal()
-	}
 }
 
 func (q *queue) signal() {

@@ -1,0 +1,40 @@
+// Package search answers SEARCH (RFC 9051 §6.4.4): which messages of a mailbox
+// match a tree of keys.
+//
+// The index is an accelerator and never the answer (design §4, decision 6). A
+// search takes the index snapshot first and the mailbox view second, and joins
+// the two by GUID. Every key then splits the rows of the view three ways: those
+// that match, those that do not, and those that are open. What flags, dates,
+// sizes and UIDs say is never open; what the index says of a message that it
+// covers by a complete document is open only where the index alone cannot tell;
+// a message that it does not cover is open. AND, OR and NOT combine the three
+// values, the cheapest key first, each key asked only about the rows that the
+// ones before it left to be decided. The rows that are open at the root, and no
+// others, are decided by their text: the text kept beside the index where there
+// is some, the message itself otherwise. So the answer does not depend on how
+// far the indexer got, and NOT never reads a message that something else
+// decides.
+//
+// # Invariants
+//
+// A search tells the truth or fails: where a message that has to be read cannot
+// be, or the scan would go over its Limits, Search returns an error (a
+// *mailstore.Damage that names the message, or ErrLimit) and no result. An
+// index that fails under a search is left aside and the messages are read.
+//
+// A message's text is what message.Extract makes of it under Limits.Extract;
+// where even that is cut (Complete false), what lies beyond the cut is not text
+// of the message. Result.Cut counts the messages that were judged so.
+//
+// # Memory, goroutines, locks
+//
+// A Searcher keeps, bounded by Options.CacheRows, the join of the mailboxes it
+// was last asked about: eight bytes a row and four a document. Its mutex guards
+// only that cache and is never held while anything is read. Messages are read on at most
+// Options.Workers goroutines, which end before Search returns. No lock on a
+// user's mail or index is held while messages are matched: the view is a copy,
+// and the snapshot holds handles, not locks.
+//
+// The package writes nothing and knows no protocol: imapd resolves sequence
+// numbers, "*" and "$" to UIDs before it asks.
+package search

@@ -1,0 +1,180 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"golang.org/x/sync/errgroup"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/text"
+	"teraslot/tiers"
+)
+
+// evaluation is one search under way. Its bitmaps and maps belong to the
+// goroutine that judges; the counters are shared by those that resolve.
+type evaluation struct {
+	s       *Searcher
+	key     mailboxKey
+	mail    *mailstore.Mail
+	snap    *tiers.Snapshot
+	join    *join
+	records []mailbox.Record
+	now     int64 // seconds since 1970
+
+	// leaves are the answers of the index, by key, over all covered rows.
+	leaves map[text.Key]verdict
+	// asked are the rows that some text key was asked about.
+	asked *roaring.Bitmap
+	// blind is set when the index failed: it covers nothing from then on.
+	blind bool
+
+	verified, scanned, cut atomic.Int64
+	messages, bytes        atomic.Int64 // read so far, against Limits
+}
+
+// covers reports whether a complete document, which can be believed, stands for
+// the row.
+func (e *evaluation) covers(row uint32) bool { return !e.blind && e.join.docOf[row] != noDoc }
+
+// indexed returns what the index says of a key, over all covered rows.
+func (e *evaluation) indexed(ctx context.Context, k text.Key) (verdict, error) {
+	if e.blind {
+		return verdict{roaring.New(), e.join.covered}, nil
+	}
+	if v, ok := e.leaves[k]; ok {
+		return v, nil
+	}
+	sure, open, err := e.snap.Match(ctx, k)
+	if err != nil {
+		if ctx.Err() != nil {
+			return none(), context.Cause(ctx)
+		}
+		e.s.o.Logger.Warn("the index failed; reading messages instead", "user", e.key.user, "err", err)
+		e.blind = true
+		return verdict{roaring.New(), e.join.covered}, nil
+	}
+	v := verdict{e.join.rows(sure), e.join.rows(open)}
+	v.open.AndNot(v.sure)
+	e.leaves[k] = v
+	return v, nil
+}
+
+// run judges all rows, then decides those that are open by their text.
+func (e *evaluation) run(ctx context.Context, root node) (*roaring.Bitmap, error) {
+	v, err := root.judge(ctx, e, e.join.all)
+	if err != nil {
+		return nil, err
+	}
+	if v.open.IsEmpty() {
+		return v.sure, nil
+	}
+	more, err := e.resolve(ctx, root, v.open)
+	if err != nil {
+		return nil, err
+	}
+	return roaring.Or(v.sure, more), nil
+}
+
+// chunk is how many rows a worker takes at a time: neighbours, which share
+// blocks of kept text and lie near each other in a pack.
+const chunk = 16
+
+// resolve returns which of the open rows match, reading texts on a few
+// goroutines that end before it returns.
+func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitmap) (*roaring.Bitmap, error) {
+	rows := open.ToArray()
+	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(e.join.docOf[a], e.join.docOf[b]) })
+	workers := min(e.s.o.Workers, (len(rows)+chunk-1)/chunk)
+	found := make([][]uint32, workers)
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for w := range workers {
+		group.Go(func() error {
+			for {
+				from := int(next.Add(chunk)) - chunk
+				if from >= len(rows) {
+					return nil
+				}
+				hits, err := e.decide(ctx, root, rows[from:min(from+chunk, len(rows))])
+				if err != nil {
+					return err
+				}
+				found[w] = append(found[w], hits...)
+			}
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return roaring.BitmapOf(slices.Concat(found...)...), nil
+}
+
+// decide returns which of the rows match.
+func (e *evaluation) decide(ctx context.Context, root node, rows []uint32) ([]uint32, error) {
+	var hits []uint32
+	for _, row := range rows {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		c := candidate{e: e, row: row, record: &e.records[row]}
+		ok, err := root.match(ctx, e, &c)
+		if err != nil {
+			if err := e.excuse(ctx, c.record, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if ok {
+			hits = append(hits, row)
+		}
+	}
+	return hits, nil
+}
+
+// excuse returns nil for a message that could not be read because it has left
+// the mailbox since the view was taken: then it does not match, and nothing is
+// missed. Otherwise it returns what the search fails with.
+func (e *evaluation) excuse(ctx context.Context, r *mailbox.Record, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, ErrLimit) {
+		return err
+	}
+	view, verr := e.mail.View(ctx, e.key.mailbox)
+	if verr != nil {
+		return fmt.Errorf("viewing the mailbox again after %w: %w", err, verr)
+	}
+	if _, found := slices.BinarySearchFunc(view.Records, r.UID, byUID); found {
+		return err
+	}
+	return nil
+}
+
+// spend takes one message of size bytes from the limits.
+func (e *evaluation) spend(size int64) error {
+	l := &e.s.o.Limits
+	if n := e.messages.Add(1); l.Messages > 0 && n > l.Messages {
+		return fmt.Errorf("%w: more than %d messages to read", ErrLimit, l.Messages)
+	}
+	if n := e.bytes.Add(size); l.Bytes > 0 && n > l.Bytes {
+		return fmt.Errorf("%w: more than %d bytes to read", ErrLimit, l.Bytes)
+	}
+	return nil
+}
+
+// stats tells how the rows that text keys were asked about were answered.
+func (e *evaluation) stats() Stats {
+	s := Stats{Verified: int(e.verified.Load()), Scanned: int(e.scanned.Load()), Cut: int(e.cut.Load())}
+	if !e.blind {
+		s.Indexed = max(0, int(e.asked.AndCardinality(e.join.covered))-s.Verified)
+	}
+	return s
+}

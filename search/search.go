@@ -1,0 +1,221 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/message"
+	"teraslot/text"
+	"teraslot/tiers"
+)
+
+// ErrLimit is returned when what has to be read goes over Limits. There is no
+// partial answer: a client is told NO instead of missing a message.
+var ErrLimit = errors.New("search limit reached")
+
+// Limits bound what one search reads of messages that the index does not
+// decide. Zero fields of Messages and Bytes mean no limit.
+type Limits struct {
+	Messages int64
+	Bytes    int64
+	// Time bounds the whole search; 0 means 5 minutes, negative no limit.
+	Time time.Duration
+	// Extract bounds what is taken as the text of one message. It must not be
+	// tighter than what the index is made with.
+	Extract message.Limits
+}
+
+// Options say what a Searcher searches in. Store and Tiers must be set.
+type Options struct {
+	Store *mailstore.Store
+	Tiers *tiers.Set
+	// Wake is told of a user with more than WakeAfter messages in the searched
+	// mailbox that the index does not know. It must not block. May be nil.
+	Wake      func(mailbox.User)
+	WakeAfter int // 0 means 50
+	Limits    Limits
+	// Workers is how many goroutines read messages for one search; 0 means as
+	// many as GOMAXPROCS.
+	Workers int
+	// CacheBytes bounds the memory for joins of mailboxes with the index; 0
+	// means 64 MiB.
+	CacheBytes int64
+	Logger     *slog.Logger // nil: nothing is logged
+	// Registerer takes the metrics; nil: they are not exported.
+	Registerer prometheus.Registerer
+	Now        func() time.Time // nil means time.Now
+}
+
+// Searcher answers searches. It may be used from any goroutine.
+type Searcher struct {
+	o       Options
+	cache   *cache
+	metrics *metrics
+}
+
+// New returns a Searcher. It starts no goroutines and needs no closing.
+func New(o Options) *Searcher {
+	if o.WakeAfter == 0 {
+		o.WakeAfter = 50
+	}
+	if o.Limits.Time == 0 {
+		o.Limits.Time = 5 * time.Minute
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Searcher{o, newCache(o.CacheBytes), newMetrics(o.Registerer, o.Logger)}
+}
+
+// Request is one search.
+type Request struct {
+	User    mailbox.User
+	Mailbox mailbox.ID
+	Query   Query // nil means All
+}
+
+// Stats tell how the messages that text keys were asked about were answered.
+type Stats struct {
+	Indexed  int // by the index alone
+	Verified int // by the index and then their text
+	Scanned  int // by their text: they are not (completely) in the index
+	Cut      int // of those read, how many have more text than Limits.Extract allows
+}
+
+// Result is the answer to a search.
+type Result struct {
+	// View is what was searched. It is shared: do not change it.
+	View *mailstore.View
+	// UIDs are those of the matching messages, rising. They belong to the caller.
+	UIDs  []mailbox.UID
+	Stats Stats
+}
+
+// Search returns which messages of the mailbox match. It fails with ErrDepth,
+// with ErrLimit, with what mailstore fails with (a *mailstore.Damage names a
+// message that cannot be read and that nothing else decides), or with ctx's
+// cause; a failure never comes with an answer.
+func (s *Searcher) Search(ctx context.Context, r Request) (*Result, error) {
+	start := s.o.Now()
+	res, err := s.search(ctx, r)
+	elapsed := s.o.Now().Sub(start)
+	s.metrics.observe(res, err, elapsed)
+	if err != nil {
+		return nil, fmt.Errorf("searching mailbox %s of user %s: %w", r.Mailbox, r.User, err)
+	}
+	s.o.Logger.Info("search", "user", r.User, "mailbox", r.Mailbox, "messages", len(res.View.Records),
+		"hits", len(res.UIDs), "indexed", res.Stats.Indexed, "verified", res.Stats.Verified,
+		"scanned", res.Stats.Scanned, "cut", res.Stats.Cut, "took", elapsed)
+	return res, nil
+}
+
+func (s *Searcher) search(ctx context.Context, r Request) (*Result, error) {
+	if r.Query == nil {
+		r.Query = All{}
+	}
+	root, err := r.Query.plan(0)
+	if err != nil {
+		return nil, err
+	}
+	if s.o.Limits.Time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.o.Limits.Time,
+			fmt.Errorf("%w: %v are over", ErrLimit, s.o.Limits.Time))
+		defer cancel()
+	}
+	mail, err := s.o.Store.Acquire(ctx, r.User)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	defer mail.Release()
+	snap, err := s.snapshot(ctx, r.User, root)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	if snap != nil {
+		defer snap.Close()
+	}
+	view, err := mail.View(ctx, r.Mailbox)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return s.answer(ctx, r, root, mail, snap, view)
+}
+
+// snapshot returns the user's index as it is now: nil for a query that does not
+// look at text, and for an index that cannot be opened, which costs speed only.
+func (s *Searcher) snapshot(ctx context.Context, u mailbox.User, root node) (*tiers.Snapshot, error) {
+	if root.cost() <= costRecord {
+		return nil, nil
+	}
+	snap, err := s.o.Tiers.User(u).Snapshot(ctx)
+	if err == nil || ctx.Err() != nil {
+		return snap, err
+	}
+	s.o.Logger.Warn("the index cannot be opened; reading messages instead", "user", u, "err", err)
+	return nil, nil
+}
+
+// answer evaluates the query over a view and a snapshot that was taken before
+// it, or nil.
+func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mailstore.Mail, snap *tiers.Snapshot,
+	view *mailstore.View) (*Result, error) {
+	key := mailboxKey{r.User, r.Mailbox}
+	e := &evaluation{s: s, key: key, mail: mail, snap: snap, records: view.Records,
+		join: s.join(key, view, snap), now: s.o.Now().Unix(),
+		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil}
+	rows, err := e.run(ctx, root)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	if s.o.Wake != nil && e.join.missing > s.o.WakeAfter && !e.asked.IsEmpty() {
+		s.o.Wake(r.User)
+	}
+	uids := make([]mailbox.UID, 0, rows.GetCardinality())
+	for it := rows.Iterator(); it.HasNext(); {
+		uids = append(uids, view.Records[it.Next()].UID)
+	}
+	return &Result{view, uids, e.stats()}, nil
+}
+
+// join returns the join of the view and the snapshot, from the cache if it fits.
+func (s *Searcher) join(key mailboxKey, view *mailstore.View, snap *tiers.Snapshot) *join {
+	if snap == nil {
+		return unjoined(len(view.Records))
+	}
+	segments := places(snap)
+	prev := s.cache.get(key)
+	if prev.fits(view, segments) {
+		return prev
+	}
+	j := newJoin(view, snap, segments, prev)
+	s.cache.put(key, j)
+	return j
+}
+
+// cause prefers the reason why a search was ended to the error that ending it
+// caused somewhere.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}

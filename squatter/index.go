@@ -1,0 +1,357 @@
+package squatter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/message"
+	"teraslot/tiers"
+)
+
+// IndexOptions say what IndexUser does. The zero value is the rolling squatter's:
+// what is missing, in all mailboxes.
+type IndexOptions struct {
+	// All indexes also what is indexed already; the next compaction leaves the
+	// newer of the documents.
+	All bool
+	// Mailboxes, unless nil, bounds the work to the messages of these.
+	Mailboxes []mailbox.ID
+	// Retry also tries messages that failed and whose next try is not due.
+	Retry bool
+	// Progress, if set, is told after each commit how many messages have been
+	// indexed so far, of how many that are to be.
+	Progress func(done, of int)
+}
+
+// document is a message's text on its way to the index.
+type document = tiers.Doc
+
+// cursor remembers that the contents up to num had documents in these databases.
+// A database only grows: whatever else comes and goes, as long as these are
+// there the claim holds.
+type cursor struct {
+	num       uint32
+	databases []string
+}
+
+// IndexUser indexes the messages of a user for which no document of a current
+// database stands, and returns how many were. Messages that cannot be indexed
+// are left out: the error is then a *Skipped, and everything else is indexed.
+func (q *Squatter) IndexUser(ctx context.Context, u mailbox.User, o IndexOptions) (int, error) {
+	release, err := q.take(ctx, u)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	mail, err := q.o.Store.Acquire(ctx, u)
+	if err != nil {
+		return 0, fmt.Errorf("indexing user %s: %w", u, err)
+	}
+	defer mail.Release()
+	r := &run{q: q, mail: mail, index: q.o.Tiers.User(u), user: u, o: o}
+	if err := r.do(ctx); err != nil {
+		return r.indexed, fmt.Errorf("indexing user %s: %w", u, err)
+	}
+	return r.indexed, nil
+}
+
+// run is one IndexUser under way.
+type run struct {
+	q     *Squatter
+	mail  *mailstore.Mail
+	index *tiers.Index
+	user  mailbox.User
+	o     IndexOptions
+
+	indexed  int
+	failures []Failure
+}
+
+func (r *run) do(ctx context.Context) error {
+	items, next, err := r.missing(ctx)
+	if err != nil {
+		return err
+	}
+	for at := 0; at < len(items); {
+		n := r.batch(items[at:])
+		if err := r.indexBatch(ctx, items[at:at+n]); err != nil {
+			return err
+		}
+		at += n
+		if r.o.Progress != nil {
+			r.o.Progress(at, len(items))
+		}
+	}
+	if len(r.failures) > 0 {
+		return &Skipped{r.failures}
+	}
+	r.advance(ctx, next)
+	return nil
+}
+
+// batch returns how many of the items make the next commit: at least one.
+func (r *run) batch(items []mailstore.Item) int {
+	var bytes int64
+	for n, it := range items {
+		bytes += it.Size
+		if n > 0 && bytes > r.q.o.BulkBytes || n == r.q.o.Bulk {
+			return n
+		}
+	}
+	return len(items)
+}
+
+// missing lists what has to be indexed, in rising order of Num, and the cursor
+// that is true once it is, but for its databases.
+func (r *run) missing(ctx context.Context) ([]mailstore.Item, cursor, error) {
+	snap, err := r.index.Snapshot(ctx)
+	if err != nil {
+		return nil, cursor{}, err
+	}
+	defer snap.Close()
+	only, err := r.only(ctx)
+	if err != nil {
+		return nil, cursor{}, err
+	}
+	from := r.start(snap)
+	next := cursor{num: from, databases: databases(snap)}
+	indexed := r.finder(snap, from)
+	var items []mailstore.Item
+	err = r.mail.Contents(ctx, from, func(it mailstore.Item) error {
+		next.num = it.Num
+		if indexed(it.GUID) {
+			return nil
+		}
+		if f, resting := r.q.resting(r.user, it.GUID); resting && !r.o.Retry {
+			r.failures = append(r.failures, f)
+			return nil
+		}
+		if only == nil || only[it.GUID] {
+			items = append(items, it)
+		}
+		return nil
+	})
+	return items, next, err
+}
+
+// only returns the GUIDs in the mailboxes that the work is bound to; nil means
+// no bounds.
+func (r *run) only(ctx context.Context) (map[mailbox.GUID]bool, error) {
+	if r.o.Mailboxes == nil {
+		return nil, nil
+	}
+	guids := make(map[mailbox.GUID]bool)
+	for _, id := range r.o.Mailboxes {
+		view, err := r.mail.View(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for i := range view.Records {
+			guids[view.Records[i].GUID] = true
+		}
+	}
+	return guids, nil
+}
+
+// start returns the Num up to which everything is known to be indexed.
+func (r *run) start(snap *tiers.Snapshot) uint32 {
+	r.q.mu.Lock()
+	c := r.q.cursors[r.user]
+	r.q.mu.Unlock()
+	if r.o.All {
+		return 0
+	}
+	if !holds(databases(snap), c.databases) {
+		return 0
+	}
+	return c.num
+}
+
+// finder returns a test for GUIDs that have a document. Where all contents are
+// compared, it is made of all documents at once: 16 octets of a GUID, which
+// nobody can find twice, are enough to tell them apart.
+func (r *run) finder(snap *tiers.Snapshot, from uint32) func(mailbox.GUID) bool {
+	if r.o.All {
+		return func(mailbox.GUID) bool { return false }
+	}
+	if from > 0 {
+		return func(g mailbox.GUID) bool { _, ok := snap.Lookup(g); return ok }
+	}
+	docs := make(map[[16]byte]struct{}, snap.Docs())
+	for _, seg := range snap.Segments() {
+		for n := range seg.Len() {
+			g := seg.GUID(n)
+			docs[[16]byte(g[:])] = struct{}{}
+		}
+	}
+	return func(g mailbox.GUID) bool { _, ok := docs[[16]byte(g[:])]; return ok }
+}
+
+// databases lists the stamps of the databases that a snapshot has documents of.
+func databases(snap *tiers.Snapshot) []string {
+	var out []string
+	for _, seg := range snap.Segments() {
+		database, _, _ := strings.Cut(seg.ID(), "/")
+		if !slices.Contains(out, database) {
+			out = append(out, database)
+		}
+	}
+	return out
+}
+
+// holds reports whether all of want are in have.
+func holds(have, want []string) bool {
+	return !slices.ContainsFunc(want, func(w string) bool { return !slices.Contains(have, w) })
+}
+
+// maxCursors bounds the memory for cursors; beyond it all are forgotten, which
+// costs a comparison.
+const maxCursors = 50_000
+
+// advance remembers that everything up to next is indexed in the databases
+// that are there now. If some went since the comparison, it remembers nothing.
+func (r *run) advance(ctx context.Context, next cursor) {
+	if r.o.Mailboxes != nil {
+		return
+	}
+	snap, err := r.index.Snapshot(ctx)
+	if err != nil {
+		return // the next run compares everything
+	}
+	defer snap.Close()
+	now := databases(snap)
+	r.q.mu.Lock()
+	defer r.q.mu.Unlock()
+	delete(r.q.cursors, r.user)
+	if !holds(now, next.databases) {
+		return
+	}
+	if len(r.q.cursors) >= maxCursors {
+		clear(r.q.cursors)
+	}
+	r.q.cursors[r.user] = cursor{next.num, now}
+}
+
+// indexBatch extracts and commits some messages. Those that fail are noted and
+// left out.
+func (r *run) indexBatch(ctx context.Context, items []mailstore.Item) error {
+	docs, err := r.extract(ctx, items)
+	if err != nil {
+		return err
+	}
+	return r.commit(ctx, docs)
+}
+
+// extract makes documents of messages on several goroutines, in the order of the
+// messages, without those that fail.
+func (r *run) extract(ctx context.Context, items []mailstore.Item) ([]document, error) {
+	docs := make([]document, len(items))
+	errs := make([]error, len(items))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.q.o.Workers)
+	for i, it := range items {
+		group.Go(func() error {
+			docs[i], errs[i] = r.extractOne(gctx, it)
+			return gctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	good := docs[:0]
+	for i := range items {
+		switch err := errs[i]; {
+		case err == nil:
+			good = append(good, docs[i])
+		case errors.Is(err, mailstore.ErrNoMessage): // gone meanwhile
+		default:
+			r.failures = append(r.failures, r.q.fail(r.user, items[i].GUID, err))
+		}
+	}
+	return good, nil
+}
+
+// extractOne extracts one message. Extraction should never panic; if it does,
+// one message's text is not worth the indexing of all others, nor the daemon.
+func (r *run) extractOne(ctx context.Context, it mailstore.Item) (d document, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("extracting message %s: panic: %v", it.GUID, p)
+		}
+	}()
+	content, err := r.mail.OpenGUID(ctx, it.GUID)
+	if err != nil {
+		return d, err
+	}
+	defer content.Close()
+	x, err := message.Extract(ctx, content, content.Size, r.q.o.Extract)
+	if err != nil {
+		return d, fmt.Errorf("extracting message %s: %w", it.GUID, err)
+	}
+	return document{GUID: it.GUID, Complete: x.Complete, Units: x.Units}, nil
+}
+
+// commit commits documents. If the index refuses them, it looks for those that
+// are to blame and commits the others.
+func (r *run) commit(ctx context.Context, docs []document) error {
+	if len(docs) == 0 {
+		return nil
+	}
+	err := r.index.Commit(ctx, docs)
+	switch {
+	case err == nil:
+		r.indexed += len(docs)
+		r.q.succeed(r.user, docs)
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case storage(err):
+		return err
+	case len(docs) == 1:
+		return r.blame(docs[0], err)
+	}
+	for half := range slices.Chunk(docs, (len(docs)+1)/2) {
+		if err := r.commit(ctx, half); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storage reports whether an error is one of files, which no single document is
+// to blame for.
+func storage(err error) bool {
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
+}
+
+// maxBlamed is how many single documents may be refused in one run before the
+// index itself is taken to be at fault.
+const maxBlamed = 3
+
+// blame notes a document that is refused alone. It returns the error if it is
+// rather the index that fails.
+func (r *run) blame(d document, err error) error {
+	blamed := 0
+	for _, f := range r.failures {
+		if errors.Is(f.Err, errRefused) {
+			blamed++
+		}
+	}
+	if blamed >= maxBlamed || r.indexed == 0 && blamed > 0 {
+		return err
+	}
+	err = fmt.Errorf("%w message %s: %w", errRefused, d.GUID, err)
+	r.failures = append(r.failures, r.q.fail(r.user, d.GUID, err))
+	return nil
+}
+
+var errRefused = errors.New("the index refused")
