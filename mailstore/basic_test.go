@@ -1,0 +1,163 @@
+package mailstore
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"teraslot/mailbox"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const user1 = mailbox.User("0123456789abcdef0123456789abcdef")
+
+// newStore opens a store in a new directory, with one user.
+func newStore(t testing.TB, o Options) (*Store, *Mail) {
+	t.Helper()
+	if o.Conf == "" {
+		o.Conf = t.TempDir()
+	}
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.CreateUser(t.Context(), user1, UserOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return s, acquire(t, s, user1)
+}
+
+func acquire(t testing.TB, s *Store, u mailbox.User) *Mail {
+	t.Helper()
+	m, err := s.Acquire(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		verify(t, s, u)
+		m.Release()
+	})
+	return m
+}
+
+// verify runs the full consistency check.
+func verify(t testing.TB, s *Store, u mailbox.User) {
+	t.Helper()
+	err := s.Verify(context.Background(), u, func(f Finding) { t.Errorf("verify: %v", f) })
+	if err != nil {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+func text4(n int) string {
+	return fmt.Sprintf("From: a@example.org\r\nTo: b@example.org\r\nSubject: message %d\r\nMessage-ID: <%d@example.org>\r\n"+
+		"Date: Mon, 2 Jan 2006 15:04:05 +0200\r\n\r\nBody of message %d\r\n", n, n, n)
+}
+
+func spool(t testing.TB, s *Store, body string) *Message {
+	t.Helper()
+	m, err := s.Spool(t.Context(), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+func named(t testing.TB, m *Mail, name string) mailbox.State {
+	t.Helper()
+	st, err := m.MailboxNamed(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func appendText(t testing.TB, m *Mail, id mailbox.ID, body string, flags ...string) mailbox.Record {
+	t.Helper()
+	recs, err := m.Append(t.Context(), "", Append{Mailbox: id, Message: spool(t, m.s, body), Flags: mailbox.MakeFlags(flags...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recs[0]
+}
+
+func content4(t testing.TB, m *Mail, id mailbox.ID, r mailbox.Record) string {
+	t.Helper()
+	c, err := m.Open(t.Context(), id, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestAppendAndReopen(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Options{Conf: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateUser(t.Context(), user1, UserOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Acquire(t.Context(), user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inbox := named(t, m, "inbox")
+	var recs []mailbox.Record
+	for i := range 5 {
+		recs = append(recs, appendText(t, m, inbox.ID, text4(i), `\Seen`, "$Work"))
+	}
+	verify(t, s, user1)
+	m.Release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(t.Context(), Options{Conf: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m, err = s.Acquire(t.Context(), user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	v, err := m.View(t.Context(), inbox.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Records) != 5 || v.State.UIDNext != 6 || v.State.Counts.Exists != 5 || v.State.UIDValidity != inbox.UIDValidity {
+		t.Fatalf("state after reopening: %+v", v.State)
+	}
+	for i, r := range v.Records {
+		if r != recs[i] {
+			t.Errorf("record %d is %+v, was %+v", i, r, recs[i])
+		}
+		if got := content4(t, m, inbox.ID, r); got != text4(i) {
+			t.Errorf("message %d is %q", i, got)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+// Package mailstore keeps one slot's mail: users, mailboxes, records, and the
+// messages themselves. It is the only writer of mail.
+//
+// # Files
+//
+//	<conf>/slot.lock                 flock, held for life by the store that may write; its pid inside
+//	<conf>/users/<hh>/<id>/mail.db   SQLite: mailboxes, records, contents, packs
+//	<spool>/users/<hh>/<id>/<n>.pack messages, framed, one after the other
+//	<archive>/…                      the same, for large and old messages
+//	<spool>/incoming/                large messages being received; emptied at start
+//
+// docs/formats.md draws mail.db and the packs.
+//
+// # Invariants
+//
+//   - What Append, Copy, Move, StoreFlags and Expunge have returned without an
+//     error survives kill -9 and a power cut.
+//   - mail.db never refers to bytes that were not synced before: pack write, pack
+//     sync, then the commit. Bytes beyond the end that mail.db records were never
+//     acknowledged; the holder of slot.lock cuts or overwrites them, and nobody
+//     touches those below.
+//   - UIDs, content numbers, pack numbers and mailbox numbers are never used
+//     twice; UIDNEXT, HIGHESTMODSEQ and UIDVALIDITY only rise.
+//   - Counters, checksum and usage change in the transaction that changes the
+//     records. Verify checks that they agree.
+//   - Bytes are handed out only after frame, GUID, length and CRC were checked.
+//     Everything else is a *Damage.
+//
+// # Concurrency
+//
+// Each user has one writer at a time, who holds the turn (Mail.turn): the first
+// of those that wait to append becomes the writer for all of them. Readers have
+// connections of their own and never wait for the writer. Lock order: Mail.repack,
+// then Mail.turn, then nothing else; Store.mu, Mail.queueMu and viewCache.mu are
+// held for a few instructions and never while another is taken. Notify is called
+// without any lock. The package starts no goroutines.
+//
+// A process that only reads opens with Options.ReadOnly, while the owner of the
+// slot runs or not.
+//
+// # What it does not do
+//
+// It knows no protocol, no search and no replication; it does not decide when to
+// forget expunged records or to repack; it keeps no credentials.
+package mailstore

@@ -1,0 +1,196 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"teraslot/mailbox"
+)
+
+// Mail is one user's mail. All methods may be called from any goroutine, until
+// Release.
+type Mail struct {
+	s     *Store
+	e     *entry
+	user  mailbox.User
+	packs packDir
+
+	queueMu sync.Mutex
+	queue   []*delivery // appends that wait for a committer; guarded by queueMu
+
+	// turn holds one token: whoever has it is the user's writer, and alone uses
+	// the two fields below.
+	turn    chan struct{}
+	writer  *conn
+	current [places]*packWriter // nil until first used
+
+	repack sync.Mutex // held by Repack from beginning to end
+
+	readers chan *conn    // connections for reading that nobody uses
+	slots   chan struct{} // one token for each reader that may still be opened or used
+}
+
+// maxReaders bounds the connections that read one user's mail at once.
+const maxReaders = 4
+
+func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
+	m := &Mail{
+		s: s, e: e, user: e.user,
+		packs:   packDir{fs: s.o.FS, user: e.user},
+		turn:    make(chan struct{}, 1),
+		readers: make(chan *conn, maxReaders),
+		slots:   make(chan struct{}, maxReaders),
+	}
+	m.packs.dirs[spoolPlace] = filepath.Join(s.o.Spool, e.user.Dir())
+	m.packs.dirs[archivePlace] = filepath.Join(s.o.Archive, e.user.Dir())
+	if _, err := mailbox.ParseUser(string(e.user)); err != nil {
+		return nil, err
+	}
+	if _, err := s.o.FS.Stat(s.databasePath(e.user)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("user %s: %w", e.user, ErrNoUser)
+	}
+	if err := m.start(ctx); err != nil {
+		return nil, errors.Join(m.wrap(err), m.close())
+	}
+	return m, nil
+}
+
+// start opens the first connection and does what a new or crashed user needs.
+func (m *Mail) start(ctx context.Context) error {
+	c, err := openConn(m.s.databasePath(m.user), m.s.o.ReadOnly)
+	if err != nil {
+		return err
+	}
+	if m.s.o.ReadOnly {
+		m.readers <- c
+		return checkSchema(c, m.user)
+	}
+	m.writer = c
+	if err := checkSchema(c, m.user); err != nil {
+		return err
+	}
+	if err := m.removeDropped(packDropped, packRepacked); err != nil {
+		return err
+	}
+	boxes, err := c.integer("SELECT box FROM account")
+	if err != nil || boxes > 0 {
+		return err
+	}
+	return m.createDefaults(ctx)
+}
+
+// Release gives the mail back. It must not be used afterwards.
+func (m *Mail) Release() { m.s.release(m.e) }
+
+// User is whose mail it is.
+func (m *Mail) User() mailbox.User { return m.user }
+
+// close closes all connections. Nobody uses the mail any longer.
+func (m *Mail) close() error {
+	var errs []error
+	for _, w := range m.current {
+		if w != nil {
+			errs = append(errs, w.close())
+		}
+	}
+	for len(m.readers) > 0 {
+		errs = append(errs, (<-m.readers).close())
+	}
+	if m.writer != nil {
+		// The last: it copies the WAL back.
+		errs = append(errs, m.writer.close())
+	}
+	return errors.Join(errs...)
+}
+
+// wrap names the user in an error, and makes SQLite's word of a malformed
+// database a Damage.
+func (m *Mail) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	var d *Damage
+	if databaseDamaged(err) && !errors.As(err, &d) {
+		return &Damage{User: m.user, Err: err}
+	}
+	return fmt.Errorf("user %s: %w", m.user, err)
+}
+
+// damage is the error for a record that cannot be trusted.
+func (m *Mail) damage(id mailbox.ID, uid mailbox.UID, err error) error {
+	return &Damage{User: m.user, Mailbox: id, UID: uid, Err: err}
+}
+
+// read runs fn in one read transaction: it sees one state of the database. fn
+// copies out what it wants and is quick, because the WAL grows meanwhile.
+func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
+	select {
+	case m.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-m.slots }()
+	var c *conn
+	select {
+	case c = <-m.readers:
+	default:
+		if c, err = openConn(m.s.databasePath(m.user), m.s.o.ReadOnly); err != nil {
+			return m.wrap(err)
+		}
+	}
+	defer func() { m.readers <- c }()
+	if err := c.exec("BEGIN"); err != nil {
+		return m.wrap(err)
+	}
+	err = fn(c)
+	// Nothing was written, so both ways to end are the same; this one frees
+	// statements that an error left half read.
+	if e := c.exec("ROLLBACK"); err == nil {
+		err = e
+	}
+	return m.wrap(err)
+}
+
+// lockWriter waits for the user's turn to write.
+func (m *Mail) lockWriter(ctx context.Context) error {
+	if m.s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Mail) unlockWriter() { <-m.turn }
+
+// write makes one change: fn in a transaction, Fence, commit, Notify. Once fn
+// has begun, the end of ctx does not stop it.
+func (m *Mail) write(ctx context.Context, session string, fn func(t *txn) error) error {
+	if err := m.lockWriter(ctx); err != nil {
+		return m.wrap(err)
+	}
+	events, err := m.commit(context.WithoutCancel(ctx), session, fn)
+	m.unlockWriter()
+	if err != nil {
+		return m.wrap(err)
+	}
+	m.notify(events)
+	return nil
+}
+
+// notify tells of committed changes. No lock is held.
+func (m *Mail) notify(events []mailbox.Event) {
+	for _, e := range events {
+		m.s.o.Notify(e)
+	}
+	if len(events) > 0 {
+		m.s.o.Step(StepNotified)
+	}
+}

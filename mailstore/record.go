@@ -1,0 +1,180 @@
+package mailstore
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"teraslot/mailbox"
+)
+
+// Columns of message and expunged, in the order of scanRecord.
+const recordList = `id, modseq, system, keywords, num, guid, size, created, internal, zone, sent, sent_zone, saved, crc`
+
+var (
+	errRecord = errors.New("record does not match its CRC")
+	errCount  = errors.New("records do not match the mailbox's counters")
+	errSum    = errors.New("records do not match the mailbox's checksum")
+)
+
+func rowID(b int64, uid mailbox.UID) int64 { return b<<32 | int64(uid) }
+
+// recordCRC is drawn in docs/formats.md, "Mail database".
+func recordCRC(b int64, r *mailbox.Record) int64 {
+	var buf [160]byte
+	p := append(buf[:0], schemaVersion)
+	p = binary.BigEndian.AppendUint32(p, uint32(b))
+	p = binary.BigEndian.AppendUint32(p, uint32(r.UID))
+	p = binary.BigEndian.AppendUint32(p, r.Num)
+	p = append(p, r.GUID[:]...)
+	p = binary.BigEndian.AppendUint64(p, uint64(r.Size))
+	p = binary.BigEndian.AppendUint64(p, uint64(r.ModSeq))
+	p = binary.BigEndian.AppendUint64(p, uint64(r.CreatedModSeq))
+	p = append(p, byte(r.Flags.System))
+	p = appendDate(p, r.InternalDate)
+	p = appendDate(p, r.SentDate)
+	p = binary.BigEndian.AppendUint64(p, uint64(r.SaveDate))
+	if r.Expunged {
+		p = append(p, 1)
+	} else {
+		p = append(p, 0)
+	}
+	p = append(p, r.Flags.Keywords...)
+	return int64(crc32.Checksum(p, castagnoli))
+}
+
+func appendDate(p []byte, d mailbox.Date) []byte {
+	p = binary.BigEndian.AppendUint64(p, uint64(d.Unix))
+	return binary.BigEndian.AppendUint16(p, uint16(d.Zone))
+}
+
+// scanRecord reads a row of recordList and checks it.
+func (m *Mail) scanRecord(b *box, row []driver.Value, expunged bool, r *mailbox.Record) error {
+	id := integer(row[0])
+	*r = mailbox.Record{
+		UID:           mailbox.UID(id),
+		ModSeq:        mailbox.ModSeq(integer(row[1])),
+		Flags:         mailbox.Flags{System: mailbox.System(integer(row[2])), Keywords: text(row[3])},
+		Num:           uint32(integer(row[4])),
+		Size:          integer(row[6]),
+		CreatedModSeq: mailbox.ModSeq(integer(row[7])),
+		InternalDate:  mailbox.Date{Unix: integer(row[8]), Zone: int16(integer(row[9]))},
+		SentDate:      mailbox.Date{Unix: integer(row[10]), Zone: int16(integer(row[11]))},
+		SaveDate:      integer(row[12]),
+		Expunged:      expunged,
+	}
+	copy(r.GUID[:], blob(row[5]))
+	if id>>32 != b.row || recordCRC(b.row, r) != integer(row[13]) {
+		return m.damage(b.ID, r.UID, errRecord)
+	}
+	return nil
+}
+
+func recordArgs(b int64, r *mailbox.Record) []any {
+	return []any{rowID(b, r.UID), int64(r.ModSeq), int64(r.Flags.System), r.Flags.Keywords, int64(r.Num), r.GUID[:], r.Size,
+		int64(r.CreatedModSeq), r.InternalDate.Unix, int64(r.InternalDate.Zone), r.SentDate.Unix, int64(r.SentDate.Zone),
+		r.SaveDate, recordCRC(b, r)}
+}
+
+// nextUID gives out a UID of b.
+func (b *box) nextUID() (mailbox.UID, error) {
+	if b.UIDNext == math.MaxUint32 {
+		return 0, fmt.Errorf("mailbox %s: %w", b.ID, ErrNoUIDs)
+	}
+	b.UIDNext++
+	b.dirty = true
+	return b.UIDNext - 1, nil
+}
+
+// count adds (by = 1) or takes away (by = -1) a record in all the sums.
+func (t *txn) count(b *box, r *mailbox.Record, by int) {
+	n := uint32(by)
+	b.Counts.Exists += n
+	if !r.Flags.Has(mailbox.Seen) {
+		b.Counts.Unseen += n
+	}
+	if r.Flags.Has(mailbox.Deleted) {
+		b.Counts.Deleted += n
+	}
+	b.Counts.Size += int64(by) * r.Size
+	if by > 0 {
+		b.Checksum.Add(r)
+	} else {
+		b.Checksum.Remove(r)
+	}
+	t.account.usage.Bytes += int64(by) * r.Size
+	t.account.usage.Messages += int64(by)
+	b.dirty = true
+}
+
+// changed notes that r is b's latest change.
+func (b *box) changed(modseq mailbox.ModSeq) {
+	b.HighestModSeq = max(b.HighestModSeq, modseq)
+	b.dirty = true
+}
+
+// insert adds a record, which holds its content once more.
+func (t *txn) insert(b *box, r *mailbox.Record) error {
+	err := t.c.exec(`INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, recordArgs(b.row, r)...)
+	if err != nil {
+		return err
+	}
+	t.count(b, r, 1)
+	b.changed(r.ModSeq)
+	return nil
+}
+
+// update replaces a record's flags and mod-sequence.
+func (t *txn) update(b *box, old, next *mailbox.Record) error {
+	err := t.c.exec(`UPDATE message SET modseq = ?, system = ?, keywords = ?, crc = ? WHERE id = ?`,
+		int64(next.ModSeq), int64(next.Flags.System), next.Flags.Keywords, recordCRC(b.row, next), rowID(b.row, next.UID))
+	if err != nil {
+		return err
+	}
+	t.count(b, old, -1)
+	t.count(b, next, 1)
+	b.changed(next.ModSeq)
+	return nil
+}
+
+// expunge makes a record one that is kept for resynchronisation only. It goes
+// on holding its content.
+func (t *txn) expunge(b *box, r *mailbox.Record, modseq mailbox.ModSeq) error {
+	if err := t.c.exec(`DELETE FROM message WHERE id = ?`, rowID(b.row, r.UID)); err != nil {
+		return err
+	}
+	t.count(b, r, -1)
+	gone := *r
+	gone.Expunged, gone.ModSeq = true, modseq
+	b.changed(modseq)
+	return t.c.exec(`INSERT INTO expunged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		append(recordArgs(b.row, &gone), t.now)...)
+}
+
+// live reads the live records of b in a range of UIDs, in their order.
+func (m *Mail) live(c *conn, b *box, lo, hi mailbox.UID, fn func(r *mailbox.Record) error) error {
+	var r mailbox.Record
+	return c.each("SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
+		if err := m.scanRecord(b, row, false, &r); err != nil {
+			return err
+		}
+		return fn(&r)
+	}, rowID(b.row, lo), rowID(b.row, hi))
+}
+
+// select reads the live records of b that a set names, in their order.
+func (m *Mail) selected(c *conn, b *box, uids mailbox.UIDSet) ([]mailbox.Record, error) {
+	var out []mailbox.Record
+	for _, g := range uids.Ranges() {
+		if err := m.live(c, b, g.Lo, g.Hi, func(r *mailbox.Record) error {
+			out = append(out, *r)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

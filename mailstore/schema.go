@@ -1,0 +1,158 @@
+package mailstore
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"teraslot/mailbox"
+)
+
+// The identity of a mail.db. schemaVersion rises with every change of schema;
+// docs/formats.md draws each version.
+const (
+	applicationID = 0x54534D4C // "TSML"
+	schemaVersion = 1
+)
+
+const recordColumns = `
+	id INTEGER PRIMARY KEY,
+	modseq INTEGER NOT NULL,
+	system INTEGER NOT NULL,
+	keywords TEXT NOT NULL,
+	num INTEGER NOT NULL,
+	guid BLOB NOT NULL,
+	size INTEGER NOT NULL,
+	created INTEGER NOT NULL,
+	internal INTEGER NOT NULL,
+	zone INTEGER NOT NULL,
+	sent INTEGER NOT NULL,
+	sent_zone INTEGER NOT NULL,
+	saved INTEGER NOT NULL,
+	crc INTEGER NOT NULL`
+
+var schema = []string{
+	`CREATE TABLE account (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	user TEXT NOT NULL,
+	modseq INTEGER NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	box INTEGER NOT NULL,
+	num INTEGER NOT NULL,
+	pack INTEGER NOT NULL,
+	bytes INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	quota_bytes INTEGER NOT NULL,
+	quota_messages INTEGER NOT NULL) STRICT`,
+	`CREATE TABLE mailbox (
+	box INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL UNIQUE,
+	uidvalidity INTEGER NOT NULL,
+	uidnext INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	created INTEGER NOT NULL,
+	horizon INTEGER NOT NULL,
+	live INTEGER NOT NULL,
+	unseen INTEGER NOT NULL,
+	deleted INTEGER NOT NULL,
+	bytes INTEGER NOT NULL,
+	sum_a INTEGER NOT NULL,
+	sum_b INTEGER NOT NULL,
+	special TEXT NOT NULL) STRICT`,
+	`CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`,
+	`CREATE TABLE message (` + recordColumns + `) STRICT`,
+	`CREATE INDEX message_modseq ON message (id >> 32, modseq)`,
+	`CREATE TABLE expunged (` + recordColumns + `,
+	gone INTEGER NOT NULL) STRICT`,
+	`CREATE INDEX expunged_modseq ON expunged (id >> 32, modseq)`,
+	`CREATE TABLE content (
+	num INTEGER PRIMARY KEY,
+	guid BLOB NOT NULL UNIQUE,
+	size INTEGER NOT NULL,
+	thread BLOB NOT NULL,
+	refs INTEGER NOT NULL,
+	pack INTEGER NOT NULL,
+	start INTEGER NOT NULL,
+	crc INTEGER NOT NULL) STRICT`,
+	`CREATE INDEX content_pack ON content (pack, start)`,
+	`CREATE INDEX content_unheld ON content (num) WHERE refs = 0`,
+	`CREATE TABLE structure (
+	num INTEGER PRIMARY KEY,
+	data BLOB NOT NULL,
+	crc INTEGER NOT NULL) STRICT`,
+	`CREATE TABLE thread (ref BLOB PRIMARY KEY, thread BLOB NOT NULL) STRICT, WITHOUT ROWID`,
+	`CREATE TABLE pack (
+	n INTEGER PRIMARY KEY,
+	place INTEGER NOT NULL,
+	state INTEGER NOT NULL,
+	"end" INTEGER NOT NULL,
+	held INTEGER NOT NULL) STRICT`,
+}
+
+// createDatabase makes a mail.db of one user at path. It is not yet a WAL
+// database, so that it is a single file which can be renamed.
+func createDatabase(path string, u mailbox.User, q Quota) (err error) {
+	v := url.Values{}
+	v.Add("_pragma", "synchronous(EXTRA)")
+	c, err := dial((&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: v.Encode()}).String())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := c.close(); err == nil {
+			err = e
+		}
+	}()
+	steps := []string{fmt.Sprintf("PRAGMA application_id = %d", applicationID), "BEGIN IMMEDIATE"}
+	steps = append(steps, schema...)
+	for _, sql := range append(steps, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)) {
+		if err := c.exec(sql); err != nil {
+			return err
+		}
+	}
+	err = c.exec(`INSERT INTO account VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)`, string(u), q.Bytes, q.Messages)
+	if err != nil {
+		return err
+	}
+	if err := c.exec("COMMIT"); err != nil {
+		return err
+	}
+	return c.exec("PRAGMA journal_mode = WAL")
+}
+
+// checkSchema refuses a database that is not a mail.db of this version and user.
+func checkSchema(c *conn, u mailbox.User) error {
+	id, err := c.integer("PRAGMA application_id")
+	if err != nil {
+		return err
+	}
+	version, err := c.integer("PRAGMA user_version")
+	if err != nil {
+		return err
+	}
+	if id != applicationID || version != schemaVersion {
+		return fmt.Errorf("mail.db of user %s has id %#x and version %d: %w", u, id, version, ErrVersion)
+	}
+	var mode, owner string
+	if _, err := c.one("PRAGMA journal_mode", func(row []driver.Value) error {
+		mode = text(row[0])
+		return nil
+	}); err != nil {
+		return err
+	}
+	if !strings.EqualFold(mode, "wal") {
+		return fmt.Errorf("mail.db of user %s has journal mode %q", u, mode)
+	}
+	if _, err := c.one("SELECT user FROM account", func(row []driver.Value) error {
+		owner = text(row[0])
+		return nil
+	}); err != nil {
+		return err
+	}
+	if owner != string(u) {
+		return fmt.Errorf("mail.db of user %s belongs to %q", u, owner)
+	}
+	return nil
+}

@@ -1,0 +1,414 @@
+package mailstore
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"teraslot/disk"
+	"teraslot/mailbox"
+)
+
+// Store is one slot's mail. All methods may be called from any goroutine.
+type Store struct {
+	o     Options
+	lock  io.Closer // slot.lock; nil if read-only
+	views *viewCache
+
+	mu     sync.Mutex
+	closed bool                    // guarded by mu
+	open   map[mailbox.User]*entry // guarded by mu
+	idle   *list.List              // entries nobody uses, last used first; guarded by mu
+}
+
+// entry is a user whose mail is open, being opened or being closed.
+type entry struct {
+	user  mailbox.User
+	ready chan struct{} // closed when mail and err are set
+	gone  chan struct{} // closed when the databases are closed
+	mail  *Mail
+	err   error
+	refs  int           // guarded by Store.mu
+	idle  *list.Element // guarded by Store.mu; nil while refs > 0
+}
+
+const lockName = "slot.lock"
+
+// Open opens the mail below the roots of o, which must exist. Unless
+// o.ReadOnly, it takes slot.lock and holds it until Close: ErrBusy names the
+// process that has it.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Conf == "" {
+		return nil, errors.New("mailstore: no conf root")
+	}
+	s := &Store{o: o.withDefaults(), open: map[mailbox.User]*entry{}, idle: list.New()}
+	s.views = newViewCache(s.o.CacheBytes)
+	if s.o.ReadOnly {
+		return s, nil
+	}
+	if err := s.takeLock(); err != nil {
+		return nil, err
+	}
+	if err := s.cleanIncoming(); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) takeLock() error {
+	path := filepath.Join(s.o.Conf, lockName)
+	lock, err := s.o.FS.TryLock(path, disk.Exclusive)
+	if errors.Is(err, disk.ErrLocked) {
+		b, _ := disk.ReadFile(s.o.FS, path) // without the pid the message is still true
+		return fmt.Errorf("%s: %w by process %s", path, ErrBusy, strings.TrimSpace(string(b)))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	f, err := s.o.FS.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", path, err), lock.Close())
+	}
+	// Not synced: after a crash of the machine nobody holds the lock.
+	_, err = f.Write(strconv.AppendInt(nil, int64(os.Getpid()), 10))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", path, classify(err)), lock.Close())
+	}
+	s.lock = lock
+	return nil
+}
+
+// cleanIncoming removes the messages that a crash left half received.
+func (s *Store) cleanIncoming() error {
+	dir := filepath.Join(s.o.Spool, incoming)
+	if err := disk.MkdirAll(s.o.FS, dir, 0o700); err != nil {
+		return classify(err)
+	}
+	names, err := s.o.FS.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range names {
+		if len(e.Name()) != 32 || e.IsDir() {
+			continue
+		}
+		if err := s.o.FS.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes all users' mail and gives up slot.lock. Nothing may be in use
+// any longer: what is still acquired makes it fail.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	for _, e := range s.open {
+		if e.refs > 0 {
+			s.mu.Unlock()
+			return fmt.Errorf("close: mail of user %s is in use", e.user)
+		}
+	}
+	s.closed = true
+	var all []*entry
+	for _, e := range s.open {
+		all = append(all, e)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, e := range all {
+		errs = append(errs, s.drop(e))
+		<-e.gone
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Acquire opens a user's mail, or shares what is open. Release it.
+func (s *Store) Acquire(ctx context.Context, u mailbox.User) (*Mail, error) {
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrClosed
+		}
+		e, found := s.open[u]
+		if !found {
+			e = &entry{user: u, refs: 1, ready: make(chan struct{}), gone: make(chan struct{})}
+			s.open[u] = e
+			s.mu.Unlock()
+			return s.openMail(ctx, e)
+		}
+		if e.refs < 0 { // being closed
+			s.mu.Unlock()
+			if err := wait(ctx, e.gone); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		s.use(e)
+		s.mu.Unlock()
+		if err := wait(ctx, e.ready); err != nil {
+			s.release(e)
+			return nil, err
+		}
+		if e.err == nil {
+			return e.mail, nil
+		}
+		s.release(e)
+		return nil, e.err
+	}
+}
+
+func wait(ctx context.Context, c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// use takes a reference. s.mu is held.
+func (s *Store) use(e *entry) {
+	e.refs++
+	if e.idle != nil {
+		s.idle.Remove(e.idle)
+		e.idle = nil
+	}
+}
+
+// openMail opens the databases of a new entry, for all who wait for it.
+func (s *Store) openMail(ctx context.Context, e *entry) (*Mail, error) {
+	e.mail, e.err = openMail(context.WithoutCancel(ctx), s, e)
+	close(e.ready)
+	if e.err != nil {
+		s.release(e)
+		return nil, e.err
+	}
+	return e.mail, nil
+}
+
+// release gives back a reference, and closes what is idle beyond the limit.
+func (s *Store) release(e *entry) {
+	s.mu.Lock()
+	e.refs--
+	if e.refs > 0 {
+		s.mu.Unlock()
+		return
+	}
+	e.idle = s.idle.PushFront(e)
+	victim := e
+	if e.err == nil {
+		victim = nil
+		if s.idle.Len() > s.o.OpenUsers {
+			victim = s.idle.Back().Value.(*entry)
+		}
+	}
+	s.mu.Unlock()
+	if victim == nil {
+		return
+	}
+	if err := s.drop(victim); err != nil {
+		s.o.Logger.Error("close mail", "user", victim.user, "err", err)
+	}
+}
+
+// drop closes an entry that nobody uses, unless somebody does by now.
+func (s *Store) drop(e *entry) error {
+	s.mu.Lock()
+	if e.refs != 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	e.refs = -1
+	s.idle.Remove(e.idle)
+	s.mu.Unlock()
+	var err error
+	if e.mail != nil {
+		err = e.mail.close()
+	}
+	s.mu.Lock()
+	delete(s.open, e.user)
+	s.mu.Unlock()
+	close(e.gone)
+	return err
+}
+
+// databasePath is where a user's mail.db lies.
+func (s *Store) databasePath(u mailbox.User) string {
+	return filepath.Join(s.o.Conf, u.Dir(), "mail.db")
+}
+
+// CreateUser makes a user's mail: INBOX and the special-use mailboxes of RFC
+// 6154 that every user gets, all subscribed. ErrExists if there is one.
+func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) error {
+	if s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	if _, err := mailbox.ParseUser(string(u)); err != nil {
+		return err
+	}
+	path := s.databasePath(u)
+	if _, err := s.o.FS.Stat(path); err == nil {
+		return fmt.Errorf("user %s: %w", u, ErrExists)
+	}
+	if err := s.publishDatabase(path, u, o.Quota); err != nil {
+		return fmt.Errorf("create user %s: %w", u, classify(err))
+	}
+	m, err := s.Acquire(ctx, u) // makes the mailboxes, see openMail
+	if err != nil {
+		return err
+	}
+	m.Release()
+	return nil
+}
+
+// publishDatabase makes mail.db under another name first: a crash leaves all of
+// it or nothing that counts.
+func (s *Store) publishDatabase(path string, u mailbox.User, q Quota) error {
+	dir := filepath.Dir(path)
+	if err := disk.MkdirAll(s.o.FS, dir, 0o700); err != nil {
+		return err
+	}
+	next := path + ".new"
+	for _, leftover := range []string{next, next + "-journal", next + "-wal", next + "-shm"} {
+		if err := s.o.FS.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := createDatabase(next, u, q); err != nil {
+		return err
+	}
+	if err := os.Chmod(next, 0o600); err != nil {
+		return err
+	}
+	if err := s.o.FS.Rename(next, path); err != nil {
+		return err
+	}
+	return s.o.FS.SyncDir(dir)
+}
+
+// Users lists the users that have mail, sorted.
+func (s *Store) Users(ctx context.Context) ([]mailbox.User, error) {
+	root := filepath.Join(s.o.Conf, "users")
+	var users []mailbox.User
+	groups, err := s.o.FS.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		names, err := s.o.FS.ReadDir(filepath.Join(root, g.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range names {
+			u, err := mailbox.ParseUser(e.Name())
+			if err != nil {
+				continue
+			}
+			if _, err := s.o.FS.Stat(s.databasePath(u)); err == nil {
+				users = append(users, u)
+			}
+		}
+	}
+	return users, nil
+}
+
+// RemoveUser removes all mail of a user whom nobody uses: mail.db first, so that
+// a crash leaves no half of a user but bytes that the next RemoveUser removes.
+// Only files that this package made are removed. Removing a user who is gone
+// is no error.
+func (s *Store) RemoveUser(ctx context.Context, u mailbox.User) error {
+	if s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	if _, err := mailbox.ParseUser(string(u)); err != nil {
+		return err
+	}
+	if err := s.closeUser(ctx, u); err != nil {
+		return err
+	}
+	path := s.databasePath(u)
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + ".new"} {
+		if err := s.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove user %s: %w", u, err)
+		}
+	}
+	s.views.forget(u)
+	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
+		if err := s.removePacks(filepath.Join(root, u.Dir())); err != nil {
+			return fmt.Errorf("remove user %s: %w", u, err)
+		}
+	}
+	return nil
+}
+
+// closeUser closes a user's databases; it fails while somebody uses them.
+func (s *Store) closeUser(ctx context.Context, u mailbox.User) error {
+	s.mu.Lock()
+	e := s.open[u]
+	if e == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	if e.refs > 0 {
+		s.mu.Unlock()
+		return fmt.Errorf("mail of user %s is in use: %w", u, ErrBusy)
+	}
+	s.mu.Unlock()
+	if err := s.drop(e); err != nil {
+		return err
+	}
+	return wait(ctx, e.gone)
+}
+
+// removePacks removes the packs in a user's directory, and the directory if
+// nothing else is in it.
+func (s *Store) removePacks(dir string) error {
+	entries, err := s.o.FS.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	others := 0
+	for _, e := range entries {
+		n, isPack := strings.CutSuffix(e.Name(), packSuffix)
+		if _, err := strconv.ParseUint(n, 10, 64); !isPack || err != nil || e.IsDir() {
+			others++
+			continue
+		}
+		if err := s.o.FS.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	if others > 0 {
+		return s.o.FS.SyncDir(dir)
+	}
+	if err := s.o.FS.Remove(dir); err != nil {
+		return err
+	}
+	return s.o.FS.SyncDir(filepath.Dir(dir))
+}

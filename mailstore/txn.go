@@ -1,0 +1,232 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+
+	"teraslot/mailbox"
+)
+
+// txn is a write transaction: the user's counters and the mailboxes it has
+// touched, which it writes back at its end. The writer's turn is held.
+type txn struct {
+	m       *Mail
+	c       *conn
+	session string
+	now     int64 // seconds since 1970
+	account account
+	before  account
+	boxes   map[mailbox.ID]*box
+	events  []mailbox.Event
+}
+
+// account is the row of that table.
+type account struct {
+	modseq         mailbox.ModSeq
+	uidvalidity    mailbox.UIDValidity
+	box, num, pack int64
+	usage          Usage
+	quota          Quota
+}
+
+// box is a mailbox within a transaction.
+type box struct {
+	mailbox.State
+	row     int64
+	horizon mailbox.ModSeq
+	dirty   bool
+}
+
+// commit runs fn in a transaction and returns the events to tell. The writer's
+// turn is held, and given back by the caller before it tells them.
+func (m *Mail) commit(ctx context.Context, session string, fn func(t *txn) error) ([]mailbox.Event, error) {
+	t := &txn{m: m, c: m.writer, session: session, now: m.s.o.Now().Unix(), boxes: map[mailbox.ID]*box{}}
+	if err := t.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	err := t.loadAccount()
+	if err == nil {
+		err = fn(t)
+	}
+	if err == nil {
+		err = t.finish(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.rollback())
+	}
+	m.s.o.Step(StepCommitted)
+	return t.events, nil
+}
+
+func (t *txn) finish(ctx context.Context) error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if err := t.m.s.o.Fence(ctx, t.m.user); err != nil {
+		return fmt.Errorf("fence: %w", err)
+	}
+	t.m.s.o.Step(StepFenced)
+	return t.c.exec("COMMIT")
+}
+
+// rollback undoes everything. SQLite has done so already after some errors, a
+// full disk among them.
+func (t *txn) rollback() error {
+	if err := t.c.exec("ROLLBACK"); err != nil && !errors.Is(err, ErrFull) {
+		if e := t.c.exec("BEGIN IMMEDIATE"); e != nil {
+			return err
+		}
+		return t.c.exec("ROLLBACK")
+	}
+	return nil
+}
+
+func (t *txn) loadAccount() error {
+	a := &t.account
+	found, err := t.c.one(`SELECT modseq, uidvalidity, box, num, pack, bytes, messages, quota_bytes, quota_messages
+		FROM account`, func(row []driver.Value) error {
+		a.modseq, a.uidvalidity = mailbox.ModSeq(integer(row[0])), mailbox.UIDValidity(integer(row[1]))
+		a.box, a.num, a.pack = integer(row[2]), integer(row[3]), integer(row[4])
+		a.usage = Usage{integer(row[5]), integer(row[6])}
+		a.quota = Quota{integer(row[7]), integer(row[8])}
+		return nil
+	})
+	if err == nil && !found {
+		err = t.m.damage("", 0, errors.New("no account row"))
+	}
+	t.before = *a
+	return err
+}
+
+// flush writes back the account and the mailboxes that changed.
+func (t *txn) flush() error {
+	if a := &t.account; *a != t.before {
+		err := t.c.exec(`UPDATE account SET modseq = ?, uidvalidity = ?, box = ?, num = ?, pack = ?, bytes = ?, messages = ?,
+			quota_bytes = ?, quota_messages = ?`, int64(a.modseq), int64(a.uidvalidity), a.box, a.num, a.pack,
+			a.usage.Bytes, a.usage.Messages, a.quota.Bytes, a.quota.Messages)
+		if err != nil {
+			return err
+		}
+	}
+	for _, b := range t.boxes {
+		if !b.dirty {
+			continue
+		}
+		err := t.c.exec(`UPDATE mailbox SET uidvalidity = ?, uidnext = ?, modseq = ?, horizon = ?, live = ?, unseen = ?,
+			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, special = ?, name = ? WHERE box = ?`,
+			int64(b.UIDValidity), int64(b.UIDNext), int64(b.HighestModSeq), int64(b.horizon), int64(b.Counts.Exists),
+			int64(b.Counts.Unseen), int64(b.Counts.Deleted), b.Counts.Size, int64(b.Checksum.A), int64(b.Checksum.B),
+			b.SpecialUse, b.Name, b.row)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextModSeq gives out the user's next mod-sequence.
+func (t *txn) nextModSeq() mailbox.ModSeq {
+	t.account.modseq++
+	return t.account.modseq
+}
+
+// nextUIDValidity gives out a value that no mailbox of this user ever had. It
+// follows the clock where it can, so that mail restored from an old copy does
+// not repeat values given since (RFC 9051 §2.3.1.1).
+func (t *txn) nextUIDValidity() (mailbox.UIDValidity, error) {
+	next := max(int64(t.account.uidvalidity)+1, t.now)
+	if next > math.MaxUint32 {
+		next = int64(t.account.uidvalidity) + 1
+	}
+	if next > math.MaxUint32 {
+		return 0, errors.New("no UIDVALIDITY left")
+	}
+	t.account.uidvalidity = mailbox.UIDValidity(next)
+	return t.account.uidvalidity, nil
+}
+
+// box returns a mailbox, the same value each time.
+func (t *txn) box(id mailbox.ID) (*box, error) {
+	if b := t.boxes[id]; b != nil {
+		return b, nil
+	}
+	b, err := loadBox(t.c, "id", string(id))
+	if err != nil {
+		return nil, err
+	}
+	t.boxes[id] = b
+	return b, nil
+}
+
+// named returns the mailbox of that name, the same value each time.
+func (t *txn) named(name string) (*box, error) {
+	b, err := loadBox(t.c, "name", name)
+	if err != nil {
+		return nil, err
+	}
+	if known := t.boxes[b.ID]; known != nil {
+		return known, nil
+	}
+	t.boxes[b.ID] = b
+	return b, nil
+}
+
+const boxColumns = `box, id, name, uidvalidity, uidnext, modseq, created, horizon, live, unseen, deleted, bytes, sum_a, sum_b, special,
+	EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name)`
+
+func scanBox(row []driver.Value) *box {
+	return &box{
+		row:     integer(row[0]),
+		horizon: mailbox.ModSeq(integer(row[7])),
+		State: mailbox.State{
+			ID:            mailbox.ID(text(row[1])),
+			Name:          text(row[2]),
+			UIDValidity:   mailbox.UIDValidity(integer(row[3])),
+			UIDNext:       mailbox.UID(integer(row[4])),
+			HighestModSeq: mailbox.ModSeq(integer(row[5])),
+			CreatedModSeq: mailbox.ModSeq(integer(row[6])),
+			Counts: mailbox.Counts{
+				Exists:  uint32(integer(row[8])),
+				Unseen:  uint32(integer(row[9])),
+				Deleted: uint32(integer(row[10])),
+				Size:    integer(row[11]),
+			},
+			Checksum:   mailbox.Checksum{A: uint64(integer(row[12])), B: uint64(integer(row[13]))},
+			SpecialUse: text(row[14]),
+			Subscribed: integer(row[15]) != 0,
+		},
+	}
+}
+
+// loadBox reads the mailbox whose column, id or name, has the value key.
+func loadBox(c *conn, column, key string) (*box, error) {
+	var b *box
+	found, err := c.one("SELECT "+boxColumns+" FROM mailbox WHERE "+column+" = ?", func(row []driver.Value) error {
+		b = scanBox(row)
+		return nil
+	}, key)
+	if err == nil && !found {
+		err = fmt.Errorf("%q: %w", key, ErrNoMailbox)
+	}
+	return b, err
+}
+
+// loadBoxes reads all mailboxes, by name.
+func loadBoxes(c *conn) ([]*box, error) {
+	var all []*box
+	err := c.each("SELECT "+boxColumns+" FROM mailbox ORDER BY name", func(row []driver.Value) error {
+		all = append(all, scanBox(row))
+		return nil
+	})
+	return all, err
+}
+
+// event notes what to tell after the commit.
+func (t *txn) event(b *box, k mailbox.Kind, uids mailbox.UIDSet, modseq mailbox.ModSeq, session string) {
+	t.events = append(t.events, mailbox.Event{
+		User: t.m.user, Mailbox: b.ID, Kind: k, UIDs: uids, ModSeq: modseq, Session: session,
+	})
+}

@@ -1,0 +1,252 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"math"
+	"slices"
+
+	"teraslot/mailbox"
+)
+
+// View is a mailbox at one moment: its state, and its live records sorted by
+// UID. It is shared and never changes: do not change it either.
+type View struct {
+	State   mailbox.State
+	Records []mailbox.Record
+}
+
+// UIDs returns the state of a mailbox and the UIDs of its messages in rising
+// order: what SELECT needs, at a fraction of the cost of View. The slice is
+// shared: do not change it.
+func (m *Mail) UIDs(ctx context.Context, id mailbox.ID) (mailbox.State, []mailbox.UID, error) {
+	state, now, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (cached, error) {
+		if old.records != nil {
+			return m.refreshRecords(ctx, c, b, old)
+		}
+		return m.refreshUIDs(c, b, old)
+	})
+	return state, now.uids, err
+}
+
+// View returns a mailbox with all its live records.
+func (m *Mail) View(ctx context.Context, id mailbox.ID) (*View, error) {
+	state, now, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (cached, error) {
+		return m.refreshRecords(ctx, c, b, old)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &View{State: state, Records: now.records}, nil
+}
+
+// refresh brings what is cached of a mailbox up to date by fn, in one read
+// transaction with the mailbox's state.
+func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, cached) (cached, error)) (mailbox.State, cached, error) {
+	k := viewKey{m.user, id}
+	var state mailbox.State
+	var now cached
+	err := m.read(ctx, func(c *conn) error {
+		b, err := loadBox(c, "id", string(id))
+		if err != nil {
+			return err
+		}
+		old := m.s.views.get(k)
+		if old.modseq > b.HighestModSeq || old.modseq < b.horizon {
+			// Another reader was ahead of this transaction; or expunged records
+			// that old does not know of were forgotten.
+			old = cached{}
+		}
+		if now, err = fn(c, b, old); err != nil {
+			return err
+		}
+		if now.modseq != old.modseq || old.uids == nil || old.records == nil && now.records != nil {
+			m.s.views.put(k, now)
+		}
+		state = b.State
+		return nil
+	})
+	return state, now, err
+}
+
+// refreshUIDs brings the UIDs of a cached mailbox up to date.
+func (m *Mail) refreshUIDs(c *conn, b *box, old cached) (cached, error) {
+	now := cached{modseq: b.HighestModSeq, uids: old.uids}
+	if old.uids == nil {
+		now.uids = make([]mailbox.UID, 0, b.Counts.Exists)
+	} else if old.modseq == b.HighestModSeq {
+		return old, nil
+	} else if err := m.dropExpunged(c, b, old.modseq, &now); err != nil {
+		return now, err
+	}
+	after := mailbox.UID(0)
+	if n := len(now.uids); n > 0 {
+		after = now.uids[n-1]
+	}
+	if old.uids != nil {
+		now.uids = slices.Clip(now.uids)
+	}
+	err := c.each(`SELECT id FROM message WHERE id > ? AND id <= ? ORDER BY id`, func(row []driver.Value) error {
+		now.uids = append(now.uids, mailbox.UID(integer(row[0])))
+		return nil
+	}, rowID(b.row, after), rowID(b.row, math.MaxUint32))
+	if err == nil && len(now.uids) != int(b.Counts.Exists) {
+		err = m.damage(b.ID, 0, errCount)
+	}
+	return now, err
+}
+
+// dropExpunged takes out the UIDs that were expunged after since.
+func (m *Mail) dropExpunged(c *conn, b *box, since mailbox.ModSeq, now *cached) error {
+	gone, err := expungedUIDs(c, b, since)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	kept := make([]mailbox.UID, 0, len(now.uids))
+	for _, u := range now.uids {
+		if _, found := slices.BinarySearch(gone, u); !found {
+			kept = append(kept, u)
+		}
+	}
+	now.uids = kept
+	return nil
+}
+
+func expungedUIDs(c *conn, b *box, since mailbox.ModSeq) ([]mailbox.UID, error) {
+	var gone []mailbox.UID
+	err := c.each(`SELECT id FROM expunged WHERE id >> 32 = ? AND modseq > ?`, func(row []driver.Value) error {
+		gone = append(gone, mailbox.UID(integer(row[0])))
+		return nil
+	}, b.row, int64(since))
+	slices.Sort(gone)
+	return gone, err
+}
+
+// refreshRecords brings the records of a cached mailbox up to date, or reads
+// them all. Both ways end in the same check against the counters.
+func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) (cached, error) {
+	if old.records == nil {
+		return m.loadRecords(ctx, c, b)
+	}
+	if old.modseq == b.HighestModSeq {
+		return old, nil
+	}
+	changed, err := m.changedLive(c, b, old.modseq)
+	if err != nil {
+		return cached{}, err
+	}
+	gone, err := expungedUIDs(c, b, old.modseq)
+	if err != nil {
+		return cached{}, err
+	}
+	now := cached{modseq: b.HighestModSeq, records: merge(old.records, changed, gone)}
+	if len(now.records) != int(b.Counts.Exists) {
+		return cached{}, m.damage(b.ID, 0, errCount)
+	}
+	now.uids = uidsOf(now.records)
+	return now, nil
+}
+
+// loadRecords reads all live records and checks them against counters and
+// checksum: one that vanished, or is older than it should be, is damage.
+func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error) {
+	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists)}
+	var sum mailbox.Checksum
+	err := m.live(c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
+		if len(now.records)%1024 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		now.records = append(now.records, *r)
+		sum.Add(r)
+		return nil
+	})
+	switch {
+	case err != nil:
+	case len(now.records) != int(b.Counts.Exists):
+		err = m.damage(b.ID, 0, errCount)
+	case sum != b.Checksum:
+		err = m.damage(b.ID, 0, errSum)
+	}
+	now.uids = uidsOf(now.records)
+	return now, err
+}
+
+func uidsOf(records []mailbox.Record) []mailbox.UID {
+	uids := make([]mailbox.UID, len(records))
+	for i := range records {
+		uids[i] = records[i].UID
+	}
+	return uids
+}
+
+// changedLive reads the live records changed after since, by UID.
+func (m *Mail) changedLive(c *conn, b *box, since mailbox.ModSeq) ([]mailbox.Record, error) {
+	return m.changed(c, b, "message", since, false)
+}
+
+func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expunged bool) ([]mailbox.Record, error) {
+	var out []mailbox.Record
+	err := c.each("SELECT "+recordList+" FROM "+table+" WHERE id >> 32 = ? AND modseq > ?", func(row []driver.Value) error {
+		var r mailbox.Record
+		if err := m.scanRecord(b, row, expunged, &r); err != nil {
+			return err
+		}
+		out = append(out, r)
+		return nil
+	}, b.row, int64(since))
+	slices.SortFunc(out, byUID)
+	return out, err
+}
+
+func byUID(a, b mailbox.Record) int { return int(int64(a.UID) - int64(b.UID)) }
+
+// merge returns old with the changed records replaced or added and the gone ones
+// left out; all sorted by UID. Where all that came is new mail, old's spare room
+// is used: what old shows to others does not change.
+func merge(old, changed []mailbox.Record, gone []mailbox.UID) []mailbox.Record {
+	if len(gone) == 0 && (len(changed) == 0 || len(old) == 0 || changed[0].UID > old[len(old)-1].UID) {
+		return append(slices.Clip(old), changed...)
+	}
+	out := make([]mailbox.Record, 0, len(old)+len(changed))
+	i := 0
+	keep := func(r mailbox.Record) {
+		if _, found := slices.BinarySearch(gone, r.UID); !found {
+			out = append(out, r)
+		}
+	}
+	for _, c := range changed {
+		for ; i < len(old) && old[i].UID < c.UID; i++ {
+			keep(old[i])
+		}
+		if i < len(old) && old[i].UID == c.UID {
+			i++
+		}
+		out = append(out, c)
+	}
+	for ; i < len(old); i++ {
+		keep(old[i])
+	}
+	return out
+}
+
+// Changes returns the records of a mailbox that changed after since, live and
+// expunged ones, sorted by UID. See Horizon for how far back expunged ones go.
+func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) ([]mailbox.Record, error) {
+	var out []mailbox.Record
+	err := m.read(ctx, func(c *conn) error {
+		b, err := loadBox(c, "id", string(id))
+		if err != nil {
+			return err
+		}
+		if out, err = m.changedLive(c, b, since); err != nil {
+			return err
+		}
+		gone, err := m.changed(c, b, "expunged", since, true)
+		out = append(out, gone...)
+		slices.SortFunc(out, byUID)
+		return err
+	})
+	return out, err
+}
