@@ -1,0 +1,124 @@
+package tiers
+
+import (
+	"teraslot/mailbox"
+	"teraslot/text"
+
+	index "github.com/blevesearch/bleve_index_api"
+)
+
+// Doc is a message's text on its way into an index.
+type Doc struct {
+	GUID mailbox.GUID
+	// Complete: Units are all of the message's text units. The text of an
+	// incomplete document is not indexed: the message has to be scanned anyway.
+	Complete bool
+	Units    []text.Unit
+}
+
+// Fields of a segment beside those of package text.
+const (
+	idField     = "_id"
+	statusField = "status"
+)
+
+// completeTerm is the term in the status field of complete documents.
+const completeTerm = "complete"
+
+// indexFields are the fields that every document of a segment has, so that
+// segments of different content can be merged by copying.
+func indexFields() []string {
+	return append(listedFields(), text.FieldName, statusField)
+}
+
+// document is a Doc as the segment builder wants it.
+type document struct {
+	id     string
+	fields []index.Field
+}
+
+// maxFrequency is where counting how often a term occurs stops.
+const maxFrequency = 127
+
+// frequencies are shared by all documents: a builder only reads them. A
+// frequency of 1 with a length of 1 is what lets a term of a single document be
+// kept in the dictionary alone when segments are merged.
+func frequencies() []*index.TokenFreq {
+	all := make([]*index.TokenFreq, maxFrequency+1)
+	for n := range all {
+		all[n] = &index.TokenFreq{}
+		all[n].SetFrequency(n)
+	}
+	return all
+}
+
+// newDocument counts the terms of a document. It returns false for one that has
+// more than maxTerms, which the caller has to make incomplete.
+func newDocument(d Doc, shared []*index.TokenFreq, maxTerms int) (*document, bool) {
+	counts := map[string]index.TokenFrequencies{}
+	add := func(field, term string) {
+		tf := counts[field]
+		if tf == nil {
+			tf = index.TokenFrequencies{}
+			counts[field] = tf
+		}
+		n := 0
+		if f := tf[term]; f != nil {
+			n = f.Frequency()
+		} else {
+			maxTerms--
+		}
+		tf[term] = shared[min(n+1, maxFrequency)]
+	}
+	if d.Complete {
+		add(statusField, completeTerm)
+		for _, u := range d.Units {
+			for field, term := range text.Terms(u) {
+				if add(field, term); maxTerms < 0 {
+					return nil, false
+				}
+			}
+		}
+	}
+	doc := &document{id: string(d.GUID[:])}
+	doc.fields = append(doc.fields, &field{name: idField, value: d.GUID[:], options: index.IndexField | index.StoreField,
+		terms: index.TokenFrequencies{doc.id: shared[1]}})
+	for _, name := range indexFields() {
+		doc.fields = append(doc.fields, &field{name: name, options: index.IndexField, terms: counts[name]})
+	}
+	return doc, true
+}
+
+// The builder's interface, as far as it is more than data.
+
+func (d *document) ID() string                                 { return d.id }
+func (d *document) Size() int                                  { return 0 }
+func (d *document) VisitComposite(index.CompositeFieldVisitor) {}
+func (d *document) HasComposite() bool                         { return false }
+func (d *document) NumPlainTextBytes() uint64                  { return 0 }
+func (d *document) AddIDField()                                {}
+func (d *document) StoredFieldsBytes() uint64                  { return uint64(len(d.id)) }
+func (d *document) Indexed() bool                              { return true }
+func (d *document) VisitFields(visit index.FieldVisitor) {
+	for _, f := range d.fields {
+		visit(f)
+	}
+}
+
+// field is one field of a document, already analysed.
+type field struct {
+	name    string
+	value   []byte
+	options index.FieldIndexingOptions
+	terms   index.TokenFrequencies
+}
+
+func (f *field) Name() string                                     { return f.name }
+func (f *field) Value() []byte                                    { return f.value }
+func (f *field) ArrayPositions() []uint64                         { return nil }
+func (f *field) EncodedFieldType() byte                           { return 't' }
+func (f *field) Analyze()                                         {}
+func (f *field) Options() index.FieldIndexingOptions              { return f.options }
+func (f *field) AnalyzedLength() int                              { return 1 }
+func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.terms }
+func (f *field) NumPlainTextBytes() uint64                        { return 0 }

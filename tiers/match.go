@@ -1,0 +1,114 @@
+package tiers
+
+import (
+	"context"
+	"fmt"
+
+	"teraslot/text"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
+	zap "github.com/blevesearch/zapx/v17"
+)
+
+// Match answers a key by the index alone: sure are the documents that match,
+// maybe those that have to be verified by their text, and no other complete
+// document matches. Nothing is said about incomplete documents. Both bitmaps are
+// the caller's.
+//
+// A segment that turns out to be unreadable makes all its complete documents
+// candidates. The only error is ctx's.
+func (s *Snapshot) Match(ctx context.Context, k text.Key) (sure, maybe *roaring.Bitmap, err error) {
+	plan := k.Plan()
+	sure, maybe = roaring.New(), roaring.New()
+	for _, seg := range s.segments {
+		var found *roaring.Bitmap
+		err := guard(func() (err error) {
+			found, err = seg.h.match(ctx, plan)
+			return err
+		})
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, nil, cause
+		}
+		into := maybe
+		switch {
+		case err != nil:
+			s.set.fault(seg, err)
+			found = seg.h.complete
+		case plan.Sure:
+			into = sure
+		}
+		into.Or(roaring.AddOffset(found, seg.base))
+	}
+	return sure, maybe, nil
+}
+
+// match returns the candidates among the complete documents.
+func (h *handle) match(ctx context.Context, plan text.Plan) (*roaring.Bitmap, error) {
+	found := roaring.New()
+	for _, all := range plan.Any {
+		one, err := h.matchAll(ctx, all)
+		if err != nil {
+			return nil, err
+		}
+		found.Or(one)
+	}
+	return found, nil
+}
+
+// matchAll returns the complete documents for which all lookups find a term.
+func (h *handle) matchAll(ctx context.Context, all []text.Lookup) (*roaring.Bitmap, error) {
+	found := h.complete.Clone()
+	for _, exact := range []bool{true, false} { // the cheap ones first
+		for _, l := range all {
+			if (l.Op == text.Exact) != exact {
+				continue
+			}
+			if found.IsEmpty() {
+				return found, nil
+			}
+			if err := context.Cause(ctx); err != nil {
+				return nil, err
+			}
+			docs, err := h.postings(l)
+			if err != nil {
+				return nil, err
+			}
+			found.And(docs)
+		}
+	}
+	return found, nil
+}
+
+// postings returns the documents that have one of the terms that l means, in a
+// bitmap of the caller's own.
+func (h *handle) postings(l text.Lookup) (*roaring.Bitmap, error) {
+	found := roaring.New()
+	dict, err := h.seg.Dictionary(l.Field)
+	if err != nil {
+		return nil, fmt.Errorf("dictionary of %s: %w", l.Field, err)
+	}
+	var reuse segment.PostingsList
+	or := func(term []byte) error {
+		list, err := dict.PostingsList(term, nil, reuse)
+		if err != nil {
+			return fmt.Errorf("documents with a term of %s: %w", l.Field, err)
+		}
+		p, ok := list.(*zap.PostingsList)
+		if !ok {
+			return fmt.Errorf("documents with a term of %s: unexpected type %T", l.Field, list)
+		}
+		p.OrInto(found)
+		reuse = list
+		return nil
+	}
+	if l.Op == text.Exact {
+		return found, or([]byte(l.Text))
+	}
+	for term := range h.terms.find(l) {
+		if err := or(term); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,255 @@
+package tiers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"teraslot/activefile"
+	"teraslot/text"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	zap "github.com/blevesearch/zapx/v17"
+)
+
+// Verify reads everything that the activefile names and compares it with itself:
+// every file with its checksum, term lists with dictionaries, and each complete
+// document's kept text, turned into terms again, with the index. What is wrong is
+// reported; a missing database is not wrong. It takes time and no lock, so it
+// reports what a compaction deletes under it only if it stays listed.
+func (x *Index) Verify(ctx context.Context, report func(*Damage)) error {
+	active, err := x.read(ctx)
+	if errors.Is(err, activefile.ErrDamaged) {
+		report(&Damage{"index.active", x.dir, err})
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("verify the index of %s: %w", x.user, err)
+	}
+	for _, db := range active.Databases {
+		err := x.verifyDatabase(ctx, db)
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		if err == nil {
+			continue
+		}
+		now, again := x.read(ctx)
+		if again != nil {
+			return again
+		}
+		if now.Contains(db) {
+			dir, _ := x.databaseDir(db)
+			report(&Damage{db.String(), dir, err})
+		}
+	}
+	return nil
+}
+
+// read is the activefile; empty for a user without a directory.
+func (x *Index) read(ctx context.Context) (activefile.Active, error) {
+	if _, err := x.set.o.FS.Stat(x.dir); errors.Is(err, fs.ErrNotExist) {
+		return activefile.Active{}, nil
+	}
+	return x.file.Read(ctx)
+}
+
+// verifyDatabase tries again while segments are merged away under it.
+func (x *Index) verifyDatabase(ctx context.Context, db activefile.Database) error {
+	for {
+		s := x.source(db)
+		if s.missing {
+			return nil
+		}
+		if s.damage != nil {
+			return s.damage
+		}
+		err := x.verifySource(ctx, s)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if now := x.source(db); bytes.Equal(now.m.encode(), s.m.encode()) {
+			return err
+		}
+	}
+}
+
+func (x *Index) verifySource(ctx context.Context, s source) error {
+	for _, info := range s.m.Segments {
+		for _, f := range []struct {
+			ext  string
+			want fileInfo
+		}{{zapExt, info.Zap}, {termsExt, info.Terms}, {textExt, info.Text}} {
+			err := guard(func() error { return checkFile(segmentFile(s.dir, info.Number, f.ext), f.want) })
+			if err != nil {
+				return err
+			}
+		}
+		if s.outdated {
+			continue
+		}
+		if err := x.verifySegment(ctx, s, info); err != nil {
+			return fmt.Errorf("segment %d: %w", info.Number, err)
+		}
+	}
+	return nil
+}
+
+func (x *Index) verifySegment(ctx context.Context, s source, info segmentInfo) error {
+	h := x.set.acquire(s.dir, s.m.ID, info)
+	defer x.set.release(h)
+	if err := x.set.open(h); err != nil {
+		x.set.forget(h)
+		return err
+	}
+	return guard(func() error {
+		list, err := listTerms(h.seg)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(list, h.mapped) {
+			return errors.New("the term list is not that of the dictionary")
+		}
+		return h.verifyDocs(ctx)
+	})
+}
+
+// verifyDocs compares kept text with the index: each term of a text leads to its
+// document, and nothing else leads there.
+func (h *handle) verifyDocs(ctx context.Context) error {
+	postings := map[text.Lookup]*roaring.Bitmap{}
+	unkept := roaring.New()
+	for doc := range h.info.Docs {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		units, ok, err := h.units(doc)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			unkept.Add(doc)
+			continue
+		}
+		if !h.complete.Contains(doc) {
+			return fmt.Errorf("document %d is incomplete but has text", doc)
+		}
+		for _, u := range units {
+			for field, term := range text.Terms(u) {
+				if err := h.verifyTerm(postings, text.Lookup{Field: field, Op: text.Exact, Text: term}, doc); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return h.verifyRest(postings, unkept)
+}
+
+// verifyTerm takes a document off the postings of one of its terms, where it
+// must be unless it was met before.
+func (h *handle) verifyTerm(postings map[text.Lookup]*roaring.Bitmap, l text.Lookup, doc uint32) error {
+	left := postings[l]
+	if left == nil {
+		found, err := h.postings(l)
+		if err != nil {
+			return err
+		}
+		postings[l] = found
+		left = found
+	}
+	if left.Contains(doc) {
+		left.Remove(doc)
+		return nil
+	}
+	// A term that occurs twice was taken off the first time.
+	found, err := h.postings(l)
+	if err != nil {
+		return err
+	}
+	if !found.Contains(doc) {
+		return fmt.Errorf("document %d has a term of %s that does not lead to it", doc, l.Field)
+	}
+	return nil
+}
+
+// verifyRest looks for terms that lead to documents which do not have them.
+func (h *handle) verifyRest(postings map[text.Lookup]*roaring.Bitmap, unkept *roaring.Bitmap) error {
+	for l, left := range postings {
+		left.AndNot(unkept)
+		if !left.IsEmpty() {
+			return fmt.Errorf("a term of %s leads to document %d, which does not have it", l.Field, left.Minimum())
+		}
+	}
+	for _, name := range append(listedFields(), text.FieldName) {
+		dict, err := h.seg.Dictionary(name)
+		if err != nil {
+			return err
+		}
+		d, ok := dict.(*zap.Dictionary)
+		if !ok {
+			continue
+		}
+		it := d.AutomatonIteratorOmitCount(nil, nil, nil)
+		for entry, err := it.Next(); entry != nil || err != nil; entry, err = it.Next() {
+			if err != nil {
+				return err
+			}
+			l := text.Lookup{Field: name, Op: text.Exact, Text: entry.Term}
+			if postings[l] != nil {
+				continue
+			}
+			found, err := h.postings(l)
+			if err != nil {
+				return err
+			}
+			if found.AndNot(unkept); !found.IsEmpty() {
+				return fmt.Errorf("a term of %s leads to document %d, which does not have it", name, found.Minimum())
+			}
+		}
+	}
+	return nil
+}
+
+// DatabaseStats is what a database has and takes.
+type DatabaseStats struct {
+	Database activefile.Database
+	State    string // "": in use; "missing", "outdated", or what is wrong
+	Segments int
+	Docs     int
+	Complete int   // of Docs
+	Bytes    int64 // of its segments' files
+	Terms    int64 // of Bytes, term lists
+	Text     int64 // of Bytes, kept text
+}
+
+// Stats describes the databases in search order.
+func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
+	active, err := x.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("index of %s: %w", x.user, err)
+	}
+	var out []DatabaseStats
+	for _, db := range active.Databases {
+		s := x.source(db)
+		st := DatabaseStats{Database: db, Segments: len(s.m.Segments)}
+		switch {
+		case s.missing:
+			st.State = "missing"
+		case s.damage != nil:
+			st.State = s.damage.Error()
+		case s.outdated:
+			st.State = "outdated"
+		}
+		for _, info := range s.m.Segments {
+			st.Docs += int(info.Docs)
+			st.Complete += int(info.Complete)
+			st.Bytes += info.Zap.Size + info.Terms.Size + info.Text.Size
+			st.Terms += info.Terms.Size
+			st.Text += info.Text.Size
+		}
+		out = append(out, st)
+	}
+	return out, nil
+}
