@@ -84,14 +84,20 @@ func (p *parser) line(line []byte, start, end int64) {
 	if p.inHeader && !p.headerLine(line, start, end) {
 		return // read again, as body
 	}
-	if line[len(line)-1] == '\n' {
-		p.lf++
-		end--
-		if n := len(line); n > 1 && line[n-2] == '\r' {
-			end--
-		}
-	}
+	p.pass(line, end)
+}
+
+// pass counts a line and remembers where its text ends.
+func (p *parser) pass(line []byte, end int64) {
 	p.textEnd = end
+	if line[len(line)-1] != '\n' {
+		return
+	}
+	p.lf++
+	p.textEnd--
+	if n := len(line); n > 1 && line[n-2] == '\r' {
+		p.textEnd--
+	}
 }
 
 // begin opens a part whose header starts at offset.
@@ -218,10 +224,7 @@ func (p *parser) delimiter(line []byte, end int64) bool {
 			return false
 		}
 		p.closeAbove(i, p.textEnd, 1)
-		if line[len(line)-1] == '\n' {
-			p.lf++
-		}
-		p.textEnd = end
+		p.pass(line, end)
 		if last {
 			// What follows, up to a boundary further out, is the epilogue.
 			p.forget(i)
@@ -252,7 +255,9 @@ func (p *parser) forget(i int) {
 }
 
 // closeAbove closes the parts above open[level] at offset. lf is how many of the
-// line ends counted lie at or behind offset: the one that belongs to a boundary.
+// line ends counted lie at or behind offset: the one that belongs to a boundary. A
+// part so empty that it begins behind that line end ends there, and so do those
+// around it.
 func (p *parser) closeAbove(level int, offset, lf int64) {
 	for len(p.open)-1 > level {
 		if p.inHeader {
@@ -263,7 +268,10 @@ func (p *parser) closeAbove(level int, offset, lf int64) {
 		e := p.open[len(p.open)-1]
 		p.open = p.open[:len(p.open)-1]
 		part := e.part
-		part.End = max(part.BodyStart, offset)
+		if part.BodyStart > offset {
+			offset, lf = part.BodyStart, 0
+		}
+		part.End = offset
 		part.Lines = max(0, p.lf-lf-e.lf)
 		if part.Type == "multipart" && len(part.Children) == 0 {
 			part.degrade("text", "plain")

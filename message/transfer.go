@@ -112,7 +112,7 @@ func (d *base64Decoder) behindPadding(src []byte, atEOF bool) (n int, ok bool) {
 	rest := src[i+1:]
 	line, _ := cutLine(rest)
 	if len(line) == len(rest) && !atEOF && len(rest) < lookahead && !bytes.HasSuffix(rest, []byte("\n")) {
-		return 0, false
+		return i, false
 	}
 	d.padded = !onlyBase64(line)
 	return i + 1, true
@@ -162,95 +162,76 @@ type quotedPrintable struct{ transform.NopResetter }
 
 func (quotedPrintable) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		rest := src[nSrc:]
-		n := bytes.IndexByte(rest, '=')
-		if n < 0 {
-			n = len(rest)
-		}
-		if n > 0 {
-			from, to, short := copyLiteral(dst[nDst:], rest[:n], atEOF || n < len(rest))
-			nSrc, nDst = nSrc+from, nDst+to
-			if short != nil {
-				return nDst, nSrc, short
+		line, _ := cutLine(src[nSrc:])
+		n := bytes.IndexByte(line, '=')
+		if n == 0 {
+			c, n, ok := quotedCode(src[nSrc:], atEOF)
+			switch {
+			case !ok:
+				return nDst, nSrc, transform.ErrShortSrc
+			case c >= 0 && nDst == len(dst):
+				return nDst, nSrc, transform.ErrShortDst
+			case c >= 0:
+				dst[nDst] = byte(c)
+				nDst++
 			}
+			nSrc += n
 			continue
 		}
-		c, n, ok := quotedCode(rest, atEOF)
-		if !ok {
+		text, end := line[:max(n, 0)], []byte(nil)
+		if n < 0 {
+			text, end = literal(line, atEOF)
+		}
+		copied := copy(dst[nDst:], text)
+		nDst, nSrc = nDst+copied, nSrc+copied
+		switch {
+		case copied < len(text) || len(end) > len(dst)-nDst:
+			return nDst, nSrc, transform.ErrShortDst
+		case n < 0 && end == nil && len(text) < len(line):
 			return nDst, nSrc, transform.ErrShortSrc
+		case n < 0:
+			nDst += copy(dst[nDst:], end)
+			nSrc += len(line) - len(text)
 		}
-		if c >= 0 {
-			if nDst == len(dst) {
-				return nDst, nSrc, transform.ErrShortDst
-			}
-			dst[nDst] = byte(c)
-			nDst++
-		}
-		nSrc += n
 	}
 	return nDst, nSrc, nil
 }
 
-// copyLiteral copies text without codes, line by line, and leaves out the white
-// space at a line's end, which is padding of the transport. complete says that
-// what follows the text is known to be no line end.
-func copyLiteral(dst, text []byte, complete bool) (from, to int, short error) {
-	for from < len(text) {
-		line, _ := cutLine(text[from:])
-		end := len(bytes.TrimRight(line, "\r\n"))
-		trimmed := len(bytes.TrimRight(line[:end], " \t"))
-		if line[len(line)-1] != '\n' {
-			// The white space may be followed by the line end.
-			if complete || end-trimmed > lookahead {
-				trimmed, end = len(line), len(line)
-			}
-			line = line[:trimmed]
-		}
-		if trimmed > len(dst)-to {
-			n := copy(dst[to:], line[:trimmed])
-			return from + n, to + n, transform.ErrShortDst
-		}
-		lineEnd := line[min(end, len(line)):]
-		if trimmed+len(lineEnd) > len(dst)-to {
-			return from, to, transform.ErrShortDst
-		}
-		to += copy(dst[to:], line[:trimmed])
-		to += copy(dst[to:], lineEnd)
-		from += len(line)
-		if len(line) == 0 || line[len(line)-1] != '\n' {
-			break
-		}
+// literal divides a line without codes into its text and its line end; white
+// space between them is padding of the transport. Without a line end, white space
+// that may turn out to be such is left out.
+func literal(line []byte, atEOF bool) (text, end []byte) {
+	text = bytes.TrimRight(line, " \t\r\n")
+	switch n := len(line); {
+	case line[n-1] == '\n' && n > 1 && line[n-2] == '\r':
+		return text, line[n-2:]
+	case line[n-1] == '\n':
+		return text, line[n-1:]
+	case atEOF || n-len(text) > lookahead:
+		return line, nil
 	}
-	if from < len(text) {
-		return from, to, transform.ErrShortSrc
-	}
-	return from, to, nil
+	return text, nil
 }
 
 // quotedCode decodes the code that b begins with: its octet, or -1 for a soft
 // line break, and its length; false if more of b has to be seen.
 func quotedCode(b []byte, atEOF bool) (c, n int, ok bool) {
+	if len(b) >= 3 && unhex(b[1]) >= 0 && unhex(b[2]) >= 0 {
+		return unhex(b[1])<<4 | unhex(b[2]), 3, true
+	}
 	i := 1
-	for i < len(b) && isWSP(b[i]) && i < lookahead {
+	for i < len(b) && i < lookahead && isWSP(b[i]) {
 		i++
 	}
-	if i == len(b) || i+1 == len(b) && (b[i] == '\r' || i == 1 && unhex(b[i]) >= 0) {
-		if !atEOF {
-			return 0, 0, false
-		}
-		if i == len(b) || b[i] == '\r' {
-			return -1, len(b), true
-		}
-		return '=', 1, true
-	}
-	if isBlank(b[i:]) {
+	cut := i == len(b) || i+1 == len(b) && b[i] == '\r'
+	switch {
+	case !atEOF && (len(b) < 3 || cut && i < lookahead):
+		return 0, 0, false
+	case cut && atEOF:
+		return -1, len(b), true
+	case i < len(b) && isBlank(b[i:]):
 		line, _ := cutLine(b[i:])
 		return -1, i + len(line), true
-	}
-	if i == 1 {
-		if hi, lo := unhex(b[1]), unhex(b[2:][0]); hi >= 0 && lo >= 0 {
-			return hi<<4 | lo, 3, true
-		}
 	}
 	return '=', 1, true
 }
