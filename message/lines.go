@@ -71,19 +71,29 @@ func (l *lines) fill() bool {
 	return n > 0
 }
 
-// long is next for a line that fills the window and goes on.
+// long is next for a line that fills the window and goes on: its first octets and
+// its line end.
 func (l *lines) long() (line []byte, start, end int64, ok bool) {
 	start = l.base
 	line = append(line, l.buf[:min(longPrefix, l.n)]...)
 	for {
+		last := l.buf[l.n-1]
 		l.pos = l.n
 		if !l.fill() {
 			return line, start, l.base + int64(l.n), true
 		}
-		if i := bytes.IndexByte(l.buf[:l.n], '\n'); i >= 0 {
-			l.pos = i + 1
-			return append(line, '\n'), start, l.base + int64(i) + 1, true
+		i := bytes.IndexByte(l.buf[:l.n], '\n')
+		if i < 0 {
+			continue
 		}
+		if i > 0 {
+			last = l.buf[i-1]
+		}
+		if last == '\r' {
+			line = append(line, '\r')
+		}
+		l.pos = i + 1
+		return append(line, '\n'), start, l.base + int64(i) + 1, true
 	}
 }
 
