@@ -1,0 +1,101 @@
+package imapd
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// catchUp tells the client what changed in the selected mailbox since it was
+// told last: one state against another, so that a flag that went to and fro is
+// told once. Expunges wait unless expunge is set.
+func (s *session) catchUp(ctx context.Context, expunge bool) error {
+	var n news
+	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
+		n, err = s.readNews(ctx, m, expunge)
+		return err
+	})
+	if isMissing(err) {
+		// RFC 2180 §3.1 leaves the choice; a client that reconnects is sure to notice.
+		s.unselect()
+		s.bye(imap.ResponseCodeNonExistent, "The selected mailbox was deleted")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.tell(n)
+	return nil
+}
+
+// readNews moves the view to the store's state.
+func (s *session) readNews(ctx context.Context, m *mailstore.Mail, expunge bool) (news, error) {
+	v := s.view
+	state, err := m.Mailbox(ctx, v.id)
+	if err != nil {
+		return news{}, err
+	}
+	if state.HighestModSeq == v.modSeq && (!expunge || v.gone.IsEmpty()) {
+		v.own = nil
+		return news{}, nil
+	}
+	changes, err := m.Changes(ctx, v.id, v.modSeq)
+	if err != nil {
+		return news{}, err
+	}
+	upTo := state.HighestModSeq
+	for i := range changes {
+		upTo = max(upTo, changes[i].ModSeq)
+	}
+	told := len(v.uids)
+	n := v.take(changes, upTo, false)
+	if upTo == state.HighestModSeq && v.live() != uint64(state.Counts.Exists) {
+		// Some were expunged so long ago that no record is left of them.
+		_, held, err := m.UIDs(ctx, v.id)
+		if err != nil {
+			return n, err
+		}
+		v.missing(held, told)
+	}
+	if expunge {
+		n.expunged, n.numbers = v.expunge()
+	}
+	return n, nil
+}
+
+// tell writes news. Nothing of the store is held meanwhile.
+func (s *session) tell(n news) {
+	for _, number := range n.numbers {
+		s.out.Expunge(number)
+	}
+	if len(n.arrived) > 0 {
+		s.claimRecent(n.arrived)
+		s.out.Exists(s.view.exists())
+		if !s.rev2 {
+			s.out.Recent(uint32(s.view.recent.Len()))
+		}
+	}
+	for i := range n.changed {
+		s.tellFlags(&n.changed[i], false)
+	}
+}
+
+// tellFlags tells a message's flags, if the client was told of the message.
+func (s *session) tellFlags(r *mailbox.Record, withUID bool) {
+	number, ok := s.view.number(r.UID)
+	if !ok {
+		return
+	}
+	f := s.out.Fetch(number)
+	if withUID {
+		f.UID(r.UID)
+	}
+	f.Flags(r.Flags, s.isRecent(r.UID))
+	f.End()
+}
+
+// isRecent reports whether the message shows \Recent, which IMAP4rev2 has no more.
+func (s *session) isRecent(uid mailbox.UID) bool { return !s.rev2 && s.view.recent.Contains(uid) }

@@ -1,0 +1,269 @@
+package imapd
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"teraslot/imapd/wire"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/message"
+)
+
+// fetchPlan is what a FETCH needs to read.
+type fetchPlan struct {
+	items []wire.FetchItem
+	// withUID puts the UID first: UID FETCH, where it was not asked for.
+	withUID    bool
+	structures bool // the cached envelope and structure
+	contents   bool // the message's octets
+	marks      bool // sets \Seen
+}
+
+// planFetch looks through the items. Items of extensions that are not offered
+// are errors.
+func planFetch(c *wire.Fetch) (*fetchPlan, error) {
+	if c.ChangedSince > 0 || c.Vanished || c.Partial != nil {
+		return nil, bad("A FETCH modifier is of an extension that is not offered")
+	}
+	p := &fetchPlan{items: c.Items, withUID: c.UID}
+	for i := range c.Items {
+		item := &c.Items[i]
+		switch item.Attr {
+		case wire.FetchUID:
+			p.withUID = false
+		case wire.FetchFlags, wire.FetchInternalDate, wire.FetchRFC822Size:
+		case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
+			p.structures = true
+		case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize,
+			wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
+			p.contents = true
+			p.structures = p.structures || needsStructure(item)
+		default:
+			return nil, bad("A FETCH item is of an extension that is not offered")
+		}
+		p.marks = p.marks || !item.Peek
+	}
+	return p, nil
+}
+
+// needsStructure reports whether finding the octets of an item takes more than
+// the message as a whole.
+func needsStructure(item *wire.FetchItem) bool {
+	whole := item.Attr == wire.FetchRFC822 ||
+		item.Attr == wire.FetchSection && len(item.Section.Part) == 0 && item.Section.Text == wire.SectionAll
+	return !whole
+}
+
+// fetch is FETCH and UID FETCH (RFC 9051 §6.4.5). Messages are read in batches,
+// and nothing of the store is held while a batch is written, so that a slow
+// client holds up nobody.
+func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error) {
+	plan, err := planFetch(c)
+	if err != nil {
+		return nil, err
+	}
+	picked, err := s.view.pick(c.Set, c.UID)
+	if err != nil {
+		return nil, err
+	}
+	records, err := s.records(ctx, picked)
+	if err != nil {
+		return nil, err
+	}
+	f := &fetcher{s: s, plan: plan, uid: c.UID}
+	for rest := records; len(rest) > 0; {
+		n := f.batchSize(rest)
+		if err := f.batch(ctx, rest[:n]); err != nil {
+			return nil, err
+		}
+		rest = rest[n:]
+	}
+	if f.failed == nil && !c.UID && uint64(len(records)) < picked.Len() {
+		f.failed = no(wire.CodeExpungeIssued, "Some of the messages are no longer there")
+	}
+	return nil, f.failed
+}
+
+// records returns the records of the picked messages that are still there.
+func (s *session) records(ctx context.Context, picked mailbox.UIDSet) (out []mailbox.Record, err error) {
+	if picked.IsEmpty() {
+		return nil, nil
+	}
+	var view *mailstore.View
+	err = s.withMail(ctx, func(m *mailstore.Mail) (err error) {
+		view, err = m.View(ctx, s.view.id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pickRecords(view.Records, picked), nil
+}
+
+// pickRecords returns the records whose UIDs are in the set. One range costs nothing:
+// the records are shared.
+func pickRecords(all []mailbox.Record, picked mailbox.UIDSet) []mailbox.Record {
+	var out []mailbox.Record
+	at := func(uid mailbox.UID) (int, bool) {
+		return slices.BinarySearchFunc(all, uid, func(r mailbox.Record, uid mailbox.UID) int {
+			return int(int64(r.UID) - int64(uid))
+		})
+	}
+	for _, r := range picked.Ranges() {
+		from, _ := at(r.Lo)
+		to, found := at(r.Hi)
+		if found {
+			to++
+		}
+		if len(picked.Ranges()) == 1 {
+			return all[from:to]
+		}
+		out = append(out, all[from:to]...)
+	}
+	return out
+}
+
+// fetcher writes the responses of one FETCH.
+type fetcher struct {
+	s      *session
+	plan   *fetchPlan
+	uid    bool  // UID FETCH
+	failed error // of the first message that could not be read
+}
+
+// Bounds of a batch: so many messages, or so many octets of them, which their
+// structures cannot exceed.
+const (
+	batchMessages = 256
+	batchOctets   = 16 << 20
+)
+
+func (f *fetcher) batchSize(records []mailbox.Record) int {
+	octets, n := int64(0), 0
+	for n < min(len(records), batchMessages) {
+		if octets += records[n].Size; n > 0 && f.plan.structures && octets > batchOctets {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// batch reads what some messages need and writes their responses. A message that
+// cannot be read is left out and fails the command in the end.
+func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
+	structures, err := f.structures(ctx, records)
+	if err != nil {
+		return err
+	}
+	var seen mailbox.UIDSet
+	for i := range records {
+		r := &records[i]
+		number, ok := f.s.view.number(r.UID)
+		if !ok || f.plan.structures && structures[i] == nil {
+			continue
+		}
+		sent, err := f.message(ctx, number, r, structures[i])
+		if err != nil {
+			return err
+		}
+		if sent && !r.Flags.Has(mailbox.Seen) {
+			seen.Add(r.UID)
+		}
+	}
+	if f.plan.marks && !f.s.view.readOnly && !seen.IsEmpty() {
+		return f.markSeen(ctx, seen)
+	}
+	return nil
+}
+
+// structures reads the structures of the records; nil for those that cannot be read.
+func (f *fetcher) structures(ctx context.Context, records []mailbox.Record) ([]*message.Structure, error) {
+	out := make([]*message.Structure, len(records))
+	if !f.plan.structures {
+		return out, nil
+	}
+	return out, f.s.withMail(ctx, func(m *mailstore.Mail) error {
+		err := m.Structures(ctx, records, func(i int, st *message.Structure) error {
+			out[i] = st
+			return nil
+		})
+		if err == nil || !f.skips(err) {
+			return err
+		}
+		// One of them is damaged: find out which.
+		for i := range records {
+			err := m.Structures(ctx, records[i:i+1], func(_ int, st *message.Structure) error {
+				out[i] = st
+				return nil
+			})
+			if err != nil && !f.skips(err) {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// skips reports whether an error concerns one message only, and remembers it as
+// the command's result.
+func (f *fetcher) skips(err error) bool {
+	var damage *mailstore.Damage
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		f.failed = err
+	case errors.As(err, &damage):
+		f.s.log.Error("imap: stored mail is damaged", "user", f.s.account.Name, "error", err)
+		f.failed = err
+	case errors.Is(err, mailstore.ErrNoMessage):
+		if f.failed == nil {
+			f.failed = err
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// message writes the response of one message. sent is false if it could not be
+// read; then nothing was written of it.
+func (f *fetcher) message(ctx context.Context, number uint32, r *mailbox.Record, st *message.Structure) (sent bool, err error) {
+	var content *mailstore.Content
+	if f.plan.contents {
+		err := f.s.withMail(ctx, func(m *mailstore.Mail) (err error) {
+			content, err = m.Open(ctx, f.s.view.id, *r)
+			return err
+		})
+		if err != nil {
+			if f.skips(err) {
+				return false, nil
+			}
+			return false, err
+		}
+		defer content.Close()
+	}
+	return f.respond(ctx, number, &fetched{r, st, content})
+}
+
+// markSeen sets \Seen and tells so, after the messages were sent: one that could
+// not be read stays unseen.
+func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) error {
+	var changed []mailbox.Record
+	err := f.s.withMail(ctx, func(m *mailstore.Mail) error {
+		res, err := m.StoreFlags(ctx, f.s.id, f.s.view.id, uids, mailstore.AddFlags,
+			mailbox.Flags{System: mailbox.Seen}, nil)
+		if err != nil {
+			return err
+		}
+		f.s.knowsAll(res.Changed)
+		changed = res.Changed
+		return nil
+	})
+	for i := range changed {
+		f.s.tellFlags(&changed[i], f.uid)
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package imapd
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"teraslot/account"
+	"teraslot/imapd/wire"
+)
+
+// login is LOGIN (RFC 9051 §6.2.3).
+func (s *session) login(ctx context.Context, c *wire.Login) (*completion, error) {
+	if !s.mayLogin() {
+		return nil, errPrivacy
+	}
+	acc, err := s.srv.o.Accounts.Authenticate(ctx, c.User, c.Password)
+	if err != nil {
+		return nil, s.rejected(ctx, "LOGIN", c.User, err)
+	}
+	return s.loggedIn(acc, "LOGIN")
+}
+
+var errPrivacy = no(imap.ResponseCodePrivacyRequired, "TLS is needed first")
+
+// authenticate is AUTHENTICATE (RFC 9051 §6.2.2), with an initial response (RFC
+// 4959).
+func (s *session) authenticate(ctx context.Context, c *wire.Authenticate) (*completion, error) {
+	if !s.mayLogin() {
+		return nil, errPrivacy
+	}
+	var acc account.Account
+	exchange, err := s.srv.o.Accounts.SASL(ctx, c.Mechanism, func(a account.Account) { acc = a })
+	if errors.Is(err, account.ErrMechanism) {
+		return nil, no(imap.ResponseCodeCannot, "That mechanism is not offered")
+	} else if err != nil {
+		return nil, err
+	}
+	response := c.Initial
+	if !c.HasInitial {
+		response = nil // asks for the first challenge
+	}
+	for {
+		challenge, done, err := exchange.Next(response)
+		name, formed := userOf(response)
+		switch {
+		case err != nil && !formed:
+			return nil, bad("That is not what the mechanism wants")
+		case err != nil:
+			return nil, s.rejected(ctx, c.Mechanism, name, err)
+		}
+		if done {
+			return s.loggedIn(acc, c.Mechanism)
+		}
+		if response, err = s.challenge(challenge); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// challenge sends a challenge and reads the answer; "*" gives up (RFC 9051
+// §6.2.2).
+func (s *session) challenge(data []byte) ([]byte, error) {
+	s.out.Challenge(data)
+	if err := s.out.Flush(); err != nil {
+		return nil, err
+	}
+	line, err := s.in.Line()
+	if err != nil {
+		return nil, err
+	}
+	if line == "*" {
+		return nil, bad("Authentication was given up")
+	}
+	answer, err := base64.StdEncoding.DecodeString(line)
+	if err != nil {
+		return nil, bad("That is not base64")
+	}
+	if answer == nil {
+		answer = []byte{}
+	}
+	return answer, nil
+}
+
+// userOf is the name in a PLAIN response (RFC 4616 §2), for the log; false if it
+// does not have the form of one.
+func userOf(response []byte) (name string, formed bool) {
+	parts := strings.Split(string(response), "\x00")
+	if len(parts) != 3 {
+		return "", false
+	}
+	return parts[1], true
+}
+
+// loggedIn makes the session that of a user.
+func (s *session) loggedIn(acc account.Account, mechanism string) (*completion, error) {
+	if !s.srv.admission.login(acc.ID, &s.srv.o.Limits) {
+		s.log.Warn("imap: too many sessions", "user", acc.Name)
+		return nil, no(imap.ResponseCodeLimit, "Too many sessions of this user")
+	}
+	s.account, s.state = acc, authenticated
+	s.srv.hub.join(s)
+	s.log.Info("imap: logged in", "user", acc.Name, "mechanism", mechanism, "tls", s.secure())
+	return &completion{code: wire.CapabilityCode(s.capabilities()), text: "Logged in"}, nil
+}
+
+// rejected answers a failed login, after a delay that grows, and ends the
+// session after too many. The log line has the address and the name as sent: one
+// line for each guess, to be found by those who lock out addresses.
+func (s *session) rejected(ctx context.Context, mechanism, name string, err error) error {
+	if !errors.Is(err, account.ErrCredentials) && ctx.Err() == nil {
+		s.log.Error("imap: authentication is not possible", "user", name, "mechanism", mechanism, "error", err)
+		return no(imap.ResponseCodeUnavailable, "Authentication is not possible at the moment")
+	}
+	s.failures++
+	s.log.Warn("imap: authentication failed", "user", name, "mechanism", mechanism, "tries", s.failures)
+	pauseUntilLost(ctx, s.c, s.srv.admission.failed(s.from, s.srv.o.Now(), &s.srv.o.Limits))
+	if s.failures >= s.srv.o.Limits.AuthTries {
+		s.bye("", "Too many failed logins")
+	}
+	return no(imap.ResponseCodeAuthenticationFailed, "Wrong user name or password")
+}
+
+// pauseUntilLost waits for d, or the end of ctx or of the connection.
+func pauseUntilLost(ctx context.Context, c *conn, d time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := c.watch(func(error) { cancel() })
+	defer w.stop()
+	pause(ctx, d)
+}

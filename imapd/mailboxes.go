@@ -1,0 +1,146 @@
+package imapd
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"teraslot/imapd/wire"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// create is CREATE (RFC 9051 §6.3.4) with USE (RFC 6154 §3). A name that ends in
+// the separator is a wish for children, which every mailbox may have.
+func (s *session) create(ctx context.Context, c *wire.Create) (*completion, error) {
+	name := strings.TrimSuffix(c.Mailbox, string(separator))
+	use, err := specialUse(c.SpecialUse)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
+		_, err := m.Create(ctx, s.id, name, use)
+		return err
+	})
+}
+
+// creatable are the special uses that a client may give a mailbox.
+var creatable = []imap.MailboxAttr{
+	imap.MailboxAttrArchive, imap.MailboxAttrDrafts, imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash,
+}
+
+// specialUse is the one attribute of a list, "" if it is empty.
+func specialUse(attrs []imap.MailboxAttr) (string, error) {
+	if len(attrs) == 0 {
+		return "", nil
+	}
+	for _, known := range creatable {
+		if len(attrs) == 1 && strings.EqualFold(string(attrs[0]), string(known)) {
+			return string(known), nil
+		}
+	}
+	return "", no(wire.CodeUseAttr, "A mailbox can have one use, of Archive, Drafts, Junk, Sent and Trash")
+}
+
+// delete is DELETE (RFC 9051 §6.3.5).
+func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, error) {
+	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
+		state, err := m.MailboxNamed(ctx, c.Mailbox)
+		if err != nil {
+			return err
+		}
+		if s.selects(state.ID) {
+			s.unselect()
+		}
+		return m.Delete(ctx, s.id, state.ID)
+	})
+}
+
+// rename is RENAME (RFC 9051 §6.3.6).
+func (s *session) rename(ctx context.Context, c *wire.Rename) (*completion, error) {
+	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
+		return m.Rename(ctx, s.id, c.From, strings.TrimSuffix(c.To, string(separator)))
+	})
+}
+
+// subscribe is SUBSCRIBE (RFC 9051 §6.3.7). A mailbox need not be there: lists of
+// subscriptions come before the mailboxes when mail moves from another server.
+func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) (*completion, error) {
+	return nil, s.setSubscription(ctx, c.Mailbox, true)
+}
+
+// unsubscribe is UNSUBSCRIBE (RFC 9051 §6.3.8).
+func (s *session) unsubscribe(ctx context.Context, c *wire.Unsubscribe) (*completion, error) {
+	return nil, s.setSubscription(ctx, c.Mailbox, false)
+}
+
+func (s *session) setSubscription(ctx context.Context, name string, on bool) error {
+	return s.withMail(ctx, func(m *mailstore.Mail) error { return m.Subscribe(ctx, s.id, name, on) })
+}
+
+// status is STATUS (RFC 9051 §6.3.11).
+func (s *session) status(ctx context.Context, c *wire.Status) (*completion, error) {
+	if err := checkStatus(c.Items); err != nil {
+		return nil, err
+	}
+	var state mailbox.State
+	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
+		state, err = m.MailboxNamed(ctx, c.Mailbox)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.tellStatus(&state, c.Items)
+	return nil, nil
+}
+
+func (s *session) tellStatus(state *mailbox.State, items []wire.StatusItem) {
+	values := make([]wire.StatusValue, len(items))
+	for i, item := range items {
+		values[i] = wire.StatusValue{Item: item, Number: statusValues[item](s, state)}
+	}
+	s.out.Status(state.Name, values)
+}
+
+// checkStatus refuses items of extensions that are not offered.
+func checkStatus(items []wire.StatusItem) error {
+	for _, item := range items {
+		if _, ok := statusValues[item]; !ok {
+			return bad("STATUS item " + string(item) + " is of an extension that is not offered")
+		}
+	}
+	return nil
+}
+
+// statusValues say what the STATUS items are made of.
+var statusValues = map[wire.StatusItem]func(*session, *mailbox.State) uint64{
+	wire.StatusMessages:    func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Exists) },
+	wire.StatusUIDNext:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDNext) },
+	wire.StatusUIDValidity: func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDValidity) },
+	wire.StatusUnseen:      func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Unseen) },
+	wire.StatusDeleted:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Deleted) },
+	wire.StatusSize:        func(_ *session, b *mailbox.State) uint64 { return uint64(max(b.Counts.Size, 0)) },
+	wire.StatusAppendLimit: func(s *session, _ *mailbox.State) uint64 { return uint64(s.srv.o.Limits.Message) },
+	wire.StatusRecent:      (*session).recentIn,
+}
+
+// recentIn is how many messages would be recent for a session that selected the
+// mailbox now, without counting them: UIDs above the mark that were given out.
+// Those of them that are expunged already count too, up to all messages.
+func (s *session) recentIn(b *mailbox.State) uint64 {
+	if s.selects(b.ID) {
+		return s.view.recent.Len()
+	}
+	above := s.srv.hub.claimRecent(b.ID, 0, false)
+	given := uint64(0)
+	if b.UIDNext > above+1 {
+		given = uint64(b.UIDNext - above - 1)
+	}
+	return min(given, uint64(b.Counts.Exists))
+}
+
+// isMissing reports whether an error says that a mailbox is not there.
+func isMissing(err error) bool { return errors.Is(err, mailstore.ErrNoMailbox) }

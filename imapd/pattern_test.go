@@ -1,0 +1,87 @@
+package imapd
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestMatchPattern(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "", true},
+		{"", "a", false},
+		{"*", "", true},
+		{"*", "a/b/c", true},
+		{"%", "a", true},
+		{"%", "a/b", false},
+		{"%/%", "a/b", true},
+		{"%/%", "a", false},
+		{"a%", "a", true},
+		{"a%c", "abc", true},
+		{"a%c", "ab/c", false},
+		{"a*c", "ab/c", true},
+		{"%*", "a/b", true},
+		{"*%", "a/b", true},
+		{"a/", "a", false},
+		{"inbox", "INBOX", true},
+		{"InBox/x", "INBOX/x", true},
+		{"inbox*", "INBOX/x", true},
+		{"inboxes", "INBOXes", false},
+		{"Archive", "archive", false},
+		{"*b", "ab", true},
+		{"*b", "aba", false},
+		{"%%%%%b", "aab", true},
+	} {
+		if got := matchPattern(c.pattern, c.name); got != c.want {
+			t.Errorf("matchPattern(%q, %q) = %v", c.pattern, c.name, got)
+		}
+	}
+}
+
+// slowMatch is the definition, by trying all ways.
+func slowMatch(pattern, name string) bool {
+	if pattern == "" {
+		return name == ""
+	}
+	switch pattern[0] {
+	case '*', '%':
+		for i := 0; i <= len(name); i++ {
+			if slowMatch(pattern[1:], name[i:]) {
+				return true
+			}
+			if i < len(name) && pattern[0] == '%' && name[i] == separator {
+				return false
+			}
+		}
+		return false
+	}
+	return name != "" && name[0] == pattern[0] && slowMatch(pattern[1:], name[1:])
+}
+
+func TestMatchPatternEqualsDefinition(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[ab/%*]{0,8}`).Draw(t, "pattern")
+		name := rapid.StringMatching(`[ab/]{0,8}`).Draw(t, "name")
+		if got, want := matchPattern(pattern, name), slowMatch(pattern, name); got != want {
+			t.Fatalf("matchPattern(%q, %q) = %v, by definition %v", pattern, name, got, want)
+		}
+	})
+}
+
+// Forty stars against a name that almost matches took other servers' minutes.
+func TestMatchPatternManyStars(t *testing.T) {
+	pattern := strings.Repeat("*a", 40) + "b"
+	name := strings.Repeat("a", 1000)
+	start := time.Now()
+	if matchPattern(pattern, name) {
+		t.Error("matched a name without a b")
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+}

@@ -1,0 +1,137 @@
+package imapd
+
+import (
+	"context"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+
+	"teraslot/imapd/wire"
+	"teraslot/mailbox"
+	"teraslot/message"
+	"teraslot/search"
+)
+
+// search is SEARCH and UID SEARCH (RFC 9051 §6.4.4), with RETURN (RFC 4731) and
+// SAVE (RFC 5182).
+func (s *session) search(ctx context.Context, c *wire.Search) (*completion, error) {
+	if r := c.Return; r != nil && (r.Relevancy || r.Context || r.Update || r.Partial != nil) {
+		return nil, bad("A RETURN option is of an extension that is not offered")
+	}
+	save := c.Return != nil && c.Return.Save
+	hits, err := s.find(ctx, c)
+	if err != nil {
+		if save {
+			if r, _ := refuse(err); r.Type == imap.StatusResponseTypeNo {
+				s.view.found = mailbox.UIDSet{} // RFC 9051 §6.4.4.1
+			}
+		}
+		return nil, err
+	}
+	if save {
+		s.view.found = savedOf(hits, c.Return)
+	}
+	switch numbers := s.numbers(hits, c.UID); {
+	case c.Return == nil && !s.rev2:
+		s.out.Numbers("SEARCH", slices.Values(numbers), 0)
+	case c.Return == nil || !onlySave(c.Return):
+		s.tellESearch(c, numbers)
+	}
+	return nil, nil
+}
+
+// find searches the selected mailbox as the client knows it: it is told first of
+// all that was acknowledged before the command came, so that nothing is missed
+// for want of a number. The search ends when the client goes away.
+func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, error) {
+	if err := s.catchUp(ctx, c.UID); err != nil || s.view == nil {
+		return nil, err
+	}
+	query, err := s.query(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := s.c.watch(cancel)
+	defer w.stop()
+	res, err := s.srv.o.Searcher.Search(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: query})
+	if err != nil {
+		return nil, err
+	}
+	// Messages that came during the search have no number yet.
+	hits := res.UIDs[:0]
+	for _, uid := range res.UIDs {
+		if _, told := s.view.number(uid); told {
+			hits = append(hits, uid)
+		}
+	}
+	return hits, nil
+}
+
+// query translates the command's keys.
+func (s *session) query(c *wire.Search) (search.Query, error) {
+	if c.Charset != "" && (!message.KnownCharset(c.Charset) || s.rev2 && c.Charset != "UTF-8" && c.Charset != "US-ASCII") {
+		return nil, no(wire.BadCharsetCode("UTF-8", "US-ASCII"), "Strings in that charset cannot be read")
+	}
+	t := translation{view: s.view, decode: func(text string) string {
+		return message.DecodeText(c.Charset, []byte(text))
+	}}
+	return t.all(c.Key)
+}
+
+// numbers are the messages as the client wants them named: UIDs or sequence numbers.
+func (s *session) numbers(uids []mailbox.UID, uid bool) []uint32 {
+	out := make([]uint32, 0, len(uids))
+	for _, u := range uids {
+		if uid {
+			out = append(out, uint32(u))
+		} else if n, ok := s.view.number(u); ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// tellESearch writes ESEARCH (RFC 9051 §7.3.4). Without RETURN, which is so for
+// IMAP4rev2 only, all are asked for.
+func (s *session) tellESearch(c *wire.Search, numbers []uint32) {
+	want := wire.Return{All: true}
+	if c.Return != nil {
+		want = *c.Return
+	}
+	r := wire.ESearchResult{Tag: s.tag, UID: c.UID}
+	if want.Count {
+		n := uint32(len(numbers))
+		r.Count = &n
+	}
+	if len(numbers) > 0 && want.Min {
+		r.Min = numbers[0]
+	}
+	if len(numbers) > 0 && want.Max {
+		r.Max = numbers[len(numbers)-1]
+	}
+	if want.All {
+		for _, n := range numbers {
+			r.All.Add(mailbox.UID(n))
+		}
+	}
+	s.out.ESearch(&r)
+}
+
+func onlySave(r *wire.Return) bool { return r.Save && !r.Min && !r.Max && !r.All && !r.Count }
+
+// savedOf is what "$" stands for after a search (RFC 9051 §6.4.4.1, table 4).
+func savedOf(hits []mailbox.UID, r *wire.Return) mailbox.UIDSet {
+	if len(hits) == 0 || r.All || r.Count || !r.Min && !r.Max {
+		return mailbox.UIDs(hits...)
+	}
+	var out mailbox.UIDSet
+	if r.Min {
+		out.Add(hits[0])
+	}
+	if r.Max {
+		out.Add(hits[len(hits)-1])
+	}
+	return out
+}

@@ -1,0 +1,121 @@
+package imapd
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+
+	"teraslot/imapd/wire"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// selectMailbox is SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3). The mailbox that
+// was selected is left first, whatever comes of this command.
+func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completion, error) {
+	if c.CondStore || c.QResync != nil {
+		return nil, bad("CONDSTORE and QRESYNC are not offered")
+	}
+	if s.view != nil {
+		s.unselect()
+		s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeOK, Code: wire.CodeClosed, Text: "The mailbox before is closed"})
+	}
+	var state mailbox.State
+	var uids []mailbox.UID
+	err := s.withMail(ctx, func(m *mailstore.Mail) error {
+		named, err := m.MailboxNamed(ctx, c.Mailbox)
+		if err != nil {
+			return err
+		}
+		// From here on a change wakes the session; what comes between this line
+		// and the next is in both and does no harm.
+		s.watched.Store(&named.ID)
+		state, uids, err = m.UIDs(ctx, named.ID)
+		return err
+	})
+	if err != nil {
+		s.watched.Store(nil)
+		return nil, err
+	}
+	s.view = &view{id: state.ID, validity: state.UIDValidity, readOnly: c.ReadOnly, modSeq: state.HighestModSeq, uids: uids}
+	s.claimRecent(uids)
+	s.state = selected
+	s.describe(c, &state)
+	return s.opened(c), nil
+}
+
+// describe sends what a client has to know of a mailbox that it selects.
+func (s *session) describe(c *wire.Select, state *mailbox.State) {
+	s.out.Flags(mailbox.Flags{System: allSystemFlags}.List())
+	s.out.Exists(s.view.exists())
+	if !s.rev2 {
+		s.out.Recent(uint32(s.view.recent.Len()))
+	}
+	s.tellCode(wire.PermanentFlagsCode(permanentFlags(c.ReadOnly)), "Flags that are kept")
+	s.tellCode(wire.UIDValidityCode(state.UIDValidity), "UIDs are valid")
+	s.tellCode(wire.UIDNextCode(state.UIDNext), "The next UID")
+	if s.rev2 {
+		// RFC 9051 §6.3.2: LIST names the mailbox as it is.
+		s.out.List(&wire.ListEntry{Delimiter: separator, Mailbox: state.Name})
+	}
+}
+
+const allSystemFlags = mailbox.Seen | mailbox.Answered | mailbox.Flagged | mailbox.Deleted | mailbox.Draft
+
+// permanentFlags are the flags that a client can change for good: all, and
+// keywords of its own making.
+func permanentFlags(readOnly bool) []string {
+	if readOnly {
+		return nil
+	}
+	return append(mailbox.Flags{System: allSystemFlags}.List(), `\*`)
+}
+
+func (s *session) opened(c *wire.Select) *completion {
+	if c.ReadOnly {
+		return &completion{code: wire.CodeReadOnly, text: "Opened to be read"}
+	}
+	return &completion{code: wire.CodeReadWrite, text: "Opened"}
+}
+
+// unselect leaves the selected mailbox, if there is one.
+func (s *session) unselect() {
+	s.watched.Store(nil)
+	if s.view != nil {
+		s.view, s.state = nil, authenticated
+	}
+}
+
+// claimRecent notes which of the messages this session is the first to be told of.
+func (s *session) claimRecent(uids []mailbox.UID) {
+	if len(uids) == 0 {
+		return
+	}
+	v := s.view
+	above := s.srv.hub.claimRecent(v.id, uids[len(uids)-1], !v.readOnly)
+	for i := len(uids); i > 0 && uids[i-1] > above; i-- {
+		v.recent.Add(uids[i-1])
+	}
+}
+
+// unselectCommand is UNSELECT (RFC 9051 §6.4.2).
+func (s *session) unselectCommand(context.Context, *wire.Unselect) (*completion, error) {
+	s.unselect()
+	return nil, nil
+}
+
+// close is CLOSE (RFC 9051 §6.4.1): expunges without telling, unless read-only.
+func (s *session) close(ctx context.Context, _ *wire.Close) (*completion, error) {
+	v := s.view
+	s.unselect()
+	if v.readOnly {
+		return nil, nil
+	}
+	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
+		_, _, err := m.Expunge(ctx, s.id, v.id, nil)
+		return err
+	})
+}
+
+// check is CHECK (RFC 3501 §6.4.1): all that was acknowledged is safe already.
+func (s *session) check(context.Context, *wire.Check) (*completion, error) { return nil, nil }
