@@ -361,4 +361,3 @@ func (g generator) recordKey(mails []*mail) search.Query {
 
 // testNow is the time of searches.
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-

@@ -116,7 +116,7 @@ func randomMail(g generator, n int, before []*mail) []*mail {
 // temp tier was lost, and with a damaged database.
 func TestSearchAgreesWithTheOracle(t *testing.T) {
 	var all tally
-	rounds := envInt(t, "COUNT", 4)
+	rounds := envInt(t, "COUNT", 3)
 	for round := range rounds {
 		g := newGenerator(uint64(envInt(t, "SEED", 1) + round))
 		oracleRound(t, g, &all)
@@ -259,4 +259,3 @@ func (f *fixture) damage(g generator) {
 		}))
 	}
 }
-
