@@ -86,10 +86,20 @@ func (p *addressParser) element() {
 			p.angle()
 			return
 		case '"':
-			p.words = append(p.words, word{string(p.quoted()), true, spaced})
+			p.word(word{string(p.quoted()), true, spaced})
 		default:
-			p.words = append(p.words, word{p.atom(c), false, spaced})
+			p.word(word{p.atom(c), false, spaced})
 		}
+	}
+}
+
+// maxWords is how many words of one address are kept: a hostile field has
+// millions.
+const maxWords = 1000
+
+func (p *addressParser) word(w word) {
+	if len(p.words) < maxWords {
+		p.words = append(p.words, w)
 	}
 }
 
@@ -126,7 +136,7 @@ func (p *addressParser) atom(c byte) string {
 		}
 		return string(p.b[start:p.i])
 	}
-	for !p.done() && p.b[p.i] > ' ' && strings.IndexByte(`@,;:<"(`, p.b[p.i]) < 0 {
+	for !p.done() && p.b[p.i] > ' ' && strings.IndexByte(`@,;:<>"(`, p.b[p.i]) < 0 {
 		p.i++
 	}
 	return string(p.b[start:p.i])
@@ -139,7 +149,14 @@ func (p *addressParser) bare() {
 	}
 	a := spec(p.words)
 	a.Name = p.comment
-	p.list = append(p.list, a)
+	p.add(a)
+}
+
+// add adds an address, unless there is nothing in it.
+func (p *addressParser) add(a Address) {
+	if a != (Address{}) {
+		p.list = append(p.list, a)
+	}
 }
 
 // startGroup takes the words for a group's name. A colon inside an address, or
@@ -168,23 +185,7 @@ func (p *addressParser) angle() {
 	p.i++
 	route := p.route()
 	p.words = p.words[:0]
-	for {
-		spaced := p.gap()
-		if p.done() || p.b[p.i] == '>' || p.b[p.i] == ',' && hasAt(p.words) {
-			break
-		}
-		switch c := p.b[p.i]; c {
-		case '"':
-			p.words = append(p.words, word{string(p.quoted()), true, spaced})
-		case '<':
-			p.i++
-		default:
-			p.words = append(p.words, word{p.atom(c), false, spaced})
-		}
-	}
-	if !p.done() && p.b[p.i] == '>' {
-		p.i++
-	}
+	p.inBrackets()
 	a := spec(p.words)
 	a.Route = route
 	for p.gap(); !p.done() && strings.IndexByte(",;<", p.b[p.i]) < 0; p.gap() {
@@ -200,8 +201,27 @@ func (p *addressParser) angle() {
 	if a.Name = name; name == "" {
 		a.Name = p.comment
 	}
-	if a != (Address{}) {
-		p.list = append(p.list, a)
+	p.add(a)
+}
+
+// inBrackets collects words up to ">", or to a comma that shows it missing.
+func (p *addressParser) inBrackets() {
+	for {
+		spaced := p.gap()
+		if p.done() || p.b[p.i] == ',' && hasAt(p.words) {
+			return
+		}
+		switch c := p.b[p.i]; c {
+		case '>':
+			p.i++
+			return
+		case '"':
+			p.word(word{string(p.quoted()), true, spaced})
+		case '<':
+			p.i++
+		default:
+			p.word(word{p.atom(c), false, spaced})
+		}
 	}
 }
 
