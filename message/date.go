@@ -40,7 +40,7 @@ func parseISO(s string) (time.Time, bool) {
 const maxDateWords = 16
 
 // dateWords divides a date at white space, commas and comments, and at hyphens
-// between words ("12-Jan-98").
+// between words ("12-Jan-98"). White space around colons is nothing.
 func dateWords(value string) (words []string) {
 	s := scanner{b: []byte(value)}
 	for len(words) < maxDateWords {
@@ -54,7 +54,10 @@ func dateWords(value string) (words []string) {
 			s.i++
 			continue
 		}
-		if parts := strings.Split(w, "-"); len(parts) == 3 && parts[0] != "" {
+		last := len(words) - 1
+		if last >= 0 && (w[0] == ':' || strings.HasSuffix(words[last], ":")) {
+			words[last] += w
+		} else if parts := strings.Split(w, "-"); len(parts) == 3 && parts[0] != "" && !strings.Contains(w, ":") {
 			words = append(words, parts...)
 		} else {
 			words = append(words, w)
@@ -76,9 +79,11 @@ type dateParts struct {
 func (d *dateParts) word(w string) bool {
 	switch {
 	case strings.Contains(w, ":") && !d.clock:
-		d.clock = d.setClock(w)
+		d.setClock(w)
 	case w[0] == '+' || w[0] == '-':
 		d.setOffset(w)
+	case strings.Count(w, "/") == 2 && d.year < 0:
+		d.slashed(w)
 	case w[0] >= '0' && w[0] <= '9':
 		d.number(w)
 	case d.month == 0 && monthNamed(w) != 0:
@@ -89,7 +94,7 @@ func (d *dateParts) word(w string) bool {
 	return !d.zoned || d.year < 0
 }
 
-// number takes a day or a year, or after the clock a zone without its sign.
+// number takes a day or a year.
 func (d *dateParts) number(w string) {
 	n, digits := leadingInt(w)
 	switch {
@@ -119,15 +124,27 @@ func leadingInt(s string) (n, digits int) {
 	return n, digits
 }
 
-// setClock takes hh:mm or hh:mm:ss.
-func (d *dateParts) setClock(w string) bool {
+// slashed takes 2002/09/14. Two digits first may be the day or the month, and are
+// not guessed at.
+func (d *dateParts) slashed(w string) {
+	if t, err := time.Parse("2006/1/2", w); err == nil {
+		d.year, d.month, d.day = t.Year(), t.Month(), t.Day()
+	}
+}
+
+// setClock takes hh:mm or hh:mm:ss, and an offset that clings to it.
+func (d *dateParts) setClock(w string) {
+	if i := strings.IndexAny(w, "+-"); i > 0 {
+		d.setOffset(w[i:])
+		w = w[:i]
+	}
 	parts := strings.SplitN(w, ":", 3)
 	d.hour, _ = leadingInt(parts[0])
 	d.min, _ = leadingInt(parts[1])
 	if len(parts) == 3 {
 		d.sec, _ = leadingInt(parts[2])
 	}
-	return true
+	d.clock = true
 }
 
 // setOffset takes +hhmm, also written +hh:mm or +hh.
@@ -180,13 +197,14 @@ func (d *dateParts) setZone(w string) {
 	d.zone, d.zoned = time.FixedZone("", hours[name]*3600), true
 }
 
+// monthNamed knows the months by three letters or more.
 func monthNamed(w string) time.Month {
+	w = strings.TrimSuffix(w, ".")
 	if len(w) < 3 {
 		return 0
 	}
 	for m := time.January; m <= time.December; m++ {
-		name := m.String()
-		if n := min(len(w), len(name)); strings.EqualFold(strings.TrimSuffix(w, ".")[:min(n, len(strings.TrimSuffix(w, ".")))], name[:min(n, len(strings.TrimSuffix(w, ".")))]) {
+		if name := m.String(); len(w) <= len(name) && strings.EqualFold(w, name[:len(w)]) {
 			return m
 		}
 	}
