@@ -1,0 +1,116 @@
+package slot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"teraslot/disk"
+	"teraslot/mailstore"
+	"teraslot/message"
+	"teraslot/tiers"
+)
+
+// ErrOwner is returned where somebody else's process would work on the slot's files.
+var ErrOwner = errors.New("not the owner")
+
+// CheckOwner refuses to work on a conf root that belongs to another user than
+// the process: files made now would be out of the daemon's reach later. A conf
+// root that is not there yet has no owner.
+func (c *Config) CheckOwner() error {
+	info, err := os.Stat(c.Conf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("conf root: %w", err)
+	}
+	return owned(c.Conf, info)
+}
+
+func owned(path string, info fs.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s: its owner cannot be told", path)
+	}
+	if me := os.Geteuid(); int(st.Uid) != me {
+		return fmt.Errorf("%s belongs to user %d and this process runs as user %d: run it as the owner: %w",
+			path, st.Uid, me, ErrOwner)
+	}
+	return nil
+}
+
+// CheckLocal refuses a conf root on a network or user-space file system, unless
+// the configuration allows it.
+func (c *Config) CheckLocal() error {
+	err := disk.CheckLocal(c.Conf)
+	if errors.Is(err, disk.ErrNotLocal) && c.AllowRemoteConf {
+		return nil
+	}
+	if errors.Is(err, disk.ErrNotLocal) {
+		return fmt.Errorf("conf root %w: move it to a local disk, or set allow_remote_conf", err)
+	}
+	return err
+}
+
+// makeRoots makes the roots that are missing, readable by their owner alone.
+func (c *Config) makeRoots() error {
+	for _, r := range c.roots() {
+		if err := disk.MkdirAll(disk.OS(), r.path, 0o700); err != nil {
+			return fmt.Errorf("%s: %w", r.key, err)
+		}
+		if err := checkRoot(r.path); err != nil {
+			return fmt.Errorf("%s: %w", r.key, err)
+		}
+	}
+	return nil
+}
+
+// checkRoot makes sure that a root is ours. A link is followed only if we or the
+// superuser made it: in a directory such as /dev/shm everybody may make names.
+func checkRoot(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 {
+			if err := owned(path, info); err != nil {
+				return err
+			}
+		}
+		if info, err = os.Stat(path); err != nil {
+			return err
+		}
+	}
+	return owned(path, info)
+}
+
+// MailstoreOptions are the mail's places and limits. The caller adds what it
+// wants to be told.
+func (c *Config) MailstoreOptions() mailstore.Options {
+	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage)}
+}
+
+// TiersOptions are the indexes' places.
+func (c *Config) TiersOptions() tiers.Options {
+	return tiers.Options{
+		Conf: c.Conf, Roots: c.Tiers.Roots(), DefaultTier: c.Tiers.Default,
+		ExtractVersion: uint32(message.ExtractVersion),
+	}
+}
+
+// fileMode returns the path's type bits, or 0 if nothing is there.
+func fileMode(path string) (fs.FileMode, bool, error) {
+	info, err := os.Lstat(filepath.Clean(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return info.Mode(), true, nil
+}

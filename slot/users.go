@@ -1,0 +1,180 @@
+package slot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"teraslot/account"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/tiers"
+)
+
+// A user is an account and a mail.db. The account is made first and removed
+// last, so that a crash in between leaves an account without mail: at the start
+// it is given some, or its removal is finished.
+
+// addUser makes an account and its mail. Without a quota, the configured one
+// applies.
+func (s *Slot) addUser(ctx context.Context, r AddUser) error {
+	q := account.Quota{Bytes: int64(s.c.Quota.Bytes), Messages: s.c.Quota.Messages}
+	if r.Quota != nil {
+		q = *r.Quota
+	}
+	a, err := s.accounts.Add(ctx, r.Name, r.Password, q)
+	if err != nil {
+		return err
+	}
+	if err := s.createMail(ctx, a); err != nil {
+		return errors.Join(err, s.accounts.Remove(ctx, a.Name))
+	}
+	return nil
+}
+
+func (s *Slot) createMail(ctx context.Context, a account.Account) error {
+	return s.store.CreateUser(ctx, a.ID, mailstore.UserOptions{Quota: mailstore.Quota(a.Quota)})
+}
+
+// heal finishes what a crash interrupted.
+func (s *Slot) heal(ctx context.Context) error {
+	users, err := s.store.Users(ctx)
+	if err != nil {
+		return err
+	}
+	has := make(map[mailbox.User]bool, len(users))
+	for _, u := range users {
+		has[u] = true
+	}
+	accounts, err := s.accounts.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		if has[a.ID] {
+			continue
+		}
+		if a.Disabled {
+			err = s.finishRemoval(ctx, a)
+		} else {
+			s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
+			err = s.createMail(ctx, a)
+		}
+		if err != nil {
+			return fmt.Errorf("user %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// removalWait is how long a removal waits for others to let go of the mail.
+const removalWait = 15 * time.Second
+
+// removeUser removes a user with mail and index, for good.
+func (s *Slot) removeUser(ctx context.Context, name string) error {
+	a, err := s.accounts.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	// From here on nobody can log in, and a crash ends in a removal.
+	if err := s.accounts.Disable(ctx, name, true); err != nil {
+		return err
+	}
+	if d, ok := any(s.imap).(interface{ Disconnect(mailbox.User) }); ok && s.imap != nil {
+		d.Disconnect(a.ID)
+	}
+	if err := s.removeMail(ctx, a.ID); err != nil {
+		return fmt.Errorf("remove %s (the account is disabled; try again): %w", name, err)
+	}
+	return s.finishRemoval(ctx, a)
+}
+
+// removeMail waits for deliveries, searches and the indexer to let go.
+func (s *Slot) removeMail(ctx context.Context, u mailbox.User) error {
+	deadline := time.NewTimer(removalWait)
+	defer deadline.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := s.store.RemoveUser(ctx, u)
+		if !errors.Is(err, mailstore.ErrBusy) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
+	if err := s.tiers.User(a.ID).Remove(ctx); err != nil {
+		return fmt.Errorf("index of %s: %w", a.Name, err)
+	}
+	// What is left of the mail: packs that were in the way, an empty directory.
+	if err := s.store.RemoveUser(ctx, a.ID); err != nil {
+		return err
+	}
+	return s.accounts.Remove(ctx, a.Name)
+}
+
+// setQuota changes both copies of a quota: the account's, from which the mail's
+// could be made again, first.
+func (s *Slot) setQuota(ctx context.Context, name string, q account.Quota) error {
+	if err := s.accounts.SetQuota(ctx, name, q); err != nil {
+		return err
+	}
+	return s.withMail(ctx, name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(q)) })
+}
+
+// withMail runs fn on a user's mail.
+func (s *Slot) withMail(ctx context.Context, name string, fn func(*mailstore.Mail) error) error {
+	a, err := s.accounts.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	m, err := s.store.Acquire(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	return fn(m)
+}
+
+// listUsers returns all users with what they use.
+func (s *Slot) listUsers(ctx context.Context) ([]User, error) {
+	accounts, err := s.accounts.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	users := make([]User, 0, len(accounts))
+	for _, a := range accounts {
+		u := User{Name: a.Name, ID: a.ID, Created: a.Created, Disabled: a.Disabled, Quota: a.Quota}
+		err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) (err error) {
+			_, u.Usage, err = m.Quota(ctx)
+			return err
+		})
+		if err != nil && !errors.Is(err, account.ErrNoAccount) {
+			u.Trouble = err.Error()
+		}
+		users = append(users, u)
+	}
+	return users, nil
+}
+
+// verify checks a user's mail and index, and reports what is wrong.
+func (s *Slot) verify(ctx context.Context, name string, report func(Finding)) error {
+	a, err := s.accounts.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = s.store.Verify(ctx, a.ID, func(f mailstore.Finding) { report(Finding{a.Name, "mail", f.String()}) })
+	if err != nil {
+		return err
+	}
+	return s.tiers.User(a.ID).Verify(ctx, func(d *tiers.Damage) { report(Finding{a.Name, "index", d.Error()}) })
+}
