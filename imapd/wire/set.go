@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"slices"
 
 	"teraslot/mailbox"
@@ -26,8 +27,8 @@ func (s Set) HasStar() bool {
 }
 
 // UIDs returns the set's UIDs, where last is the largest UID in the mailbox:
-// "3291:*" holds it always (RFC 9051 §9, seq-range). If the mailbox is empty, last is 0 and "*" stands
-// for nothing. The saved result is not in it.
+// "3291:*" holds it always (RFC 9051 §9, seq-range). If the mailbox is empty, last
+// is 0, and "*" stands for nothing. The saved result is not in it.
 func (s Set) UIDs(last mailbox.UID) mailbox.UIDSet {
 	var out mailbox.UIDSet
 	for _, r := range s.resolved(uint32(last)) {
@@ -38,18 +39,17 @@ func (s Set) UIDs(last mailbox.UID) mailbox.UIDSet {
 
 // Numbers returns the set's sequence numbers in a mailbox of so many messages, as
 // rising ranges that neither overlap nor touch. ok is false if one is larger than
-// exists, which RFC 9051 §9 (seq-number) makes an error of the client; the ranges
-// are then cut off there. The saved result is not in it.
+// exists, or "*" is there and the mailbox is empty, which RFC 9051 §9
+// (seq-number) calls an error of the client; the ranges are then cut off there. The saved result is
+// not in it.
 func (s Set) Numbers(exists uint32) (ranges []SetRange, ok bool) {
-	ok = true
+	ok = exists > 0 || !s.HasStar()
 	for _, r := range s.resolved(exists) {
 		if r.To > exists {
 			ok = false
-		}
-		r.To = min(r.To, exists)
-		if r.From > exists || r.To == 0 {
-			ok = false
-			continue
+			if r.To = exists; r.From > exists {
+				continue
+			}
 		}
 		if n := len(ranges); n > 0 && uint64(r.From) <= uint64(ranges[n-1].To)+1 {
 			ranges[n-1].To = max(ranges[n-1].To, r.To)
@@ -61,26 +61,25 @@ func (s Set) Numbers(exists uint32) (ranges []SetRange, ok bool) {
 }
 
 // resolved puts star for "*", turns ranges the right way round, and sorts them,
-// so that adding them up takes linear time whatever their order was.
+// so that adding them up takes linear time whatever their order was. Where star
+// is 0 only what is named by a number remains.
 func (s Set) resolved(star uint32) []SetRange {
-	out := make([]SetRange, len(s.Ranges))
-	for i, r := range s.Ranges {
-		if r.From == Star {
-			r.From = star
+	out := make([]SetRange, 0, len(s.Ranges))
+	for _, r := range s.Ranges {
+		a, b := orStar(r.From, star), orStar(r.To, star)
+		if a = orStar(a, b); a == 0 {
+			continue
 		}
-		if r.To == Star {
-			r.To = star
-		}
-		out[i] = SetRange{min(r.From, r.To), max(r.From, r.To)}
+		b = orStar(b, a)
+		out = append(out, SetRange{min(a, b), max(a, b)})
 	}
-	slices.SortFunc(out, func(a, b SetRange) int {
-		switch {
-		case a.From < b.From:
-			return -1
-		case a.From > b.From:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(out, func(a, b SetRange) int { return cmp.Compare(a.From, b.From) })
 	return out
+}
+
+func orStar(n, star uint32) uint32 {
+	if n == Star {
+		return star
+	}
+	return n
 }
