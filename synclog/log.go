@@ -50,7 +50,8 @@ type Log struct {
 
 	io     sync.Mutex        // guards the files, and the fields down to closed
 	file   disk.File         // log, open for appending; nil: not open
-	torn   bool              // log may end within a line
+	torn   bool              // log ends, or may end, within a line
+	size   int64             // of log, up to the last write that succeeded
 	logged map[Note]struct{} // what log holds, while it is open
 	closed bool
 
@@ -84,7 +85,7 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sync log: %w", err)
 	}
-	l := &Log{o: o, lock: lock, torn: true, pending: map[Note]struct{}{},
+	l := &Log{o: o, lock: lock, pending: map[Note]struct{}{},
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	if l.clean, err = l.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("sync log %s: %w", o.Dir, err), lock.Close())
@@ -253,10 +254,11 @@ func (l *Log) write(notes []Note) error {
 		err = l.o.FS.SyncDir(l.o.Dir)
 	}
 	if err != nil {
-		l.torn = true
+		// Half a line would be taken for damage. If it cannot be cut, so be it.
+		_ = l.file.Truncate(l.size)
 		return errors.Join(err, l.closeFile())
 	}
-	l.torn = false
+	l.torn, l.size = false, l.size+int64(len(b))
 	for _, n := range notes {
 		l.logged[n] = struct{}{}
 	}
@@ -278,6 +280,7 @@ func (l *Log) open() (isNew bool, err error) {
 	for _, n := range there {
 		l.logged[n] = struct{}{}
 	}
+	l.size, l.torn = int64(len(content)), len(content) > 0 && content[len(content)-1] != '\n'
 	l.file, err = l.o.FS.OpenFile(l.path(logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	return true, err
 }
@@ -317,10 +320,11 @@ type Batch struct {
 	l       *Log
 	notes   []Note
 	damaged int
+	removed bool // guarded by l.io: log-run is gone, or another's by now
 }
 
 // Notes are the notes of the batch, each once, in the order of their first
-// mention. They may be empty if all lines were damaged.
+// mention: at least one, unless Damaged is not 0.
 func (b *Batch) Notes() []Note { return b.notes }
 
 // Damaged is the number of lines that could not be read. If it is not 0, the log
@@ -328,20 +332,28 @@ func (b *Batch) Notes() []Note { return b.notes }
 func (b *Batch) Damaged() int { return b.damaged }
 
 // Done says that every note of the batch has been dealt with, and forgets it.
+// After an error the batch may come again, or Done be tried again.
 func (b *Batch) Done() error {
 	l := b.l
 	l.io.Lock()
 	defer l.io.Unlock()
-	err := l.o.FS.Remove(l.path(runName))
-	if err == nil {
-		err = l.o.FS.SyncDir(l.o.Dir)
-	}
-	if err != nil {
+	if err := b.remove(); err != nil {
 		return fmt.Errorf("sync log %s: %w", l.o.Dir, err)
 	}
 	l.o.Step("done")
 	signal(l.wake) // more may have come
 	return nil
+}
+
+// remove removes log-run. l.io is held.
+func (b *Batch) remove() error {
+	if !b.removed {
+		if err := b.l.o.FS.Remove(b.l.path(runName)); err != nil {
+			return err
+		}
+		b.removed = true
+	}
+	return b.l.o.FS.SyncDir(b.l.o.Dir)
 }
 
 // Next waits until there are notes, takes the log aside and returns it. Until
@@ -365,17 +377,33 @@ func (l *Log) Next(ctx context.Context) (*Batch, error) {
 func (l *Log) aside() (*Batch, error) {
 	l.io.Lock()
 	defer l.io.Unlock()
+	for {
+		b, err := l.load()
+		if err == nil && b != nil && len(b.notes) == 0 && b.damaged == 0 {
+			err = b.remove() // an empty log, left by a write that failed
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+		}
+		return b, nil
+	}
+}
+
+func (l *Log) load() (*Batch, error) {
 	content, err := disk.ReadFile(l.o.FS, l.path(runName))
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := l.rotate(); errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+			return nil, err
 		}
 		content, err = disk.ReadFile(l.o.FS, l.path(runName))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sync log %s: %w", l.o.Dir, err)
+		return nil, err
 	}
 	b := &Batch{l: l}
 	b.notes, b.damaged = parse(string(content))
@@ -406,7 +434,6 @@ func (l *Log) rotate() error {
 	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
 		return err
 	}
-	l.torn = false
 	l.o.Step("aside")
 	return nil
 }
