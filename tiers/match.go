@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"teraslot/text"
@@ -83,6 +84,33 @@ func (h *handle) matchAll(ctx context.Context, all []text.Lookup) (*roaring.Bitm
 // postings returns the documents that have one of the terms that l means, in a
 // bitmap of the caller's own.
 func (h *handle) postings(l text.Lookup) (*roaring.Bitmap, error) {
+	found, err := h.collect(l)
+	if err != nil {
+		return nil, err
+	}
+	// Parts that came from one list only still lie in the mapped file: they would
+	// be gone with it.
+	found.CloneCopyOnWriteContainers()
+	return found, h.intact()
+}
+
+// intact looks, after a mapped file was read, whether it still has its end. A
+// file that was cut short faults where its pages are gone, but reads as zeros in
+// the rest of its last page.
+func (h *handle) intact() error {
+	end := h.mapped[len(h.mapped)-1] == '\n'
+	if seg, ok := h.seg.(*zap.Segment); ok {
+		data := seg.Data()
+		end = end && binary.BigEndian.Uint32(data[len(data)-4:]) == seg.CRC()
+	}
+	if !end {
+		return fmt.Errorf("%s: a file was cut short: %w", h.dir, errFault)
+	}
+	return nil
+}
+
+// collect is postings in a bitmap that shares memory with the mapped file.
+func (h *handle) collect(l text.Lookup) (*roaring.Bitmap, error) {
 	found := roaring.New()
 	dict, err := h.seg.Dictionary(l.Field)
 	if err != nil {
