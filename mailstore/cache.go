@@ -2,7 +2,9 @@ package mailstore
 
 import (
 	"container/list"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"teraslot/mailbox"
@@ -24,17 +26,35 @@ type viewKey struct {
 	id   mailbox.ID
 }
 
-// cached is a mailbox as of a mod-sequence. records may be nil, uids then not.
+// cached is a mailbox as of a mod-sequence: its records, or only its UIDs.
 type cached struct {
 	modseq  mailbox.ModSeq
-	uids    []mailbox.UID
-	records []mailbox.Record
+	uids    []mailbox.UID    // nil if there are records and nobody asked for UIDs
+	records []mailbox.Record // may be nil
+	tail    *tail            // of the array under records
+	deltas  []delta          // commits since modseq, without a gap
+}
+
+// known reports whether there is anything.
+func (c *cached) known() bool { return c.uids != nil || c.records != nil }
+
+// tail is the number of records that have been given out of the array under a
+// view's records. Whoever moves it from the length of his view may write behind it.
+type tail struct{ used atomic.Int64 }
+
+// delta is what one commit changed of a mailbox's records.
+type delta struct {
+	from, to mailbox.ModSeq   // HIGHESTMODSEQ before and after
+	changed  []mailbox.Record // as they are after
+	gone     []mailbox.UID
 }
 
 type cacheItem struct {
 	key  viewKey
 	view cached
-	size int64
+	size int64 // of all
+	// deltas is the part of size that lies in deltas added by note.
+	deltas int64
 }
 
 func newViewCache(limit int64) *viewCache {
@@ -53,27 +73,67 @@ func (v *viewCache) get(k viewKey) cached {
 	return e.Value.(*cacheItem).view
 }
 
-// put keeps a view, unless a newer one is there.
+// put keeps a view, unless a newer one is there. Deltas beyond it stay.
 func (v *viewCache) put(k viewKey, c cached) {
-	size := sizeOf(c)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if e := v.items[k]; e != nil {
-		it := e.Value.(*cacheItem)
-		if it.view.modseq > c.modseq || it.view.modseq == c.modseq && c.records == nil {
+		old := &e.Value.(*cacheItem).view
+		if old.modseq > c.modseq || old.modseq == c.modseq && c.records == nil && old.records != nil {
 			return
+		}
+		c.deltas = nil
+		if i := slices.IndexFunc(old.deltas, func(d delta) bool { return d.from == c.modseq }); i >= 0 {
+			c.deltas = old.deltas[i:]
 		}
 		v.remove(e)
 	}
+	size := sizeOf(c)
 	if size > v.limit {
 		return
 	}
-	v.items[k] = v.order.PushFront(&cacheItem{k, c, size})
+	v.items[k] = v.order.PushFront(&cacheItem{key: k, view: c, size: size})
+	v.grow(size)
+}
+
+// grow counts more bytes, and forgets what is over the limit. v.mu is held.
+func (v *viewCache) grow(size int64) {
 	v.size += size
 	for v.size > v.limit {
 		v.remove(v.order.Back())
 	}
 }
+
+// note adds a commit to what is known of a mailbox. Where it does not join on,
+// or would cost as much as to read all records anew, the mailbox is forgotten.
+func (v *viewCache) note(k viewKey, d delta) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	e := v.items[k]
+	if e == nil {
+		return
+	}
+	it := e.Value.(*cacheItem)
+	end := it.view.modseq
+	if n := len(it.view.deltas); n > 0 {
+		end = it.view.deltas[n-1].to
+	}
+	if end >= d.to {
+		return // whoever read the view saw the commit
+	}
+	size := sizeOfDelta(d)
+	if end != d.from || it.deltas+size > max(it.size-it.deltas, minDeltas) {
+		v.remove(e)
+		return
+	}
+	it.view.deltas = append(it.view.deltas, d)
+	it.size += size
+	it.deltas += size
+	v.grow(size)
+}
+
+// minDeltas are the bytes of deltas that even a small mailbox may have.
+const minDeltas = 1 << 20
 
 // remove forgets an item. v.mu is held.
 func (v *viewCache) remove(e *list.Element) {
@@ -93,13 +153,19 @@ func (v *viewCache) forget(u mailbox.User) {
 	}
 }
 
-// sizeOf estimates the bytes that a view keeps from being freed. Keywords of
-// records are mostly few and short.
+// sizeOf estimates the bytes that a view keeps from being freed.
 func sizeOf(c cached) int64 {
 	n := int64(cap(c.uids))*int64(unsafe.Sizeof(mailbox.UID(0))) + 256
 	n += int64(cap(c.records)) * int64(unsafe.Sizeof(mailbox.Record{}))
 	for i := range c.records {
 		n += int64(len(c.records[i].Flags.Keywords))
 	}
+	for _, d := range c.deltas {
+		n += sizeOfDelta(d)
+	}
 	return n
+}
+
+func sizeOfDelta(d delta) int64 {
+	return sizeOf(cached{uids: d.gone, records: d.changed})
 }

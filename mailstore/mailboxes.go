@@ -158,7 +158,7 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 	b := &box{row: t.account.box, State: mailbox.State{
 		ID: mailbox.ID(hex.EncodeToString(id[:])), Name: name, UIDValidity: validity, UIDNext: 1,
 		HighestModSeq: modseq, CreatedModSeq: modseq, SpecialUse: specialUse,
-	}}
+	}, delta: delta{from: modseq}}
 	err = t.c.exec(`INSERT INTO mailbox VALUES (?, ?, ?, ?, 1, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)`, b.row, string(b.ID), name,
 		int64(validity), int64(modseq), int64(modseq), specialUse)
 	if err != nil {

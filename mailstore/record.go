@@ -11,8 +11,10 @@ import (
 	"teraslot/mailbox"
 )
 
-// Columns of message and expunged, in the order of scanRecord.
-const recordList = `id, modseq, system, keywords, num, guid, size, created, internal, zone, sent, sent_zone, saved, crc`
+// Columns of message and expunged, in the order of scanRecord. Each column that
+// is read costs as much as the step to the next row, so what never changes in a
+// record is one of them.
+const recordList = `id, modseq, system, keywords, fixed, crc`
 
 var (
 	errRecord = errors.New("record does not match its CRC")
@@ -22,28 +24,19 @@ var (
 
 func rowID(b int64, uid mailbox.UID) int64 { return b<<32 | int64(uid) }
 
-// recordCRC is drawn in docs/formats.md, "Mail database".
-func recordCRC(b int64, r *mailbox.Record) int64 {
-	var buf [160]byte
-	p := append(buf[:0], schemaVersion)
-	p = binary.BigEndian.AppendUint32(p, uint32(b))
-	p = binary.BigEndian.AppendUint32(p, uint32(r.UID))
-	p = binary.BigEndian.AppendUint32(p, r.Num)
+// fixedSize is the size of what appendFixed appends.
+const fixedSize = 80
+
+// appendFixed appends what never changes in a record: docs/formats.md, "Mail
+// database".
+func appendFixed(p []byte, r *mailbox.Record) []byte {
 	p = append(p, r.GUID[:]...)
+	p = binary.BigEndian.AppendUint32(p, r.Num)
 	p = binary.BigEndian.AppendUint64(p, uint64(r.Size))
-	p = binary.BigEndian.AppendUint64(p, uint64(r.ModSeq))
 	p = binary.BigEndian.AppendUint64(p, uint64(r.CreatedModSeq))
-	p = append(p, byte(r.Flags.System))
 	p = appendDate(p, r.InternalDate)
 	p = appendDate(p, r.SentDate)
-	p = binary.BigEndian.AppendUint64(p, uint64(r.SaveDate))
-	if r.Expunged {
-		p = append(p, 1)
-	} else {
-		p = append(p, 0)
-	}
-	p = append(p, r.Flags.Keywords...)
-	return int64(crc32.Checksum(p, castagnoli))
+	return binary.BigEndian.AppendUint64(p, uint64(r.SaveDate))
 }
 
 func appendDate(p []byte, d mailbox.Date) []byte {
@@ -51,32 +44,62 @@ func appendDate(p []byte, d mailbox.Date) []byte {
 	return binary.BigEndian.AppendUint16(p, uint16(d.Zone))
 }
 
+// parseFixed reads what appendFixed appended.
+func parseFixed(p []byte, r *mailbox.Record) bool {
+	if len(p) != fixedSize {
+		return false
+	}
+	copy(r.GUID[:], p)
+	r.Num = binary.BigEndian.Uint32(p[32:])
+	r.Size = int64(binary.BigEndian.Uint64(p[36:]))
+	r.CreatedModSeq = mailbox.ModSeq(binary.BigEndian.Uint64(p[44:]))
+	r.InternalDate = parseDate(p[52:])
+	r.SentDate = parseDate(p[62:])
+	r.SaveDate = int64(binary.BigEndian.Uint64(p[72:]))
+	return true
+}
+
+func parseDate(p []byte) mailbox.Date {
+	return mailbox.Date{Unix: int64(binary.BigEndian.Uint64(p)), Zone: int16(binary.BigEndian.Uint16(p[8:]))}
+}
+
+// recordCRC is drawn in docs/formats.md, "Mail database".
+func recordCRC(b int64, r *mailbox.Record, fixed []byte) int64 {
+	var buf [64]byte
+	p := append(buf[:0], schemaVersion)
+	p = binary.BigEndian.AppendUint64(p, uint64(rowID(b, r.UID)))
+	p = binary.BigEndian.AppendUint64(p, uint64(r.ModSeq))
+	p = append(p, byte(r.Flags.System), 0)
+	if r.Expunged {
+		p[len(p)-1] = 1
+	}
+	crc := crc32.Update(crc32.Checksum(p, castagnoli), castagnoli, fixed)
+	if r.Flags.Keywords != "" {
+		crc = crc32.Update(crc, castagnoli, []byte(r.Flags.Keywords))
+	}
+	return int64(crc)
+}
+
 // scanRecord reads a row of recordList and checks it.
 func (m *Mail) scanRecord(b *box, row []driver.Value, expunged bool, r *mailbox.Record) error {
-	id := integer(row[0])
+	id, fixed := integer(row[0]), blob(row[4])
 	*r = mailbox.Record{
-		UID:           mailbox.UID(id),
-		ModSeq:        mailbox.ModSeq(integer(row[1])),
-		Flags:         mailbox.Flags{System: mailbox.System(integer(row[2])), Keywords: text(row[3])},
-		Num:           uint32(integer(row[4])),
-		Size:          integer(row[6]),
-		CreatedModSeq: mailbox.ModSeq(integer(row[7])),
-		InternalDate:  mailbox.Date{Unix: integer(row[8]), Zone: int16(integer(row[9]))},
-		SentDate:      mailbox.Date{Unix: integer(row[10]), Zone: int16(integer(row[11]))},
-		SaveDate:      integer(row[12]),
-		Expunged:      expunged,
+		UID:      mailbox.UID(id),
+		ModSeq:   mailbox.ModSeq(integer(row[1])),
+		Flags:    mailbox.Flags{System: mailbox.System(integer(row[2])), Keywords: text(row[3])},
+		Expunged: expunged,
 	}
-	copy(r.GUID[:], blob(row[5]))
-	if id>>32 != b.row || recordCRC(b.row, r) != integer(row[13]) {
+	if !parseFixed(fixed, r) || id>>32 != b.row || recordCRC(b.row, r, fixed) != integer(row[5]) {
 		return m.damage(b.ID, r.UID, errRecord)
 	}
 	return nil
 }
 
+// recordArgs are the values of a row, in the order of the table's columns.
 func recordArgs(b int64, r *mailbox.Record) []any {
-	return []any{rowID(b, r.UID), int64(r.ModSeq), int64(r.Flags.System), r.Flags.Keywords, int64(r.Num), r.GUID[:], r.Size,
-		int64(r.CreatedModSeq), r.InternalDate.Unix, int64(r.InternalDate.Zone), r.SentDate.Unix, int64(r.SentDate.Zone),
-		r.SaveDate, recordCRC(b, r)}
+	fixed := appendFixed(make([]byte, 0, fixedSize), r)
+	return []any{rowID(b, r.UID), int64(r.ModSeq), int64(r.Flags.System), r.Flags.Keywords, int64(r.Num), fixed,
+		recordCRC(b, r, fixed)}
 }
 
 // nextUID gives out a UID of b.
@@ -118,25 +141,29 @@ func (b *box) changed(modseq mailbox.ModSeq) {
 
 // insert adds a record, which holds its content once more.
 func (t *txn) insert(b *box, r *mailbox.Record) error {
-	err := t.c.exec(`INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, recordArgs(b.row, r)...)
+	err := t.c.exec(`INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)`, recordArgs(b.row, r)...)
 	if err != nil {
 		return err
 	}
 	t.count(b, r, 1)
 	b.changed(r.ModSeq)
+	b.delta.changed = append(b.delta.changed, *r)
 	return nil
 }
 
 // update replaces a record's flags and mod-sequence.
 func (t *txn) update(b *box, old, next *mailbox.Record) error {
+	var fixed [fixedSize]byte
+	crc := recordCRC(b.row, next, appendFixed(fixed[:0], next))
 	err := t.c.exec(`UPDATE message SET modseq = ?, system = ?, keywords = ?, crc = ? WHERE id = ?`,
-		int64(next.ModSeq), int64(next.Flags.System), next.Flags.Keywords, recordCRC(b.row, next), rowID(b.row, next.UID))
+		int64(next.ModSeq), int64(next.Flags.System), next.Flags.Keywords, crc, rowID(b.row, next.UID))
 	if err != nil {
 		return err
 	}
 	t.count(b, old, -1)
 	t.count(b, next, 1)
 	b.changed(next.ModSeq)
+	b.delta.changed = append(b.delta.changed, *next)
 	return nil
 }
 
@@ -150,7 +177,8 @@ func (t *txn) expunge(b *box, r *mailbox.Record, modseq mailbox.ModSeq) error {
 	gone := *r
 	gone.Expunged, gone.ModSeq = true, modseq
 	b.changed(modseq)
-	return t.c.exec(`INSERT INTO expunged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	b.delta.gone = append(b.delta.gone, r.UID)
+	return t.c.exec(`INSERT INTO expunged VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		append(recordArgs(b.row, &gone), t.now)...)
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"teraslot/mailbox"
 )
 
 // Forget drops the records of messages that were expunged before a moment, and
@@ -123,14 +125,9 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 		return p.place, false, nil
 	}
 	if !o.Archive.IsZero() && p.place == spoolPlace && m.s.o.Archive != m.s.o.Spool {
-		var newer int64
-		err := m.read(ctx, func(c *conn) (err error) {
-			newer, err = c.integer(`SELECT count(*) FROM message JOIN content ON content.num = message.num
-				WHERE content.pack = ? AND message.saved >= ?`, int64(p.n), o.Archive.Unix())
-			return err
-		})
-		if err != nil || newer == 0 {
-			return archivePlace, err == nil, err
+		old, err := m.allBefore(ctx, p.n, o.Archive.Unix())
+		if err != nil || old {
+			return archivePlace, old, err
 		}
 	}
 	dead := p.end - packHeaderSize - p.held
@@ -138,6 +135,21 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 		return p.place, false, nil
 	}
 	return p.place, o.All || float64(dead) > o.Dead*float64(p.end), nil
+}
+
+// allBefore reports whether all live records that hold something of a pack came
+// before a moment.
+func (m *Mail) allBefore(ctx context.Context, n uint64, moment int64) (bool, error) {
+	old := true
+	err := m.read(ctx, func(c *conn) error {
+		return c.each(`SELECT message.fixed FROM content JOIN message ON message.num = content.num WHERE content.pack = ?`,
+			func(row []driver.Value) error {
+				var r mailbox.Record
+				old = old && parseFixed(blob(row[0]), &r) && r.SaveDate < moment
+				return nil
+			}, int64(n))
+	})
+	return old, err
 }
 
 // sealForRepack ends the current packs that have dead bytes, so that they can be

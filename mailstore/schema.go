@@ -22,14 +22,7 @@ const recordColumns = `
 	system INTEGER NOT NULL,
 	keywords TEXT NOT NULL,
 	num INTEGER NOT NULL,
-	guid BLOB NOT NULL,
-	size INTEGER NOT NULL,
-	created INTEGER NOT NULL,
-	internal INTEGER NOT NULL,
-	zone INTEGER NOT NULL,
-	sent INTEGER NOT NULL,
-	sent_zone INTEGER NOT NULL,
-	saved INTEGER NOT NULL,
+	fixed BLOB NOT NULL,
 	crc INTEGER NOT NULL`
 
 var schema = []string{
@@ -63,7 +56,6 @@ var schema = []string{
 	special TEXT NOT NULL) STRICT`,
 	`CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE message (` + recordColumns + `) STRICT`,
-	`CREATE INDEX message_modseq ON message (id >> 32, modseq)`,
 	`CREATE TABLE expunged (` + recordColumns + `,
 	gone INTEGER NOT NULL) STRICT`,
 	`CREATE INDEX expunged_modseq ON expunged (id >> 32, modseq)`,

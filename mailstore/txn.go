@@ -38,6 +38,7 @@ type box struct {
 	row     int64
 	horizon mailbox.ModSeq
 	dirty   bool
+	delta   delta // what this transaction changed of its records
 }
 
 // commit runs fn in a transaction and returns the events to tell. The writer's
@@ -58,6 +59,7 @@ func (m *Mail) commit(ctx context.Context, session string, fn func(t *txn) error
 		return nil, errors.Join(err, t.rollback())
 	}
 	m.s.o.Step(StepCommitted)
+	t.noteDeltas()
 	return t.events, nil
 }
 
@@ -180,6 +182,7 @@ const boxColumns = `box, id, name, uidvalidity, uidnext, modseq, created, horizo
 func scanBox(row []driver.Value) *box {
 	return &box{
 		row:     integer(row[0]),
+		delta:   delta{from: mailbox.ModSeq(integer(row[5]))},
 		horizon: mailbox.ModSeq(integer(row[7])),
 		State: mailbox.State{
 			ID:            mailbox.ID(text(row[1])),
@@ -222,6 +225,17 @@ func loadBoxes(c *conn) ([]*box, error) {
 		return nil
 	})
 	return all, err
+}
+
+// noteDeltas hands what was committed to the cache of views, so that the next
+// view need not look for it.
+func (t *txn) noteDeltas() {
+	for _, b := range t.boxes {
+		if len(b.delta.changed)+len(b.delta.gone) > 0 {
+			b.delta.to = b.HighestModSeq
+			t.m.s.views.note(viewKey{t.m.user, b.ID}, b.delta)
+		}
+	}
 }
 
 // event notes what to tell after the commit.

@@ -21,10 +21,14 @@ type View struct {
 // shared: do not change it.
 func (m *Mail) UIDs(ctx context.Context, id mailbox.ID) (mailbox.State, []mailbox.UID, error) {
 	state, now, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (cached, error) {
-		if old.records != nil {
-			return m.refreshRecords(ctx, c, b, old)
+		if old.records == nil {
+			return m.refreshUIDs(c, b, old)
 		}
-		return m.refreshUIDs(c, b, old)
+		now, err := m.refreshRecords(ctx, c, b, old)
+		if now.uids == nil {
+			now.uids = uidsOf(now.records)
+		}
+		return now, err
 	})
 	return state, now.uids, err
 }
@@ -60,7 +64,7 @@ func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, 
 		if now, err = fn(c, b, old); err != nil {
 			return err
 		}
-		if now.modseq != old.modseq || old.uids == nil || old.records == nil && now.records != nil {
+		if now.modseq != old.modseq || (old.uids == nil) != (now.uids == nil) || (old.records == nil) != (now.records == nil) {
 			m.s.views.put(k, now)
 		}
 		state = b.State
@@ -72,7 +76,7 @@ func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, 
 // refreshUIDs brings the UIDs of a cached mailbox up to date.
 func (m *Mail) refreshUIDs(c *conn, b *box, old cached) (cached, error) {
 	now := cached{modseq: b.HighestModSeq, uids: old.uids}
-	if old.uids == nil {
+	if !old.known() {
 		now.uids = make([]mailbox.UID, 0, b.Counts.Exists)
 	} else if old.modseq == b.HighestModSeq {
 		return old, nil
@@ -83,7 +87,7 @@ func (m *Mail) refreshUIDs(c *conn, b *box, old cached) (cached, error) {
 	if n := len(now.uids); n > 0 {
 		after = now.uids[n-1]
 	}
-	if old.uids != nil {
+	if old.known() {
 		now.uids = slices.Clip(now.uids)
 	}
 	err := c.each(`SELECT id FROM message WHERE id > ? AND id <= ? ORDER BY id`, func(row []driver.Value) error {
@@ -122,8 +126,8 @@ func expungedUIDs(c *conn, b *box, since mailbox.ModSeq) ([]mailbox.UID, error) 
 	return gone, err
 }
 
-// refreshRecords brings the records of a cached mailbox up to date, or reads
-// them all. Both ways end in the same check against the counters.
+// refreshRecords brings the records of a cached mailbox up to date: from what
+// this process committed, or else from mail.db; or it reads them all.
 func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) (cached, error) {
 	if old.records == nil {
 		return m.loadRecords(ctx, c, b)
@@ -131,26 +135,58 @@ func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) 
 	if old.modseq == b.HighestModSeq {
 		return old, nil
 	}
-	changed, err := m.changedLive(c, b, old.modseq)
-	if err != nil {
-		return cached{}, err
+	changed, gone, ok := fold(old, b.HighestModSeq)
+	if !ok {
+		var err error
+		if changed, err = m.changed(c, b, "message", old.modseq, false); err != nil {
+			return cached{}, err
+		}
+		if gone, err = expungedUIDs(c, b, old.modseq); err != nil {
+			return cached{}, err
+		}
 	}
-	gone, err := expungedUIDs(c, b, old.modseq)
-	if err != nil {
-		return cached{}, err
-	}
-	now := cached{modseq: b.HighestModSeq, records: merge(old.records, changed, gone)}
+	now := merge(old, changed, gone)
+	now.modseq = b.HighestModSeq
 	if len(now.records) != int(b.Counts.Exists) {
 		return cached{}, m.damage(b.ID, 0, errCount)
 	}
-	now.uids = uidsOf(now.records)
 	return now, nil
+}
+
+// fold puts together the deltas of old up to a mod-sequence: the records that
+// changed and the UIDs that went, both sorted. ok is false if they do not lead
+// there.
+func fold(old cached, to mailbox.ModSeq) (changed []mailbox.Record, gone []mailbox.UID, ok bool) {
+	at := old.modseq
+	last := map[mailbox.UID]mailbox.Record{}
+	for _, d := range old.deltas {
+		if at == to {
+			break
+		}
+		if d.from != at {
+			return nil, nil, false
+		}
+		for _, r := range d.changed {
+			last[r.UID] = r
+		}
+		for _, u := range d.gone {
+			delete(last, u)
+		}
+		gone = append(gone, d.gone...)
+		at = d.to
+	}
+	for _, r := range last {
+		changed = append(changed, r)
+	}
+	slices.SortFunc(changed, byUID)
+	slices.Sort(gone)
+	return changed, gone, at == to
 }
 
 // loadRecords reads all live records and checks them against counters and
 // checksum: one that vanished, or is older than it should be, is damage.
 func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error) {
-	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists)}
+	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists), tail: new(tail)}
 	var sum mailbox.Checksum
 	err := m.live(c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
 		if len(now.records)%1024 == 0 {
@@ -169,7 +205,7 @@ func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error)
 	case sum != b.Checksum:
 		err = m.damage(b.ID, 0, errSum)
 	}
-	now.uids = uidsOf(now.records)
+	now.tail.used.Store(int64(len(now.records)))
 	return now, err
 }
 
@@ -181,54 +217,67 @@ func uidsOf(records []mailbox.Record) []mailbox.UID {
 	return uids
 }
 
-// changedLive reads the live records changed after since, by UID.
-func (m *Mail) changedLive(c *conn, b *box, since mailbox.ModSeq) ([]mailbox.Record, error) {
-	return m.changed(c, b, "message", since, false)
-}
-
+// changed reads the records of a table changed after since, by UID. It steps
+// over all of the mailbox: an index would cost each delivery and each change of
+// flags more than this costs the few who ask.
 func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expunged bool) ([]mailbox.Record, error) {
 	var out []mailbox.Record
-	err := c.each("SELECT "+recordList+" FROM "+table+" WHERE id >> 32 = ? AND modseq > ?", func(row []driver.Value) error {
+	err := c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ? AND modseq > ? ORDER BY id", func(row []driver.Value) error {
 		var r mailbox.Record
 		if err := m.scanRecord(b, row, expunged, &r); err != nil {
 			return err
 		}
 		out = append(out, r)
 		return nil
-	}, b.row, int64(since))
-	slices.SortFunc(out, byUID)
+	}, rowID(b.row, 0), rowID(b.row, math.MaxUint32), int64(since))
 	return out, err
 }
 
 func byUID(a, b mailbox.Record) int { return int(int64(a.UID) - int64(b.UID)) }
 
 // merge returns old with the changed records replaced or added and the gone ones
-// left out; all sorted by UID. Where all that came is new mail, old's spare room
-// is used: what old shows to others does not change.
-func merge(old, changed []mailbox.Record, gone []mailbox.UID) []mailbox.Record {
-	if len(gone) == 0 && (len(changed) == 0 || len(old) == 0 || changed[0].UID > old[len(old)-1].UID) {
-		return append(slices.Clip(old), changed...)
+// left out; all sorted by UID. Where all that came is new mail, spare room behind
+// old's records is used: what old shows to others does not change.
+func merge(old cached, changed []mailbox.Record, gone []mailbox.UID) cached {
+	have := old.records
+	if len(gone) == 0 && (len(changed) == 0 || len(have) == 0 || changed[0].UID > have[len(have)-1].UID) {
+		return extend(old, changed)
 	}
-	out := make([]mailbox.Record, 0, len(old)+len(changed))
-	i := 0
+	out := make([]mailbox.Record, 0, len(have)+len(changed))
 	keep := func(r mailbox.Record) {
 		if _, found := slices.BinarySearch(gone, r.UID); !found {
 			out = append(out, r)
 		}
 	}
+	i := 0
 	for _, c := range changed {
-		for ; i < len(old) && old[i].UID < c.UID; i++ {
-			keep(old[i])
+		for ; i < len(have) && have[i].UID < c.UID; i++ {
+			keep(have[i])
 		}
-		if i < len(old) && old[i].UID == c.UID {
+		if i < len(have) && have[i].UID == c.UID {
 			i++
 		}
 		out = append(out, c)
 	}
-	for ; i < len(old); i++ {
-		keep(old[i])
+	for ; i < len(have); i++ {
+		keep(have[i])
 	}
-	return out
+	now := cached{records: out, tail: new(tail)}
+	now.tail.used.Store(int64(len(out)))
+	return now
+}
+
+// extend adds records behind those of old.
+func extend(old cached, more []mailbox.Record) cached {
+	n := len(old.records) + len(more)
+	if n <= cap(old.records) && old.tail.used.CompareAndSwap(int64(len(old.records)), int64(n)) {
+		return cached{records: append(old.records, more...), tail: old.tail}
+	}
+	now := cached{records: make([]mailbox.Record, len(old.records), n+n/8+16), tail: new(tail)}
+	copy(now.records, old.records)
+	now.records = append(now.records, more...)
+	now.tail.used.Store(int64(n))
+	return now
 }
 
 // Changes returns the records of a mailbox that changed after since, live and
@@ -240,7 +289,7 @@ func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq)
 		if err != nil {
 			return err
 		}
-		if out, err = m.changedLive(c, b, since); err != nil {
+		if out, err = m.changed(c, b, "message", since, false); err != nil {
 			return err
 		}
 		gone, err := m.changed(c, b, "expunged", since, true)
