@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// flags are the command line.
+type flags struct {
+	config      string
+	verbose     int
+	users       bool
+	incremental bool
+	recursive   bool
+	rolling     bool
+	audit       bool
+	dest        string
+	sources     []string
+	filter      bool
+	reindex     bool
+	foreground  bool
+	channel     string
+	sleep       float64
+}
+
+// undone are the flags of the reference system that are known and refused, with
+// the reason.
+var undone = []struct {
+	short, long, reason string
+	value               bool
+}{
+	{"T", "reindex-tiers", "re-indexing only some of the sources is not done yet; -X re-indexes all of them", true},
+	{"o", "copydb", "copying a single source as it is is not done yet; without -o it is merged, which also drops what is gone", false},
+	{"f", "synclog", "reading a sync log file is not done yet; -i finds what is missing without one", true},
+	{"p", "allow-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
+	{"P", "reindex-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
+	{"L", "reindex-minlevel", "there are no index levels", true},
+	{"U", "only-upgrade", "not done yet; an index of an older version is renewed unasked", false},
+	{"B", "skip-locked", "not needed: a user who is being compacted is always skipped, and reported", false},
+	{"Z", "internalindex", "not needed: what is indexed is always decided by the index itself", false},
+	{"N", "name", "not done yet; name the users", true},
+	{"a", "squat-annot", "annotations are not done yet", false},
+	{"l", "list", "not done yet", false},
+	{"e", "search", "not done here: ask the IMAP server", true},
+	{"s", "squat-skip", "there are no squat files", true},
+}
+
+// newCommand makes the command line's parser.
+func newCommand(stdout, stderr io.Writer) *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:           "squatter -C FILE [flags] [MAILBOX... | -u USER...]",
+		Short:         "Index, compact and audit the search indexes of a slot",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// The reference system's users give -u and then names; a name is never a
+		// subcommand.
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd.Flags(), args); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			return f.run(cmd.Context(), args, stdout, stderr)
+		},
+	}
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	f.define(cmd.Flags())
+	return cmd
+}
+
+func (f *flags) define(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	fs.StringVarP(&f.config, "config", "C", "", "the slot's configuration `file`")
+	fs.CountVarP(&f.verbose, "verbose", "v", "say what is done")
+	fs.BoolVarP(&f.users, "users", "u", false, "arguments are login names")
+	fs.BoolVarP(&f.incremental, "incremental", "i", false, "index only what is missing")
+	fs.BoolVarP(&f.recursive, "recursive", "r", false, "also the mailboxes below those named")
+	fs.BoolVarP(&f.rolling, "rolling", "R", false, "keep running and index mail as it comes")
+	fs.StringVarP(&f.channel, "channel", "n", "rolling", "with -R: `name` that keeps a second one from running")
+	fs.BoolVarP(&f.foreground, "nodaemon", "d", false, "with -R: stay in the foreground, as it always does")
+	fs.StringVarP(&f.dest, "compact", "z", "", "compact to this `tier`")
+	fs.StringSliceVarP(&f.sources, "srctier", "t", nil, "with -z: compact these `tiers` or databases, such as temp,data:71")
+	fs.BoolVarP(&f.filter, "filter", "F", false, "with -z: also rewrite a single database, to drop what is gone")
+	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index all messages anew")
+	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
+	fs.Float64VarP(&f.sleep, "sleep", "S", 0, "sleep so many `seconds` after each user")
+	for _, u := range undone {
+		if u.value {
+			fs.StringP(u.long, u.short, "", "")
+		} else {
+			fs.BoolP(u.long, u.short, false, "")
+		}
+		if err := fs.MarkHidden(u.long); err != nil {
+			panic(err) // the flag was defined two lines above
+		}
+	}
+}
+
+// check refuses what does not go together.
+func (f *flags) check(fs *pflag.FlagSet, args []string) error {
+	for _, u := range undone {
+		if fs.Changed(u.long) {
+			return fmt.Errorf("-%s: %s", u.short, u.reason)
+		}
+	}
+	compact := fs.Changed("compact") || fs.Changed("srctier")
+	modes := 0
+	for _, on := range []bool{compact, f.audit, f.rolling, f.incremental} {
+		if on {
+			modes++
+		}
+	}
+	switch {
+	case f.config == "":
+		return fmt.Errorf("-C FILE is missing")
+	case compact && (f.dest == "" || len(f.sources) == 0):
+		return fmt.Errorf("a compaction needs both -z and -t")
+	case (f.filter || f.reindex) && !compact:
+		return fmt.Errorf("-F and -X go with -z and -t")
+	case modes > 1:
+		return fmt.Errorf("only one of -i, -z, -A and -R can be done at a time")
+	case f.rolling && len(args) > 0:
+		return fmt.Errorf("-R takes no arguments")
+	case f.users && len(args) == 0:
+		return fmt.Errorf("-u needs login names")
+	case f.recursive && len(args) == 0:
+		return fmt.Errorf("-r needs mailboxes")
+	case f.sleep < 0 || f.sleep > 1e6:
+		return fmt.Errorf("-S %v: not a number of seconds", f.sleep)
+	case slices.ContainsFunc(f.sources, func(s string) bool { return strings.TrimSpace(s) == "" }):
+		return fmt.Errorf("-t: an empty tier")
+	}
+	return nil
+}
+
+// run opens the slot and does what the flags say.
+func (f *flags) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	j, err := openJob(ctx, f, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	err = j.do(ctx, args)
+	if cerr := j.close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// pause is the time to sleep after each user.
+func (f *flags) pause() time.Duration { return time.Duration(f.sleep * float64(time.Second)) }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"teraslot/account"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/slot"
+	"teraslot/squatter"
+	"teraslot/tiers"
+)
+
+// job is one run of the command on an open slot.
+type job struct {
+	f              *flags
+	stdout, stderr io.Writer
+	config         *slot.Config
+	store          *mailstore.Store
+	tiers          *tiers.Set
+	accounts       *account.Accounts
+	squatter       *squatter.Squatter
+	log            *slog.Logger
+	names          map[mailbox.User]string // login names
+	failed         int                     // users or mailboxes for whom something was not done
+}
+
+// openJob opens the slot's mail for reading, and its indexes. The daemon may run.
+func openJob(ctx context.Context, f *flags, stdout, stderr io.Writer) (*job, error) {
+	c, err := slot.Load(f.config)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.CheckOwner(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(c.AccountsFile()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: there is no slot yet (%w): start the daemon once, or make a user", c.Conf, err)
+	}
+	j := &job{f: f, stdout: stdout, stderr: stderr, config: c, names: make(map[mailbox.User]string)}
+	if err := j.open(ctx); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	return j, nil
+}
+
+func (j *job) open(ctx context.Context) (err error) {
+	level := slog.LevelWarn
+	if j.f.verbose > 1 {
+		level = slog.LevelInfo
+	}
+	j.log = slog.New(slog.NewTextHandler(j.stderr, &slog.HandlerOptions{Level: level}))
+	if j.accounts, err = account.Open(ctx, j.config.AccountsFile(), account.Options{Logger: j.log}); err != nil {
+		return err
+	}
+	all, err := j.accounts.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		j.names[a.ID] = a.Name
+	}
+	mail := j.config.MailstoreOptions()
+	mail.ReadOnly, mail.Logger = true, j.log
+	if j.store, err = mailstore.Open(ctx, mail); err != nil {
+		return err
+	}
+	index := j.config.TiersOptions()
+	index.Logger = j.log
+	if j.tiers, err = tiers.New(index); err != nil {
+		return err
+	}
+	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log,
+		Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
+	return nil
+}
+
+// close closes what open opened.
+func (j *job) close() error {
+	var errs []error
+	if j.tiers != nil {
+		errs = append(errs, j.tiers.Close())
+	}
+	if j.store != nil {
+		errs = append(errs, j.store.Close())
+	}
+	if j.accounts != nil {
+		errs = append(errs, j.accounts.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// do does what the flags say for those whom the arguments name. It goes on after
+// a failure; the error at the end counts them.
+func (j *job) do(ctx context.Context, args []string) error {
+	if j.f.rolling {
+		return j.roll(ctx)
+	}
+	targets, err := j.targets(ctx, args)
+	if err != nil {
+		return err
+	}
+	for i, t := range targets {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("interrupted before user.%s: %w", j.name(t.user), err)
+		}
+		if i > 0 {
+			sleep(ctx, j.f.pause())
+		}
+		if err := j.one(ctx, t); err != nil {
+			j.complain(t.user, err)
+		}
+	}
+	if j.failed > 0 {
+		return fmt.Errorf("something was not done, %d time(s): see above", j.failed)
+	}
+	return nil
+}
+
+// one does what the flags say for one user.
+func (j *job) one(ctx context.Context, t target) error {
+	switch {
+	case j.f.dest != "":
+		return j.compact(ctx, t.user)
+	case j.f.audit:
+		return j.audit(ctx, t)
+	}
+	return j.index(ctx, t)
+}
+
+// complain reports a failure and counts it.
+func (j *job) complain(u mailbox.User, err error) {
+	j.failed++
+	fmt.Fprintf(j.stderr, "squatter: user.%s: %v\n", j.name(u), err)
+}
+
+// sayf prints a line if the command is to be verbose.
+func (j *job) sayf(format string, args ...any) {
+	if j.f.verbose > 0 {
+		fmt.Fprintf(j.stdout, format+"\n", args...)
+	}
+}
+
+// name is what people call a user: his login name, or the id where none is known.
+func (j *job) name(u mailbox.User) string {
+	if n, ok := j.names[u]; ok {
+		return n
+	}
+	return string(u)
+}
+
+// sleep waits, but not for longer than ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
