@@ -103,7 +103,7 @@ func (s *script) step(line string) {
 		s.on, s.wait = m[2], append(s.wait, m[4])
 	default:
 		s.settle()
-		if got := s.peer(m[2]).response(s.t); !s.matches(m[4], got) {
+		if got := s.hear(m[2]); !s.matches(m[4], got) {
 			s.fatalf("server says\n\t%q, expected\n\t%q", got, m[4])
 		}
 	}
@@ -112,13 +112,22 @@ func (s *script) step(line string) {
 // settle reads the answers that may come in any order.
 func (s *script) settle() {
 	for len(s.wait) > 0 {
-		got := s.peer(s.on).response(s.t)
+		got := s.hear(s.on)
 		i := slices.IndexFunc(s.wait, func(want string) bool { return s.matches(want, got) })
 		if i < 0 {
 			s.fatalf("server says\n\t%q, expected one of\n\t%q", got, s.wait)
 		}
 		s.wait = slices.Delete(s.wait, i, i+1)
 	}
+}
+
+// hear reads one response on a connection.
+func (s *script) hear(name string) string {
+	got, err := s.peer(name).tryResponse()
+	if err != nil {
+		s.fatalf("reading a response: %v after %q", err, got)
+	}
+	return got
 }
 
 func (s *script) direct(words []string) {
@@ -267,7 +276,7 @@ type peer struct {
 func newPeer(c net.Conn) *peer { return &peer{conn: c, r: bufio.NewReader(c)} }
 
 // patience is how long a test waits for the server before it fails.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 func (p *peer) say(t testing.TB, text string) {
 	t.Helper()

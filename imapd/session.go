@@ -144,9 +144,6 @@ func (s *session) turn(ctx context.Context) error {
 		until = time.Now().Add(s.srv.o.Limits.Idle)
 	}
 	s.c.await(until)
-	if err := s.in.Wait(); err != nil {
-		return err
-	}
 	req, err := s.in.Next()
 	var syntax *wire.SyntaxError
 	if errors.As(err, &syntax) {
