@@ -57,6 +57,10 @@ type extractor struct {
 // piece is how much text is decoded and folded at once.
 const piece = 32 << 10
 
+// maxUnits is how many units of one message are kept: a hostile header has
+// millions of fields.
+const maxUnits = 50_000
+
 // maxEncodedMessages is how deep messages are followed that lie in a transfer
 // encoding.
 const maxEncodedMessages = 5
@@ -89,15 +93,14 @@ func (x *extractor) header(src source, p *Part, own bool) error {
 		return err
 	}
 	for f := range fields(header) {
-		if x.left -= int64(len(f.raw)); x.left < 0 {
-			x.out.Complete = false
+		if !x.take(len(f.raw)) {
 			return nil
 		}
 		switch {
 		case f.name == nil:
 			x.body(DecodeHeader(string(f.raw)))
 		case own:
-			x.out.Units = append(x.out.Units, text.HeaderUnit(string(f.name), decodeValue(f.value)))
+			x.unit(text.HeaderUnit(string(f.name), decodeValue(f.value)))
 		default:
 			x.body(string(f.name) + ": " + decodeValue(f.value))
 		}
@@ -107,12 +110,19 @@ func (x *extractor) header(src source, p *Part, own bool) error {
 
 func decodeValue(value []byte) string { return DecodeHeader(unfold(value)) }
 
-// body adds a body unit, unless it is empty.
-func (x *extractor) body(s string) {
-	if u := text.BodyUnit(s); strings.Trim(u.Text, " ") != "" {
+// unit adds a unit, unless it is a body without text.
+func (x *extractor) unit(u text.Unit) {
+	switch {
+	case u.Kind == text.Body && (u.Text == "" || u.Text == " "):
+	case len(x.out.Units) >= maxUnits:
+		x.out.Complete = false
+	default:
 		x.out.Units = append(x.out.Units, u)
 	}
 }
+
+// body adds a body unit.
+func (x *extractor) body(s string) { x.unit(text.BodyUnit(s)) }
 
 // part takes what belongs to a part and to all below it. root says that its
 // header is a message's and has been taken.
@@ -197,14 +207,8 @@ func (x *extractor) text(src source, p *Part) error {
 	} else if err := x.pieces(src, p, func(b []byte) { n.add(charset.decode(b)) }); err != nil {
 		return err
 	}
-	x.normalized(&n)
+	x.unit(n.unit())
 	return nil
-}
-
-func (x *extractor) normalized(n *normalizer) {
-	if s := n.String(); strings.Trim(s, " ") != "" {
-		x.out.Units = append(x.out.Units, text.Unit{Kind: text.Body, Text: s})
-	}
 }
 
 // html takes an HTML part, which is seen whole.
@@ -219,7 +223,7 @@ func (x *extractor) html(src source, p *Part) error {
 	}
 	var n normalizer
 	n.add(htmlText(decoderOf(b, charset).decode(b)))
-	x.normalized(&n)
+	x.unit(n.unit())
 	return nil
 }
 
@@ -333,3 +337,5 @@ func (n *normalizer) add(s string) {
 func (n *normalizer) spaced() bool { return strings.HasSuffix(n.out.String(), " ") }
 
 func (n *normalizer) String() string { return n.out.String() }
+
+func (n *normalizer) unit() text.Unit { return text.Unit{Kind: text.Body, Text: n.String()} }

@@ -135,10 +135,10 @@ const maxTag = 16
 
 func (h *htmlScanner) startTag() {
 	name := h.name()
-	alt := ""
+	alt, seen := "", false
 	h.attributes(func(attribute, value string) {
-		if strings.EqualFold(attribute, "alt") {
-			alt = value
+		if strings.EqualFold(attribute, "alt") && !seen { // the first counts
+			alt, seen = value, true
 		}
 	})
 	h.border(name)

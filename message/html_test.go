@@ -31,6 +31,7 @@ func TestHTMLText(t *testing.T) {
 		{`a<img src="x" alt="b &amp; c">d`, "a b & c d"},
 		{`a<img alt=b>c<img alt=''>d<img alt>e<img alt="">f`, "a b cdef"},
 		{`<a href="http://x/" title='>'>link</a>`, "link"},
+		{`<img alt='' ALT=b><img alt=c alt=d>`, " c "},
 		{`<a href=x>y`, "y"},
 		{"1 < 2 <3 << <", "1 < 2 <3 << <"},
 		{"a<b", "a"},

@@ -1,0 +1,86 @@
+package message
+
+import (
+	"bytes"
+	"testing"
+)
+
+// realMail is the SpamAssassin corpus in memory.
+func realMail(b *testing.B) (messages [][]byte, size int64) {
+	corpus(b, "spamassassin", func(_ string, raw []byte) {
+		messages = append(messages, raw)
+		size += int64(len(raw))
+	})
+	return messages, size
+}
+
+// over runs fn for every message; the figures are for the whole corpus.
+func over(b *testing.B, fn func(r *bytes.Reader, size int64)) {
+	messages, size := realMail(b)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, raw := range messages {
+			fn(bytes.NewReader(raw), int64(len(raw)))
+		}
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	over(b, func(r *bytes.Reader, size int64) {
+		if _, err := Parse(r, size); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkExtract(b *testing.B) {
+	over(b, func(r *bytes.Reader, size int64) {
+		if _, err := Extract(b.Context(), r, size, Limits{}); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+// BenchmarkStructure encodes and decodes the structures of the corpus.
+func BenchmarkStructure(b *testing.B) {
+	messages, _ := realMail(b)
+	var list []*Structure
+	encoded := 0
+	for _, raw := range messages {
+		s, err := Parse(bytes.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		list = append(list, s)
+	}
+	var buf []byte
+	b.Run("AppendBinary", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			encoded = 0
+			for _, s := range list {
+				buf, _ = s.AppendBinary(buf[:0])
+				encoded += len(buf)
+			}
+		}
+		b.ReportMetric(float64(encoded)/float64(len(list)), "octets/message")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(list)), "ns/message")
+	})
+	var all [][]byte
+	for _, s := range list {
+		e, _ := s.AppendBinary(nil)
+		all = append(all, e)
+	}
+	b.Run("UnmarshalStructure", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for _, e := range all {
+				if _, err := UnmarshalStructure(e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(list)), "ns/message")
+	})
+}
