@@ -38,14 +38,8 @@ type Envelope struct {
 // Has reports whether the message has the field f.
 func (e *Envelope) Has(f EnvelopeField) bool { return e.Present&f != 0 }
 
-// set reads the envelope from a header.
-func (e *Envelope) set(header []byte) {
-	for f := range fields(header) {
-		switch len(f.name) {
-		case len("to"), len("from"), len("subject"), len("sender"), len("reply-to"), len("in-reply-to"), len("message-id"), len("bcc"):
-			e.setField(f)
-		}
-	}
+// finish gives Sender and Reply-To their defaults, once all fields were read.
+func (e *Envelope) finish() {
 	if len(e.Sender) == 0 {
 		e.Sender = e.From
 	}
@@ -54,29 +48,29 @@ func (e *Envelope) set(header []byte) {
 	}
 }
 
-// setField reads one field of the header.
-func (e *Envelope) setField(f field) {
-	switch lower(f.name) {
+// setField reads one field of the header, whose name is given in lower case.
+func (e *Envelope) setField(name, value []byte) {
+	switch string(name) {
 	case "date":
-		e.setString(FieldDate, &e.Date, f.value)
+		e.setString(FieldDate, &e.Date, value)
 	case "subject":
-		e.setString(FieldSubject, &e.Subject, f.value)
+		e.setString(FieldSubject, &e.Subject, value)
 	case "in-reply-to":
-		e.setString(FieldInReplyTo, &e.InReplyTo, f.value)
+		e.setString(FieldInReplyTo, &e.InReplyTo, value)
 	case "message-id":
-		e.setString(FieldMessageID, &e.MessageID, f.value)
+		e.setString(FieldMessageID, &e.MessageID, value)
 	case "from":
-		e.addAddresses(FieldFrom, &e.From, f.value)
+		e.addAddresses(FieldFrom, &e.From, value)
 	case "sender":
-		e.addAddresses(FieldSender, &e.Sender, f.value)
+		e.addAddresses(FieldSender, &e.Sender, value)
 	case "reply-to":
-		e.addAddresses(FieldReplyTo, &e.ReplyTo, f.value)
+		e.addAddresses(FieldReplyTo, &e.ReplyTo, value)
 	case "to":
-		e.addAddresses(FieldTo, &e.To, f.value)
+		e.addAddresses(FieldTo, &e.To, value)
 	case "cc":
-		e.addAddresses(FieldCc, &e.Cc, f.value)
+		e.addAddresses(FieldCc, &e.Cc, value)
 	case "bcc":
-		e.addAddresses(FieldBcc, &e.Bcc, f.value)
+		e.addAddresses(FieldBcc, &e.Bcc, value)
 	}
 }
 

@@ -40,6 +40,7 @@ func Extract(ctx context.Context, r io.ReaderAt, size int64, lim Limits) (Extrac
 		lim.Text = defaultText
 	}
 	x := extractor{ctx: ctx, left: lim.Text, out: Extraction{Complete: true}}
+	x.buf = make([]byte, min(piece, max(0, size)+utf8.UTFMax))
 	if err := x.message(r, size, 0); err != nil {
 		return Extraction{}, err
 	}
@@ -51,7 +52,7 @@ type extractor struct {
 	ctx  context.Context // of the one call of Extract
 	out  Extraction
 	left int64  // octets of text that may still be taken
-	buf  []byte // for reading, piece octets
+	buf  []byte // for reading, piece octets or as many as the message has
 }
 
 // piece is how much text is decoded and folded at once.
@@ -268,9 +269,6 @@ func (x *extractor) read(src source, p *Part) ([]byte, error) {
 // pieces reads a part's octets, transfer encoding undone, and hands them on in
 // pieces that end with a whole UTF-8 sequence.
 func (x *extractor) pieces(src source, p *Part, fn func([]byte)) error {
-	if x.buf == nil {
-		x.buf = make([]byte, piece)
-	}
 	r := DecodedPart(src.r, p)
 	kept := 0
 	for {

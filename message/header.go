@@ -15,6 +15,23 @@ type field struct {
 // is reports whether the field has this name (lower-case).
 func (f field) is(name string) bool { return equalFold(f.name, name) }
 
+// maxFieldName is longer than the names of the fields that mean anything here.
+const maxFieldName = 32
+
+// lowerName is the field's name in lower case, in buf; nil for a longer one.
+func (f field) lowerName(buf *[maxFieldName]byte) []byte {
+	if len(f.name) > len(buf) {
+		return nil
+	}
+	for i, c := range f.name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	return buf[:len(f.name)]
+}
+
 // equalFold compares ASCII without regard to case; name is lower-case.
 func equalFold(b []byte, name string) bool {
 	if len(b) != len(name) {

@@ -20,47 +20,62 @@ func (p *Part) setType(header []byte) {
 	}
 }
 
-// setHeader reads the MIME fields other than Content-Type, the first of each.
-func (p *Part) setHeader(header []byte) {
-	var seen [8]bool
-	once := func(i int) bool { old := seen[i]; seen[i] = true; return !old }
-	for f := range fields(header) {
-		if len(f.name) < len("content-id") || !equalFold(f.name[:8], "content-") {
-			continue
-		}
-		switch lower(f.name[8:]) {
-		case "id":
-			if once(0) {
-				p.ID = unfold(f.value)
-			}
-		case "description":
-			if once(1) {
-				p.Description = unfold(f.value)
-			}
-		case "transfer-encoding":
-			if once(2) {
-				p.Encoding = parseEncoding(f.value)
-			}
-		case "md5":
-			if once(3) {
-				p.MD5 = unfold(f.value)
-			}
-		case "disposition":
-			if once(4) {
-				p.Disposition, p.DispositionParams = parseDisposition(f.value)
-			}
-		case "language":
-			if once(5) {
-				p.Language = parseLanguage(f.value)
-			}
-		case "location":
-			if once(6) {
-				p.Location = strings.Join(strings.Fields(unfold(f.value)), "")
-			}
-		}
+// mimeField is a MIME header field, with the bit by which the first of its name is
+// known.
+type mimeField uint8
+
+const (
+	contentType mimeField = 1 << iota
+	contentID
+	contentDescription
+	contentEncoding
+	contentMD5
+	contentDisposition
+	contentLanguage
+	contentLocation
+)
+
+// setField reads a field whose name is given in lower case; the first of each
+// name counts. seen are those that have been.
+func (p *Part) setField(name, value []byte, seen *mimeField) {
+	first := func(f mimeField) bool {
+		ok := *seen&f == 0
+		*seen |= f
+		return ok
 	}
-	if p.Encoding == "" {
-		p.Encoding = "7bit" // RFC 2045 §6.1
+	switch string(name) {
+	case "content-type":
+		if first(contentType) {
+			p.Type, p.Subtype, p.Params = parseType(value)
+		}
+	case "content-id":
+		if first(contentID) {
+			p.ID = unfold(value)
+		}
+	case "content-description":
+		if first(contentDescription) {
+			p.Description = unfold(value)
+		}
+	case "content-transfer-encoding":
+		if first(contentEncoding) {
+			p.Encoding = parseEncoding(value)
+		}
+	case "content-md5":
+		if first(contentMD5) {
+			p.MD5 = unfold(value)
+		}
+	case "content-disposition":
+		if first(contentDisposition) {
+			p.Disposition, p.DispositionParams = parseDisposition(value)
+		}
+	case "content-language":
+		if first(contentLanguage) {
+			p.Language = parseLanguage(value)
+		}
+	case "content-location":
+		if first(contentLocation) {
+			p.Location = strings.Join(strings.Fields(unfold(value)), "")
+		}
 	}
 }
 

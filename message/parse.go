@@ -304,21 +304,31 @@ func isDelimiter(line, boundary []byte) (ok, last bool) {
 
 // interpret reads the innermost part's header.
 func (p *parser) interpret(e *entity) {
-	length := e.part.BodyStart - e.part.HeaderStart
-	if length > maxHeader {
+	part := e.part
+	if part.BodyStart-part.HeaderStart > maxHeader {
 		p.s.Truncated = true
 	}
-	header := p.bytes(e.part.HeaderStart, e.part.BodyStart, maxHeader)
-	e.part.setType(header)
-	if e.part.Type == "" {
-		e.part.Type, e.part.Subtype = "text", "plain"
-		if e.digest {
-			e.part.Type, e.part.Subtype = "message", "rfc822" // RFC 2046 §5.1.5
+	var seen mimeField
+	var buf [maxFieldName]byte
+	for f := range fields(p.bytes(part.HeaderStart, part.BodyStart, maxHeader)) {
+		name := f.lowerName(&buf)
+		if bytes.HasPrefix(name, []byte("content-")) {
+			part.setField(name, f.value, &seen)
+		} else if e.envelope != nil {
+			e.envelope.setField(name, f.value)
 		}
 	}
-	e.part.setHeader(header)
+	if part.Type == "" {
+		part.Type, part.Subtype = "text", "plain"
+		if e.digest {
+			part.Type, part.Subtype = "message", "rfc822" // RFC 2046 §5.1.5
+		}
+	}
+	if part.Encoding == "" {
+		part.Encoding = "7bit" // RFC 2045 §6.1
+	}
 	if e.envelope != nil {
-		e.envelope.set(header)
+		e.envelope.finish()
 	}
 	p.keep(e)
 }
