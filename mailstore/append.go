@@ -12,10 +12,12 @@ import (
 
 // Append is one message to be added to a mailbox.
 type Append struct {
-	Mailbox      mailbox.ID
-	Message      *Message
-	Flags        mailbox.Flags
-	InternalDate mailbox.Date // the zero value stands for now, in UTC
+	Mailbox mailbox.ID
+	Message *Message
+	Flags   mailbox.Flags
+	// InternalDate is kept with its zone. The zero value, which is also the
+	// first second of 1970 in UTC, stands for now.
+	InternalDate mailbox.Date
 }
 
 // delivery is one call of Append that waits for its commit.

@@ -1,9 +1,12 @@
 package mailstore
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,7 +15,36 @@ import (
 	"teraslot/mailbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain sets how often property tests run: COUNT times, with SEED.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"rapid.checks": cmp.Or(os.Getenv("COUNT"), "15"), "rapid.seed": cmp.Or(os.Getenv("SEED"), "0")} {
+		if err := flag.Set(name, value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	if os.Getenv(childEnv) != "" {
+		child()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// memoryDir is a new directory in memory, for tests that sync often and do not
+// ask what a sync is worth.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "mailstore")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
 
 const user1 = mailbox.User("0123456789abcdef0123456789abcdef")
 
@@ -159,5 +191,12 @@ func TestAppendAndReopen(t *testing.T) {
 		if got := content4(t, m, inbox.ID, r); got != text4(i) {
 			t.Errorf("message %d is %q", i, got)
 		}
+	}
+}
+
+func mkdir(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
 	}
 }
