@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 )
@@ -28,6 +29,8 @@ func Fold(name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%q: %w: %w", name, ErrName, err)
+	case folded == "", !utf8.ValidString(name):
+		return "", fmt.Errorf("%q: %w", name, ErrName)
 	case len(folded) > maxName:
 		return "", fmt.Errorf("%.20q…: longer than %d bytes: %w", name, maxName, ErrName)
 	case strings.ContainsAny(folded, notInNames):

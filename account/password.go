@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/secure/precis"
@@ -47,6 +48,9 @@ const maxPassword = 1024
 func prepare(password string) (string, error) {
 	if len(password) > maxPassword {
 		return "", fmt.Errorf("longer than %d bytes: %w", maxPassword, ErrPassword)
+	}
+	if !utf8.ValidString(password) {
+		return "", fmt.Errorf("not UTF-8: %w", ErrPassword)
 	}
 	p, err := precis.OpaqueString.String(password)
 	if err != nil {
