@@ -34,14 +34,14 @@ type Flags struct {
 // compared without regard to case (RFC 9051 §2.3.2); a keyword keeps the case of
 // its first use. Names that start with a backslash and are not among the kept
 // system flags, \Recent for one, are left out; so are empty names and those
-// with a space, which no client can name.
+// with a space or an ASCII control character, which no client can name.
 func MakeFlags(names ...string) Flags {
 	var f Flags
 	var words []string
 	for _, name := range names {
 		if s, ok := SystemFlag(name); ok {
 			f.System |= s
-		} else if name != "" && name[0] != '\\' && !strings.ContainsAny(name, " \r\n\x00") {
+		} else if name != "" && name[0] != '\\' && !strings.ContainsFunc(name, unnameable) {
 			words = append(words, name)
 		}
 	}
@@ -49,10 +49,12 @@ func MakeFlags(names ...string) Flags {
 	return f
 }
 
+func unnameable(r rune) bool { return r <= ' ' || r == 0x7f }
+
 // SystemFlag returns the kept system flag of that name, in any case.
 func SystemFlag(name string) (System, bool) {
 	for i, n := range systemNames {
-		if strings.EqualFold(n, name) {
+		if compareFold(n, name) == 0 {
 			return 1 << i, true
 		}
 	}
@@ -61,20 +63,24 @@ func SystemFlag(name string) (System, bool) {
 
 func compareFold(a, b string) int { return strings.Compare(lowerASCII(a), lowerASCII(b)) }
 
-// lowerASCII folds only ASCII: flag names are atoms.
+// lowerASCII folds only ASCII: flag names are atoms. It works on bytes: what is
+// not UTF-8 stays what it is.
 func lowerASCII(s string) string {
 	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return strings.Map(func(r rune) rune {
-				if 'A' <= r && r <= 'Z' {
-					return r + 'a' - 'A'
+		if isUpper(s[i]) {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if isUpper(b[i]) {
+					b[i] += 'a' - 'A'
 				}
-				return r
-			}, s)
+			}
+			return string(b)
 		}
 	}
 	return s
 }
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
 func joinKeywords(words []string) string {
 	slices.SortStableFunc(words, compareFold)
@@ -94,15 +100,21 @@ func (f Flags) List() []string {
 }
 
 // KeywordList returns the keywords.
-func (f Flags) KeywordList() []string { return strings.Fields(f.Keywords) }
+func (f Flags) KeywordList() []string {
+	if f.Keywords == "" {
+		return nil
+	}
+	// Not strings.Fields: a keyword may hold a space that is not ASCII's.
+	return strings.Split(f.Keywords, " ")
+}
 
 // Has reports whether all flags of s are set.
 func (f Flags) Has(s System) bool { return f.System&s == s }
 
 // HasKeyword reports whether the keyword is set, in any case.
 func (f Flags) HasKeyword(name string) bool {
-	for word := range strings.FieldsSeq(f.Keywords) {
-		if compareFold(word, name) == 0 {
+	for word := range strings.SplitSeq(f.Keywords, " ") {
+		if word != "" && compareFold(word, name) == 0 {
 			return true
 		}
 	}

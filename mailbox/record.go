@@ -1,6 +1,9 @@
 package mailbox
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Date is a moment to the second with the zone it was written in, as
 // INTERNALDATE needs it (RFC 9051 §2.3.3).
@@ -9,10 +12,11 @@ type Date struct {
 	Zone int16 // minutes east of UTC, -1439 to 1439
 }
 
-// DateOf returns t's second and zone.
+// DateOf returns t's second and zone, without the zone's seconds, and within what
+// a Date may have.
 func DateOf(t time.Time) Date {
 	_, offset := t.Zone()
-	return Date{t.Unix(), int16(offset / 60)}
+	return Date{t.Unix(), int16(min(max(offset/60, -1439), 1439))}
 }
 
 // Time returns the moment in its zone.
@@ -21,14 +25,16 @@ func (d Date) Time() time.Time {
 }
 
 // Day is the number of days from 1970-01-01 to the calendar day of d in its own
-// zone: what SEARCH's day keys compare.
+// zone: what SEARCH's day keys compare. Days beyond an int32 are its ends.
 func (d Date) Day() int32 {
-	s := d.Unix + int64(d.Zone)*60
-	day := s / 86400
-	if s%86400 < 0 {
+	const perDay = 24 * 60 * 60
+	day, second := d.Unix/perDay, d.Unix%perDay
+	second += int64(d.Zone) * 60
+	for ; second < 0; second += perDay {
 		day--
 	}
-	return int32(day)
+	day += second / perDay
+	return int32(min(max(day, math.MinInt32), math.MaxInt32))
 }
 
 // Record is one message in one mailbox.

@@ -1,10 +1,10 @@
 package mailbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -145,6 +145,9 @@ func (s UIDSet) Of(uids []UID) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		at := 0
 		for _, r := range s.ranges {
+			if at == len(uids) {
+				return
+			}
 			skip, _ := slices.BinarySearch(uids[at:], r.Lo)
 			for at += skip; at < len(uids) && uids[at] <= r.Hi; at++ {
 				if !yield(at) {
@@ -174,10 +177,11 @@ func (s UIDSet) Append(b []byte) []byte {
 	return b
 }
 
-// ParseUIDSet reads what String writes, in any order and with overlaps. It
-// knows no "*": what that means depends on a mailbox.
+// ParseUIDSet reads a uid-set of RFC 9051 §9, in any order and with overlaps: what
+// String writes, but for the empty set, which has no text there. It knows no "*":
+// what that means depends on a mailbox.
 func ParseUIDSet(text string) (UIDSet, error) {
-	var s UIDSet
+	var ranges []Range
 	for part := range strings.SplitSeq(text, ",") {
 		lo, hi, isRange := strings.Cut(part, ":")
 		if !isRange {
@@ -191,14 +195,20 @@ func ParseUIDSet(text string) (UIDSet, error) {
 		if err != nil {
 			return UIDSet{}, fmt.Errorf("%q: %w", text, err)
 		}
-		s.AddRange(a, b)
+		ranges = append(ranges, Range{min(a, b), max(a, b)})
+	}
+	// Added in falling order, each would move all others.
+	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.Lo, b.Lo) })
+	var s UIDSet
+	for _, r := range ranges {
+		s.AddRange(r.Lo, r.Hi)
 	}
 	return s, nil
 }
 
 func parseUID(s string) (UID, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil || n == 0 || n > math.MaxUint32 {
+	if err != nil || s[0] == '0' { // nz-number
 		return 0, ErrUIDSet
 	}
 	return UID(n), nil
