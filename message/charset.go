@@ -36,7 +36,6 @@ func KnownCharset(name string) bool { return lookup(name).known }
 // decoder decodes one charset.
 type decoder struct {
 	known  bool
-	latin  bool             // octets above 0x7F are Windows-1252's and nothing else
 	single *charmap.Charmap // charset of single octets
 	multi  encoding.Encoding
 	toEUC  func([]byte) []byte // before multi: a 7-bit form of it

@@ -1,0 +1,142 @@
+package message
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// encodedSeeds are the encoded structures of the seeds and of our own messages.
+func encodedSeeds(t *testing.T) (list [][]byte) {
+	t.Helper()
+	raws := slices.Clone(seeds)
+	for _, name := range []string{"mixed", "broken", "digest", "bounce"} {
+		b, err := os.ReadFile("testdata/" + name + ".eml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		raws = append(raws, string(b))
+	}
+	for _, raw := range raws {
+		s, err := check([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := s.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+func TestUnmarshalDamaged(t *testing.T) {
+	if _, err := UnmarshalStructure(nil); !errors.Is(err, ErrStructure) {
+		t.Errorf("nothing: %v", err)
+	}
+	for _, b := range encodedSeeds(t) {
+		for n := range b {
+			if _, err := UnmarshalStructure(b[:n]); !errors.Is(err, ErrStructure) {
+				t.Fatalf("%d of %d octets: %v", n, len(b), err)
+			}
+		}
+		if _, err := UnmarshalStructure(append(slices.Clone(b), 0)); !errors.Is(err, ErrStructure) {
+			t.Errorf("an octet too many: %v", err)
+		}
+		other := slices.Clone(b)
+		other[0]++
+		if _, err := UnmarshalStructure(other); !errors.Is(err, ErrStructure) {
+			t.Errorf("another version: %v", err)
+		}
+	}
+}
+
+// TestUnmarshalFlipped changes octets: whatever is still accepted must be a
+// structure that nests and can be encoded.
+func TestUnmarshalFlipped(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, b := range encodedSeeds(t) {
+		for range 2000 {
+			damaged := slices.Clone(b)
+			for range 1 + random.IntN(3) {
+				damaged[random.IntN(len(b))] = byte(random.Uint32())
+			}
+			s, err := UnmarshalStructure(damaged)
+			if err != nil {
+				if !errors.Is(err, ErrStructure) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			if err := checkBinary(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestUnmarshalNested refuses what Parse never makes: deeper nesting, too many
+// parts, a child outside of its parent.
+func TestUnmarshalNested(t *testing.T) {
+	leaf := func(start, end int64) *Part {
+		return &Part{HeaderStart: start, BodyStart: start, End: end, Type: "text", Subtype: "plain", Encoding: "7bit"}
+	}
+	multi := func(end int64, children ...*Part) *Part {
+		return &Part{End: end, Type: "multipart", Subtype: "mixed", Encoding: "7bit", Children: children}
+	}
+	deep := leaf(0, 0)
+	for range maxDepth {
+		deep = multi(0, deep)
+	}
+	many := multi(0)
+	for range maxParts {
+		many.Children = append(many.Children, leaf(0, 0))
+	}
+	wrong := leaf(0, 0)
+	wrong.Type = "multipart"
+	for name, root := range map[string]*Part{"deep": deep, "many": many, "outside": multi(5, leaf(2, 6)), "beyond": leaf(0, 11), "childless": wrong} {
+		s := &Structure{Size: 10, Root: root, Envelope: &Envelope{}}
+		b, err := s.AppendBinary(nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := UnmarshalStructure(b); !errors.Is(err, ErrStructure) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := &Structure{Size: 10, Root: multi(5, leaf(3, 4), leaf(2, 3)), Envelope: &Envelope{}}
+	if _, err := s.AppendBinary(nil); err == nil {
+		t.Error("parts out of order were encoded")
+	}
+}
+
+// TestFormat holds the encoded form to what docs/formats.md says of version 1.
+func TestFormat(t *testing.T) {
+	raw := "From: a@b\nSubject: \nContent-Type: text/html; charset=utf-8\nContent-ID: <i>\n\nhi\n"
+	s, err := check([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := func(s string) byte { return byte(commonIndex[s]<<1 | 1) }
+	want := slices.Concat(
+		[]byte{1, byte(len(raw)), 0},
+		[]byte{0b0000_0110 | 0x80, 0b1_1000}, // Subject, From; Sender and Reply-To are From
+		[]byte{0, 0, 0, 0},                   // date, subject, in-reply-to, message-id
+		[]byte{1, 0, 0, 2, 'a', 2, 'b'},      // from
+		[]byte{0, 0, 0},                      // to, cc, bcc
+		[]byte{1 << 3, 0, byte(strings.Index(raw, "\n\n") + 2), 3, 1},
+		[]byte{index("text"), index("html"), index("7bit"), 1, index("charset"), index("utf-8")},
+		[]byte{6, '<', 'i', '>', 0, 0, 0, 0, 0, 0},
+	)
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
