@@ -301,9 +301,6 @@ func (c *Content) load(start int64) error {
 // ReadAt reads the message's bytes.
 func (c *Content) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off >= c.Size {
-		if off >= c.Size && len(p) == 0 {
-			return 0, nil
-		}
 		return 0, io.EOF
 	}
 	short := int64(len(p)) > c.Size-off
