@@ -275,7 +275,7 @@ func TestWriteFetch(t *testing.T) {
 }
 
 func TestDateTimeRoundTrip(t *testing.T) {
-	for unix := int64(-62135596800); unix < 253402300800; unix += 86400*11 + 3607*7 {
+	for unix := int64(-62135596800); unix < 253402300800; unix += 86400*911 + 3607*7 {
 		for _, zone := range []int16{0, -420, 330, 1439, -1439} {
 			d := mailbox.Date{Unix: unix + 3*86400, Zone: zone}
 			if y := d.Time().Year(); y < 1 || y > 9999 {
