@@ -70,11 +70,11 @@ func (m *Message) parse() (err error) {
 func (m *Message) receive(s *Store, r io.Reader) error {
 	sum := sums{mailbox.NewGUIDHash(), crc32.New(castagnoli)}
 	var head bytes.Buffer
-	n, err := io.Copy(io.MultiWriter(&head, sum), io.LimitReader(r, s.o.MemoryMessage))
+	n, err := io.Copy(io.MultiWriter(&head, sum), io.LimitReader(r, s.o.MemoryMessage+1))
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	if n < s.o.MemoryMessage {
+	if n <= s.o.MemoryMessage {
 		m.memory, m.Size = head.Bytes(), n
 		return m.finish(sum, s.o.MaxMessage)
 	}
