@@ -44,7 +44,7 @@ func (s *session) identify(_ context.Context, c *wire.ID) (*completion, error) {
 // enabled, are passed over.
 func (s *session) enable(_ context.Context, c *wire.Enable) (*completion, error) {
 	var enabled []imap.Cap
-	if slices.Contains(c.Capabilities, imap.CapIMAP4rev2) && slices.Contains(always, imap.CapIMAP4rev2) {
+	if slices.Contains(c.Capabilities, imap.CapIMAP4rev2) {
 		s.rev2 = true
 		s.in.SetUTF8(true)
 		s.out.SetUTF8(true)

@@ -1,9 +1,11 @@
 package imapd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -89,8 +91,8 @@ const maxAppends = 1000
 // take reads one message into the spool.
 func (u *upload) take(ctx context.Context, a *wire.AppendMessage) error {
 	s := u.s
-	if a.Literal.Binary || a.UTF8 {
-		return no(imap.ResponseCodeUnknownCTE, "Binary and UTF8 messages are not taken")
+	if a.UTF8 {
+		return bad("UTF8=ACCEPT is not offered")
 	}
 	if a.Literal.Size == 0 {
 		// How a client gives up an APPEND of several (RFC 3502 §6.3.11).
@@ -112,16 +114,42 @@ func (u *upload) take(ctx context.Context, a *wire.AppendMessage) error {
 	if a.Date != nil {
 		date = *a.Date
 	}
-	octets, err := s.in.Message()
+	msg, err := s.receive(ctx, a.Literal.Binary)
 	if err != nil {
 		return err
 	}
-	s.c.message()
-	defer s.c.messageEnd()
-	msg, err := s.srv.o.Store.Spool(ctx, octets)
-	if err != nil {
-		return errors.Join(s.in.Err(), err)
-	}
 	u.items = append(u.items, mailstore.Append{Mailbox: u.target, Message: msg, Flags: flags, InternalDate: date})
 	return nil
+}
+
+// receive reads the octets of a message. A literal8 may hold NUL, which a message
+// may not that every client can fetch (RFC 3516 §4.4).
+func (s *session) receive(ctx context.Context, binary bool) (*mailstore.Message, error) {
+	octets, err := s.in.Message()
+	if err != nil {
+		return nil, err
+	}
+	s.c.message()
+	defer s.c.messageEnd()
+	if binary {
+		octets = withoutNUL{octets}
+	}
+	msg, err := s.srv.o.Store.Spool(ctx, octets)
+	if s.in.Err() != nil {
+		return nil, errors.Join(s.in.Err(), err)
+	}
+	return msg, err
+}
+
+var errNUL = no(imap.ResponseCodeUnknownCTE, "A message with NUL cannot be stored")
+
+// withoutNUL fails at the first NUL.
+type withoutNUL struct{ r io.Reader }
+
+func (w withoutNUL) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if bytes.IndexByte(p[:n], 0) >= 0 {
+		return 0, errNUL
+	}
+	return n, err
 }

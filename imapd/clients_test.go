@@ -253,6 +253,9 @@ func TestGoIMAP(t *testing.T) {
 		}
 	}
 	must(c.Login("alice", password).Wait())
+	// Where IMAP4rev2 is offered this client sends names in UTF-8.
+	_, err = c.Enable(imap.CapIMAP4rev2).Wait()
+	must(err)
 	must(c.Create("Entwürfe & mehr", nil).Wait())
 	boxes, err := c.List("", "Entw*", nil).Collect()
 	must(err)

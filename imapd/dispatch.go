@@ -18,6 +18,7 @@ const (
 	anyState    = 1<<notAuthenticated | 1<<authenticated | 1<<selected
 	beforeLogin = 1 << notAuthenticated
 	afterLogin  = 1<<authenticated | 1<<selected
+	noMailbox   = 1 << authenticated
 	inMailbox   = 1 << selected
 )
 
@@ -32,6 +33,7 @@ func handle[C wire.Command](ctx context.Context, s *session, states int, c C,
 
 var stateNames = map[int]string{
 	beforeLogin: "before login", afterLogin: "after login", inMailbox: "with a selected mailbox",
+	noMailbox: "after login and before a mailbox is selected",
 }
 
 // execute carries out a command.
@@ -52,7 +54,7 @@ func (s *session) execute(ctx context.Context, req wire.Request) (*completion, e
 	case *wire.Authenticate:
 		return handle(ctx, s, beforeLogin, c, (*session).authenticate)
 	case *wire.Enable:
-		return handle(ctx, s, afterLogin, c, (*session).enable)
+		return handle(ctx, s, noMailbox, c, (*session).enable)
 	case *wire.Namespace:
 		return handle(ctx, s, afterLogin, c, (*session).namespace)
 	case *wire.Idle:

@@ -2,6 +2,8 @@ package imapd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -51,11 +53,7 @@ func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, erro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	w := s.c.watch(cancel)
-	defer w.stop()
-	res, err := s.srv.o.Searcher.Search(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: query})
+	res, err := s.searchWhileThere(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +67,21 @@ func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, erro
 	return hits, nil
 }
 
+// errGone ends a session whose client has gone.
+var errGone = errors.New("the client has gone")
+
+// searchWhileThere searches until the client goes away: then nobody wants to know.
+func (s *session) searchWhileThere(ctx context.Context, query search.Query) (*search.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w := s.c.watch(func(err error) { cancel(fmt.Errorf("%w: %w", errGone, err)) })
+	defer w.stop()
+	return s.srv.o.Searcher.Search(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: query})
+}
+
 // query translates the command's keys.
 func (s *session) query(c *wire.Search) (search.Query, error) {
-	if c.Charset != "" && (!message.KnownCharset(c.Charset) || s.rev2 && c.Charset != "UTF-8" && c.Charset != "US-ASCII") {
+	if c.Charset != "" && !message.KnownCharset(c.Charset) {
 		return nil, no(wire.BadCharsetCode("UTF-8", "US-ASCII"), "Strings in that charset cannot be read")
 	}
 	t := translation{view: s.view, decode: func(text string) string {

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"teraslot/account"
@@ -119,7 +121,6 @@ func (p *party) accept(work, stop context.Context, l net.Listener) error {
 			return nil
 		}
 		if temporary(err) {
-			// Out of file descriptors, or a client that left in the queue.
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 			p.srv.log.Warn("imap: accepting failed", "listener", l.Addr().String(), "delay", delay, "error", err)
 			pause(stop, delay)
@@ -133,9 +134,11 @@ func (p *party) accept(work, stop context.Context, l net.Listener) error {
 	}
 }
 
+// temporary reports whether accepting may work again: the machine is short of
+// something, or a client left while it waited.
 func temporary(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) && !errors.Is(err, net.ErrClosed)
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // pause waits for d or the end of ctx.

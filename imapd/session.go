@@ -167,9 +167,9 @@ func (s *session) turn(ctx context.Context) error {
 }
 
 // isFatal reports whether an error of a command leaves no way to go on: the
-// input or the output broke, or the command was cut.
+// input or the output broke, the client went away, or the command was cut.
 func (s *session) isFatal(ctx context.Context, err error) bool {
-	return s.in.Err() != nil || s.out.Err() != nil || ctx.Err() != nil
+	return s.in.Err() != nil || s.out.Err() != nil || ctx.Err() != nil || errors.Is(err, errGone)
 }
 
 // tidings tells the news that wait at the end of a command. That they cannot be
