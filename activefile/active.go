@@ -29,6 +29,9 @@ var (
 	ErrDatabase = errors.New("not the name of a database")
 	// ErrDamaged is returned for an activefile that is not as it was written.
 	ErrDamaged = errors.New("damaged activefile")
+	// ErrVersion is returned for an activefile of a version that this program does
+	// not know. It is whole, so Reset leaves it alone.
+	ErrVersion = errors.New("activefile of an unknown version")
 )
 
 // maxGeneration bounds generations, so that counting on cannot overflow.
@@ -146,7 +149,20 @@ func (a Active) append(b []byte) []byte {
 	return fmt.Appendf(b, "%08x\n", crc32.Checksum(b[start:], castagnoli))
 }
 
-// parse reads what append writes, and nothing else: every error is ErrDamaged.
+// encode is append, for what is to be written: it refuses what parse would.
+func (a Active) encode() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	b := a.append(nil)
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%d databases and %d tiers are too many for an activefile", len(a.Databases), len(a.Next))
+	}
+	return b, nil
+}
+
+// parse reads what append writes, and nothing else: every error is ErrDamaged or
+// ErrVersion.
 func parse(b []byte) (Active, error) {
 	body, ok := checksummed(b)
 	if !ok {
@@ -154,8 +170,11 @@ func parse(b []byte) (Active, error) {
 	}
 	first, second, _ := strings.Cut(body, "\n")
 	words := strings.Split(second, " ")
+	if words[0] != magic && strings.HasPrefix(words[0], magic[:1]) {
+		return Active{}, fmt.Errorf("%q: %w", words[0], ErrVersion)
+	}
 	if words[0] != magic {
-		return Active{}, fmt.Errorf("version %q is not known: %w", words[0], ErrDamaged)
+		return Active{}, fmt.Errorf("no version: %w", ErrDamaged)
 	}
 	a, err := parseLines(first, words[1:])
 	if err == nil {

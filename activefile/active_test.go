@@ -63,7 +63,7 @@ func TestParseDamaged(t *testing.T) {
 		"as the reference has it":  "temp:1 data:2",
 		"cut short":                good[:len(good)-1],
 		"longer":                   good + "\n",
-		"version":                  summed("\n#2 0 "),
+		"version":                  summed("\n1 0 "),
 		"no version":               summed("\n"),
 		"no floor":                 summed("\n#1 "),
 		"floor":                    summed("\n#1 x "),
@@ -106,6 +106,14 @@ func TestParseDamaged(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, text := range []string{"\n#2 0 ", "temp:1\n#10 0 temp:2 ", "what will be\n# "} {
+		if a, err := parse([]byte(summed(text))); !errors.Is(err, ErrVersion) || errors.Is(err, ErrDamaged) {
+			t.Errorf("%q is read as %v, %v", text, a, err)
+		}
+	}
+}
+
 // FuzzParse: whatever is read is written the same; nothing panics.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(summed("temp:1 data:2\n#1 7 data:3 temp:2 ")))
@@ -115,7 +123,7 @@ func FuzzParse(f *testing.F) {
 		for _, text := range []string{string(b), summed(string(b))} {
 			a, err := parse([]byte(text))
 			if err != nil {
-				if !errors.Is(err, ErrDamaged) {
+				if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
 					t.Errorf("%q: %v", text, err)
 				}
 				continue

@@ -49,7 +49,8 @@ func (l *Lock) Unlock() error {
 }
 
 // Active reads the activefile from disk: the zero Active for a user without one,
-// ErrDamaged for one that is not as it was written (see Reset).
+// ErrDamaged for one that is not as it was written (see Reset), ErrVersion for one
+// of a later program.
 func (l *Lock) Active() (Active, error) {
 	if err := l.need(disk.Shared); err != nil {
 		return Active{}, err
@@ -132,7 +133,8 @@ func (l *Lock) Publish(next Active) error {
 func (l *Lock) publish(old Active, found bool, next Active) error {
 	next = Active{next.Databases, raised(next.Next, old.Next), max(next.Floor, old.Floor)}
 	name := l.f.path(activeName)
-	if err := next.check(); err != nil {
+	content, err := next.encode()
+	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if !found {
@@ -140,8 +142,8 @@ func (l *Lock) publish(old Active, found bool, next Active) error {
 			return err
 		}
 	}
-	err := disk.Publish(l.f.o.FS, name, 0o600, func(w io.Writer) error {
-		_, err := w.Write(next.append(nil))
+	err = disk.Publish(l.f.o.FS, name, 0o600, func(w io.Writer) error {
+		_, err := w.Write(content)
 		return err
 	})
 	if err != nil {
@@ -238,11 +240,12 @@ func (l *Lock) Stage(next, predecessor Active) (*Staged, error) {
 		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), ErrNotHeld)
 	}
 	next = Active{next.Databases, raised(next.Next, predecessor.Next), max(next.Floor, predecessor.Floor)}
-	if err := next.check(); err != nil {
+	content, err := next.encode()
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.f.path(stagedName), err)
 	}
-	s := &Staged{l.f, predecessor.append(nil), next.append(nil)}
-	err := disk.WriteSynced(l.f.o.FS, l.f.path(stagedName), 0o600, func(w io.Writer) error {
+	s := &Staged{l.f, predecessor.append(nil), content}
+	err = disk.WriteSynced(l.f.o.FS, l.f.path(stagedName), 0o600, func(w io.Writer) error {
 		_, err := w.Write(s.content)
 		return err
 	})

@@ -384,6 +384,51 @@ func TestTooLongFileIsDamaged(t *testing.T) {
 	mustRead(t, f)
 }
 
+// TestLaterVersion: what a later program wrote is neither used nor replaced.
+func TestLaterVersion(t *testing.T) {
+	m := newMemory(t)
+	f := New(userDir, Options{FS: m})
+	file, err := m.OpenFile(f.path(activeName), os.O_CREATE|os.O_WRONLY, 0o600)
+	check(t, err)
+	check(t, second(file.Write([]byte(summed("temp:1\n#2 0 temp:2 ")))))
+	l := exclusive(t, f)
+	for name, err := range map[string]error{"Active": second(l.Active()), "Reset": second(l.Reset()),
+		"Reserve": second(l.Reserve("temp")), "Publish": l.Publish(Active{})} {
+		if !errors.Is(err, ErrVersion) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	check(t, l.Unlock())
+	if b, err := disk.ReadFile(m, f.path(activeName)); err != nil || string(b) != summed("temp:1\n#2 0 temp:2 ") {
+		t.Errorf("the file became %q, %v", b, err)
+	}
+}
+
+// TestTooLongList: what could not be read back is not written.
+func TestTooLongList(t *testing.T) {
+	f := New(userDir, Options{FS: newMemory(t)})
+	check(t, second(front(f, t.Context(), "temp")))
+	before := mustRead(t, f)
+	long := Active{Next: map[string]uint64{"temp": 200_000}}
+	for i := range 150_000 {
+		long.Databases = append(long.Databases, Database{"temp", uint64(i)})
+	}
+	l := exclusive(t, f)
+	if err := l.Publish(long); err == nil || !strings.Contains(err.Error(), "150000 databases") {
+		t.Errorf("published: %v", err)
+	}
+	check(t, l.Unlock())
+	compact, err := f.TryCompact()
+	check(t, err)
+	if _, err := compact.Stage(long, before); err == nil {
+		t.Error("staged")
+	}
+	check(t, compact.Unlock())
+	if got := mustRead(t, f); !got.Equal(before) {
+		t.Errorf("%d databases now", len(got.Databases))
+	}
+}
+
 // TestGenerationsAreNeverGivenTwice makes random changes to a user's index, loses
 // the activefile, damages it, loses directories, and looks at every generation
 // that comes out. The clock runs a second for each change.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -287,6 +288,55 @@ func TestKilledHolder(t *testing.T) {
 	}
 }
 
+// TestKilledAtRandom kills processes in the midst of their changes, over and over,
+// while others go on: the activefile is whole at every moment, what was printed
+// as published is published, and no generation comes twice.
+func TestKilledAtRandom(t *testing.T) {
+	dir := t.TempDir()
+	f := New(dir, Options{})
+	seed := uint64(time.Now().UnixNano())
+	if s, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	t.Logf("SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, seed))
+	given := map[string]bool{}
+	for range rounds(t, 12) {
+		victim, other := start(t, "change", dir, "1000000"), start(t, "change", dir, "5")
+		lines := []string{victim.line(t)}
+		for range random.IntN(8) {
+			lines = append(lines, victim.line(t))
+		}
+		// Somewhere in the next change, which takes about a millisecond.
+		timer := time.NewTimer(time.Duration(random.IntN(3000)) * time.Microsecond)
+		<-timer.C
+		victim.kill(t)
+		for victim.out.Scan() {
+			lines = append(lines, victim.out.Text())
+		}
+		lines = append(lines, other.finish(t)...)
+		a, err := f.Read(within(t, 10*time.Second))
+		check(t, err)
+		for _, name := range lines {
+			d, err := Parse(name)
+			check(t, err)
+			if given[name] || !a.Contains(d) {
+				t.Errorf("%s: given before %v, published %v", name, given[name], a.Contains(d))
+			}
+			given[name] = true
+		}
+	}
+}
+
+// rounds is how often a test repeats itself: COUNT, or few.
+func rounds(t *testing.T, few int) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv("COUNT")); err == nil {
+		return n
+	}
+	return few
+}
+
 // TestReadersDoNotStarveTheWriter: several processes hold the shared lock, over
 // and over, so that it is never free by itself; the exclusive one must be had
 // nonetheless, again and again, and the readers must go on.
@@ -313,5 +363,36 @@ func TestReadersDoNotStarveTheWriter(t *testing.T) {
 	t.Logf("%d exclusive and shared locks among readers: %v, longest wait %v", turns, time.Since(begin), longest)
 	for _, o := range readers {
 		o.finish(t)
+	}
+}
+
+// BenchmarkRead is a reader's way in and out: gate, lock, file, unlock.
+func BenchmarkRead(b *testing.B) {
+	f := New(b.TempDir(), Options{})
+	if _, err := front(f, b.Context(), "temp"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := f.Read(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPublish is a change of the activefile, with its two syncs.
+func BenchmarkPublish(b *testing.B) {
+	f := New(b.TempDir(), Options{})
+	for b.Loop() {
+		l, err := f.Exclusive(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		d, err := l.Reserve("temp")
+		if err == nil {
+			err = l.Publish(Active{Databases: []Database{d}})
+		}
+		if err = errors.Join(err, l.Unlock()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
