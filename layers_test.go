@@ -204,3 +204,58 @@ func TestLayersSeeBreaches(t *testing.T) {
 		t.Errorf("breaches:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestLayersAreDocumented compares the table with the one in docs/design.md.
+func TestLayersAreDocumented(t *testing.T) {
+	documented := documentedLayers(t)
+	for _, l := range layers {
+		want, ok := documented[l.pkg]
+		switch {
+		case l.pkg == "imapd/wire": // in imapd's row: the codec has no policy, so it gets less
+			want, ok = "mailbox text message", true
+		case l.pkg == "imapd":
+			want = "imapd/wire " + want
+		case want == "like imapd":
+			want = documented["imapd"]
+		case want == "all above", want == "all":
+			if !l.everything {
+				t.Errorf("%s: docs/design.md lets it import everything", l.pkg)
+			}
+			continue
+		case want == "–":
+			want = ""
+		}
+		if !ok || l.everything || l.mayImport != want {
+			t.Errorf("%s may import %q; in docs/design.md %q", l.pkg, l.mayImport, want)
+		}
+	}
+	// imapd/wire has no row of its own.
+	if len(documented) != len(layers)-1 {
+		t.Errorf("%d packages in docs/design.md, %d here", len(documented), len(layers)-1)
+	}
+}
+
+// documentedLayers returns the third column of design §2's table by the names in
+// the first.
+func documentedLayers(t *testing.T) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("docs", "design.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), "\n## 2. ")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := map[string]string{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.Trim(line, "|\n "), "|")
+		if len(cells) != 3 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		names, _, _ := strings.Cut(cells[0], " (")
+		for name := range strings.SplitSeq(names, ",") {
+			name = strings.TrimSuffix(strings.Trim(name, " `"), "/…")
+			rows[name] = strings.TrimSpace(cells[2])
+		}
+	}
+	return rows
+}
