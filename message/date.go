@@ -138,12 +138,11 @@ func (d *dateParts) setClock(w string) {
 		d.setOffset(w[i:])
 		w = w[:i]
 	}
-	parts := strings.SplitN(w, ":", 3)
-	d.hour, _ = leadingInt(parts[0])
-	d.min, _ = leadingInt(parts[1])
-	if len(parts) == 3 {
-		d.sec, _ = leadingInt(parts[2])
-	}
+	hour, rest, _ := strings.Cut(w, ":")
+	minute, second, _ := strings.Cut(rest, ":")
+	d.hour, _ = leadingInt(hour)
+	d.min, _ = leadingInt(minute)
+	d.sec, _ = leadingInt(second)
 	d.clock = true
 }
 

@@ -24,7 +24,7 @@ type lines struct {
 }
 
 func newLines(r io.ReaderAt, size int64) *lines {
-	return &lines{r: r, size: size, buf: make([]byte, min(size, window))}
+	return &lines{r: r, size: size, buf: make([]byte, max(0, min(size, window)))}
 }
 
 // next is the next line: its octets with the line end (of a line longer than

@@ -59,19 +59,16 @@ type entity struct {
 
 // run reads all lines.
 func (p *parser) run() {
-	for {
-		if !p.inHeader && p.bounds == 0 {
-			p.lf += p.rest()
-			p.textEnd = p.size
+	for p.inHeader || p.bounds > 0 {
+		if line, start, end, ok := p.next(); ok {
+			p.line(line, start, end)
+		} else if p.inHeader && p.junk >= 0 && p.err == nil {
+			p.rewind()
+		} else {
 			break
 		}
-		line, start, end, ok := p.next()
-		if !ok {
-			p.textEnd = p.size
-			break
-		}
-		p.line(line, start, end)
 	}
+	p.lf += p.rest()
 	if p.err == nil {
 		p.closeAbove(-1, p.size, 0)
 	}
@@ -219,6 +216,10 @@ func (p *parser) delimiter(line []byte, end int64) bool {
 		if !ok {
 			continue
 		}
+		if p.inHeader && p.junk >= 0 {
+			p.rewind() // and come back here
+			return true
+		}
 		if !last && p.parts >= maxParts {
 			p.truncate()
 			return false
@@ -261,7 +262,8 @@ func (p *parser) forget(i int) {
 func (p *parser) closeAbove(level int, offset, lf int64) {
 	for len(p.open)-1 > level {
 		if p.inHeader {
-			p.endOpenHeader(offset)
+			start := p.open[len(p.open)-1].part.HeaderStart
+			p.endHeader(max(offset, start), p.lf)
 			continue // the header may have opened a message
 		}
 		p.forget(len(p.open) - 1)
@@ -277,18 +279,6 @@ func (p *parser) closeAbove(level int, offset, lf int64) {
 			part.degrade("text", "plain")
 		}
 	}
-}
-
-// endOpenHeader ends a header that a boundary or the end of the message cuts off.
-func (p *parser) endOpenHeader(offset int64) {
-	if junk, lf := p.junk, p.junkLF; junk >= 0 {
-		p.endHeader(junk, lf)
-		if p.inHeader { // a message began, of nothing but such lines
-			p.junk, p.junkLF = junk, lf
-		}
-		return
-	}
-	p.endHeader(max(offset, p.open[len(p.open)-1].part.HeaderStart), p.lf)
 }
 
 // isDelimiter reports whether line is "--" boundary, and whether "--" follows,
