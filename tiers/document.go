@@ -56,27 +56,11 @@ func frequencies() []*index.TokenFreq {
 // more than maxTerms, which the caller has to make incomplete.
 func newDocument(d Doc, shared []*index.TokenFreq, maxTerms int) (*document, bool) {
 	counts := map[string]index.TokenFrequencies{}
-	add := func(field, term string) {
-		tf := counts[field]
-		if tf == nil {
-			tf = index.TokenFrequencies{}
-			counts[field] = tf
-		}
-		n := 0
-		if f := tf[term]; f != nil {
-			n = f.Frequency()
-		} else {
-			maxTerms--
-		}
-		tf[term] = shared[min(n+1, maxFrequency)]
-	}
 	if d.Complete {
-		add(statusField, completeTerm)
+		counts[statusField] = index.TokenFrequencies{completeTerm: shared[1]}
 		for _, u := range d.Units {
-			for field, term := range text.Terms(u) {
-				if add(field, term); maxTerms < 0 {
-					return nil, false
-				}
+			if maxTerms = count(counts, u, shared, maxTerms); maxTerms < 0 {
+				return nil, false
 			}
 		}
 	}
@@ -87,6 +71,32 @@ func newDocument(d Doc, shared []*index.TokenFreq, maxTerms int) (*document, boo
 		doc.fields = append(doc.fields, &field{name: name, options: index.IndexField, terms: counts[name]})
 	}
 	return doc, true
+}
+
+// count adds a unit's terms, and returns how many new ones may follow; below 0 if
+// there are more already.
+func count(counts map[string]index.TokenFrequencies, u text.Unit, shared []*index.TokenFreq, maxTerms int) int {
+	var field string
+	var tf index.TokenFrequencies
+	for f, term := range text.Terms(u) {
+		if f != field {
+			field = f
+			if tf = counts[f]; tf == nil {
+				tf = make(index.TokenFrequencies, len(u.Text)/16)
+				counts[f] = tf
+			}
+		}
+		n := 0
+		if old := tf[term]; old != nil {
+			n = old.Frequency()
+		} else if maxTerms--; maxTerms < 0 {
+			break
+		}
+		if n < maxFrequency {
+			tf[term] = shared[n+1]
+		}
+	}
+	return maxTerms
 }
 
 // The builder's interface, as far as it is more than data.

@@ -1,8 +1,10 @@
 package tiers
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +22,11 @@ import (
 func TestMain(m *testing.M) {
 	if child := os.Getenv("TIERS_CHILD"); child != "" {
 		os.Exit(runChild(child))
+	}
+	// COUNT and SEED are of the property tests.
+	flag.Set("rapid.checks", cmp.Or(os.Getenv("COUNT"), "15"))
+	if seed := os.Getenv("SEED"); seed != "" {
+		flag.Set("rapid.seed", seed)
 	}
 	// Bleve, imported for comparison, starts goroutines of its own.
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
