@@ -119,6 +119,20 @@ func TestAppendStreamsMessages(t *testing.T) {
 	}
 }
 
+// The limit of a line is each message's own, or a long import would fail in its midst.
+func TestAppendOfManyMessages(t *testing.T) {
+	const n = 500
+	input := "a APPEND x" + strings.Repeat(" (\\Seen) {3+}\r\nabc", n) + "\r\n"
+	r := NewReader(strings.NewReader(input), Options{Limits: Limits{Line: 100}})
+	if got, err := appendAll(r); err != nil || len(got) != n {
+		t.Errorf("%d messages, %v, want %d", len(got), err, n)
+	}
+	r = NewReader(strings.NewReader(strings.TrimSuffix(input, "\r\n")), Options{})
+	if _, err := appendAll(r); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut short: %v, want an unexpected end", err)
+	}
+}
+
 func TestWrongAfterAMessage(t *testing.T) {
 	tests := []struct{ name, input, bad string }{
 		{"text", "a APPEND x {1+}\r\n1x\r\n", "the end of the command"},

@@ -30,16 +30,16 @@
 // which clients in use need and which cannot change a meaning:
 //
 //   - empty lines between commands are skipped;
-//   - one space before the end of a command is accepted;
-//   - octets above 127 are accepted in an astring (user names, passwords,
-//     mailbox names, search keys) without quotes, and in quoted strings before UTF8=ACCEPT;
-//   - a mailbox name in UTF-8 is accepted where modified UTF-7 is expected;
-//   - "]" is accepted in atoms that are flags or capabilities;
+//   - one space before the end of a command is let pass;
+//   - octets above 127 are accepted in an astring without quotes, and in quoted
+//     strings without UTF8=ACCEPT: user names, passwords, search keys;
+//   - a mailbox name in UTF-8 is accepted where modified UTF-7 is expected, which
+//     has no octet above 127;
+//   - "]" is accepted in flags, keywords and capabilities: "[Gmail]" is one;
 //   - the day of a date-time may have one digit without the space before it;
-//   - a date may be quoted, a flag list of STORE may lack its parentheses, as
-//     the grammar says, and a charset may be any astring;
-//   - FETCH modifiers, search return options and event names are accepted in any
-//     order and once each.
+//   - a charset may be any astring;
+//   - GETMETADATA's options may stand behind the mailbox, as in the RFC's examples;
+//   - a data item of FETCH, or an option, that is repeated counts once.
 //
 // # Writing
 //

@@ -81,12 +81,25 @@ func appendFlags(b []byte, flags mailbox.Flags, recent bool) []byte {
 		b = append(b, `\Recent `...)
 	}
 	if flags.Keywords != "" {
-		b = append(append(b, flags.Keywords...), ' ')
+		b = append(appendKeywords(b, flags.Keywords), ' ')
 	}
 	if len(b) > start {
 		b = b[:len(b)-1]
 	}
 	return append(b, ')')
+}
+
+// appendKeywords appends keywords separated by spaces. Those that came from elsewhere than a
+// client may have what no atom has: it becomes "_", lest it end the list.
+func appendKeywords(b []byte, keywords string) []byte {
+	for i := range len(keywords) {
+		c := keywords[i]
+		if c != ' ' && !isFlag(c) {
+			c = '_'
+		}
+		b = append(b, c)
+	}
+	return b
 }
 
 // InternalDate writes INTERNALDATE.

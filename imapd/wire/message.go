@@ -66,6 +66,7 @@ func (r *Reader) More() (*AppendMessage, error) {
 	if err := r.discard(); err != nil {
 		return nil, err
 	}
+	r.text, r.lits = 0, 0 // how many messages there may be is the caller's to say
 	if err := r.readLine(); err != nil {
 		return nil, err
 	}

@@ -13,8 +13,8 @@ import (
 // for its default.
 type Limits struct {
 	// Line is the most octets of a command's text, of all its lines together,
-	// literals not counted. Default 64 KiB: RFC 9051 §4 asks for 8 KiB at least,
-	// clients send UID sets longer than that.
+	// literals not counted; of each message of an APPEND anew. Default 64 KiB:
+	// RFC 7162 §4 asks for 8 KiB at least, and clients send longer UID sets.
 	Line int
 	// Literals is the most octets of all of a command's literals together but
 	// for message literals, of which the caller decides. Default 1 MiB.
@@ -79,6 +79,7 @@ type Reader struct {
 	lost   string // the tag of such a line
 	lit    litState
 	cmd    parser // of the command at hand, between Next and More
+	begun  bool   // a line of the command was read
 	text   int    // octets of the command's text so far
 	lits   int64  // octets of its argument literals so far
 	drain  int64  // octets of it that were discarded
@@ -153,7 +154,7 @@ func (r *Reader) Line() (string, error) {
 }
 
 func (r *Reader) startCommand() {
-	r.text, r.lits, r.drain = 0, 0, 0
+	r.begun, r.text, r.lits, r.drain = false, 0, 0, 0
 	if cap(r.line) > keepLine {
 		r.line = nil
 	}
@@ -219,7 +220,7 @@ func (r *Reader) readLine() error {
 	for {
 		part, err := r.in.ReadSlice('\n')
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			if len(r.line)+len(part)+r.text == 0 && errors.Is(err, io.EOF) {
+			if !r.begun && len(r.line)+len(part) == 0 && errors.Is(err, io.EOF) {
 				return r.fail(io.EOF)
 			}
 			return r.failIO(err)
@@ -261,6 +262,7 @@ func (r *Reader) endLine() error {
 		return r.fail(fmt.Errorf("%w: a line ended without a carriage return (CRLF is required)", ErrBroken))
 	}
 	r.line = r.line[:n]
+	r.begun = true
 	r.text += n
 	if r.tooBig {
 		r.text = r.opt.Line // nothing more of this command is kept

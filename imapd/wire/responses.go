@@ -3,6 +3,7 @@ package wire
 import (
 	"iter"
 	"strconv"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -74,7 +75,11 @@ func (w *Writer) Flags(flags []string) {
 		if i > 0 {
 			w.Raw(" ")
 		}
-		w.Raw(f)
+		name, system := strings.CutPrefix(f, `\`)
+		if system {
+			w.Raw(`\`)
+		}
+		w.put(appendKeywords(w.at(), name))
 	}
 	w.Raw(")\r\n")
 }

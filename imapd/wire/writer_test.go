@@ -141,6 +141,7 @@ func TestWriteResponses(t *testing.T) {
 		{"* VANISHED (EARLIER) 3:5,9", func(w *Writer) { w.Vanished(true, set) }},
 		{"* VANISHED 3:5,9", func(w *Writer) { w.Vanished(false, set) }},
 		{`* FLAGS (\Seen $x)`, func(w *Writer) { w.Flags([]string{`\Seen`, "$x"}) }},
+		{`* FLAGS (\Seen a_b)`, func(w *Writer) { w.Flags([]string{`\Seen`, `a\b`}) }},
 		{`* FLAGS ()`, func(w *Writer) { w.Flags(nil) }},
 		{`* ID NIL`, func(w *Writer) { w.ID(nil) }},
 		{`* ID ("name" "Tera\"slot" "os" NIL)`, func(w *Writer) { w.ID([]Param{{"name", ptr(`Tera"slot`)}, {"os", nil}}) }},
@@ -243,6 +244,7 @@ func TestWriteFetch(t *testing.T) {
 			f.Flags(mailbox.MakeFlags("b", `\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`, "$a"), true)
 		}},
 		{`FLAGS (\Recent) UID 1`, func(f *FetchWriter) { f.Flags(mailbox.Flags{}, true); f.UID(1) }},
+		{`FLAGS (_ a_b_)`, func(f *FetchWriter) { f.Flags(mailbox.MakeFlags("a)b\xff", `"`), false) }},
 		{`FLAGS (k)`, func(f *FetchWriter) { f.Flags(mailbox.MakeFlags("k"), false) }},
 		{`INTERNALDATE "17-Jul-1996 02:44:25 -0700"`, func(f *FetchWriter) { f.InternalDate(mailbox.Date{Unix: 837596665, Zone: -420}) }},
 		{`INTERNALDATE " 1-Jan-1970 05:30:00 +0530"`, func(f *FetchWriter) { f.InternalDate(mailbox.Date{Zone: 330}) }},
