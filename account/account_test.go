@@ -534,3 +534,25 @@ func TestSASLClient(t *testing.T) {
 		t.Errorf("%v, %v, %v", got, done, err)
 	}
 }
+
+// BenchmarkAuthenticate is a login at the default cost, for a user who is there
+// and for one who is not.
+func BenchmarkAuthenticate(b *testing.B) {
+	a, err := Open(b.Context(), filepath.Join(b.TempDir(), "slot.db"), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Add(b.Context(), "anna", "one", Quota{}); err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"anna", "nobody"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := a.Authenticate(b.Context(), name, "two"); err != ErrCredentials {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
