@@ -77,7 +77,9 @@ func readTar(r io.Reader) ([]Message, error) {
 		if err != nil {
 			return nil, err
 		}
-		messages = append(messages, Message{h.Name, Canonical(raw)})
+		if raw = Canonical(raw); len(raw) > 0 { // a file without content is no message
+			messages = append(messages, Message{h.Name, raw})
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ type Op struct {
 // StraceArgs are the arguments that make strace record what Read reads.
 func StraceArgs(output string) []string {
 	return []string{"-f", "-yy", "-xx", "-s", "16777216", "-o", output, "-e",
-		"trace=openat,creat,write,pwrite64,writev,pwritev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdirat,mkdir,lseek,close,sendto,sendmsg,dup,dup3,fallocate,copy_file_range,sendfile,link,linkat,symlink"}
+		"trace=open,openat,creat,write,pwrite64,writev,pwritev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdirat,mkdir,lseek,close,sendto,sendmsg,dup,dup3,fallocate,copy_file_range,sendfile,link,linkat,symlink"}
 }
 
 // reader turns strace's lines into operations.
@@ -191,8 +191,12 @@ func (t *reader) end(s string, size func(string) int64) error {
 		return nil
 	}
 	switch name {
-	case "openat", "creat":
-		return t.opened(args, result, size)
+	case "open":
+		return t.opened(args[1], result, size)
+	case "openat":
+		return t.opened(args[2], result, size)
+	case "creat":
+		return t.opened("O_CREAT|O_TRUNC", result, size)
 	case "lseek":
 		fd, _ := descriptor(args[0])
 		n, err := strconv.ParseInt(result, 0, 64)
@@ -217,9 +221,8 @@ func (t *reader) end(s string, size func(string) int64) error {
 	return nil
 }
 
-func (t *reader) opened(args []string, result string, size func(string) int64) error {
+func (t *reader) opened(flags, result string, size func(string) int64) error {
 	fd, path := descriptor(result)
-	flags := args[2]
 	t.offset[fd] = 0
 	t.appends[fd] = strings.Contains(flags, "O_APPEND")
 	if strings.Contains(flags, "O_CREAT") {

@@ -30,6 +30,7 @@ var trace = strings.ReplaceAll(strings.Join([]string{
 	`7  write(9<TCP:[127.0.0.1:1->127.0.0.1:2]>, "` + hexed("250 ok\r\n") + `", 8) = 8`,
 	`7  renameat(AT_FDCWD, "` + hexed("/r/f") + `", AT_FDCWD, "` + hexed("/r/g") + `") = 0`,
 	`7  unlinkat(AT_FDCWD, "` + hexed("/r/none") + `", 0) = -1 ENOENT (No such file or directory)`,
+	`7  open("` + hexed("/r/h") + `", O_RDWR|O_CREAT|O_NOFOLLOW, 0600) = 6<` + hexed("/r/h") + `>`,
 	`7  +++ exited with 0 +++`,
 }, "\n"), "TCP:", "TCP:") + "\n"
 
@@ -41,7 +42,7 @@ func TestRead(t *testing.T) {
 	want := []Op{
 		{Kind: Create, Path: "/r/f"}, {Kind: Write, Path: "/r/f", Data: []byte("hello")}, {Kind: Write, Path: "/r/f", Data: []byte("J")},
 		{Kind: Sync, Path: "/r/f"}, {Kind: SyncDir, Path: "/r"}, {Kind: Reply, Path: "TCP:[127.0.0.1:1->127.0.0.1:2]", Data: []byte("250 ok\r\n")},
-		{Kind: Rename, Path: "/r/f", Path2: "/r/g"},
+		{Kind: Rename, Path: "/r/f", Path2: "/r/g"}, {Kind: Create, Path: "/r/h"},
 	}
 	if len(ops) != len(want) {
 		t.Fatalf("read %v", ops)
