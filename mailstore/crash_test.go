@@ -32,14 +32,18 @@ type ack struct {
 
 // child works on a store as hard as it can and prints each acknowledgement.
 func child() {
-	if os.Getenv(readerEnv) != "" {
-		if err := readForever(os.Getenv(childEnv)); err != nil {
+	dir := os.Getenv(childEnv)
+	for env, run := range map[string]func(string) error{readerEnv: readForever, tracedEnv: makeChanges} {
+		if os.Getenv(env) == "" {
+			continue
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(3)
 		}
 		return
 	}
-	err := work(os.Getenv(childEnv), func(a ack) {
+	err := work(dir, func(a ack) {
 		b, _ := json.Marshal(a) // a struct of strings and numbers
 		os.Stdout.Write(append(b, '\n'))
 	})

@@ -156,7 +156,7 @@ func TestDatabaseDamage(t *testing.T) {
 	whole := d.database
 	r := rand.New(rand.NewPCG(3, 4))
 	refused := 0
-	for range rounds(150) {
+	for range rounds(60) {
 		b := append([]byte(nil), whole...)
 		switch r.IntN(5) {
 		case 0:

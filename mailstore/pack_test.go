@@ -73,7 +73,7 @@ func (l *ledger) check(t testing.TB, d *packDir) {
 // TestPackPowerCut cuts the power at every step of random batches. What was
 // committed must be there afterwards, and the pack must go on.
 func TestPackPowerCut(t *testing.T) {
-	for seed := range uint64(rounds(60)) {
+	for seed := range uint64(rounds(25)) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		memory := disk.NewMemory()
 		l := &ledger{end: map[uint64]int64{}}
