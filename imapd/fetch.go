@@ -127,10 +127,11 @@ func pickRecords(all []mailbox.Record, picked mailbox.UIDSet) []mailbox.Record {
 
 // fetcher writes the responses of one FETCH.
 type fetcher struct {
-	s      *session
-	plan   *fetchPlan
-	uid    bool  // UID FETCH
-	failed error // of the first message that could not be read
+	s        *session
+	plan     *fetchPlan
+	uid      bool  // UID FETCH
+	failed   error // of the first message that could not be read
+	prepared []prepared
 }
 
 // Bounds of a batch: so many messages, or so many octets of them, which their

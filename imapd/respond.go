@@ -35,7 +35,7 @@ func (f *fetcher) respond(ctx context.Context, number uint32, m *fetched) (sent 
 		w.UID(m.record.UID)
 	}
 	for i := range f.plan.items {
-		f.item(&w, &f.plan.items[i], m, prepared[i])
+		f.item(&w, &f.plan.items[i], m, &prepared[i])
 	}
 	w.End()
 	if err := f.s.out.Err(); err != nil {
@@ -54,19 +54,20 @@ type prepared struct {
 	size    int64
 }
 
-// prepare finds the octets of all items.
-func (f *fetcher) prepare(m *fetched) ([]prepared, error) {
-	if !f.plan.contents {
-		return make([]prepared, len(f.plan.items)), nil
+// prepare finds the octets of all items. The result is good until the next call.
+func (f *fetcher) prepare(m *fetched) (_ []prepared, err error) {
+	if f.prepared == nil {
+		f.prepared = make([]prepared, len(f.plan.items))
 	}
-	out := make([]prepared, len(f.plan.items))
+	if !f.plan.contents {
+		return f.prepared, nil
+	}
 	for i := range f.plan.items {
-		var err error
-		if out[i], err = prepareItem(&f.plan.items[i], m); err != nil {
+		if f.prepared[i], err = prepareItem(&f.plan.items[i], m); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	return f.prepared, nil
 }
 
 func prepareItem(item *wire.FetchItem, m *fetched) (prepared, error) {
@@ -104,7 +105,7 @@ func prepareSection(item *wire.FetchItem, m *fetched) (prepared, error) {
 }
 
 // item writes one data item.
-func (f *fetcher) item(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p prepared) {
+func (f *fetcher) item(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p *prepared) {
 	switch item.Attr {
 	case wire.FetchUID:
 		w.UID(m.record.UID)
@@ -128,7 +129,7 @@ func (f *fetcher) item(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p 
 }
 
 // writeOctets writes the octets of a section.
-func writeOctets(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p prepared) {
+func writeOctets(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p *prepared) {
 	switch {
 	case p.missing:
 		w.NoSection(item)

@@ -23,7 +23,7 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 	save := c.Return != nil && c.Return.Save
 	hits, err := s.find(ctx, c)
 	if err != nil {
-		if save {
+		if save && s.view != nil {
 			if r, _ := refuse(err); r.Type == imap.StatusResponseTypeNo {
 				s.view.found = mailbox.UIDSet{} // RFC 9051 §6.4.4.1
 			}
@@ -46,8 +46,11 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 // all that was acknowledged before the command came, so that nothing is missed
 // for want of a number. The search ends when the client goes away.
 func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, error) {
-	if err := s.catchUp(ctx, c.UID); err != nil || s.view == nil {
+	if err := s.catchUp(ctx, c.UID); err != nil {
 		return nil, err
+	}
+	if s.view == nil {
+		return nil, no(imap.ResponseCodeNonExistent, "The mailbox is gone")
 	}
 	query, err := s.query(c)
 	if err != nil {

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -88,14 +89,14 @@ func (s *session) unselect() {
 
 // claimRecent notes which of the messages this session is the first to be told of.
 func (s *session) claimRecent(uids []mailbox.UID) {
+	v := s.view
 	if len(uids) == 0 {
 		return
 	}
-	v := s.view
+	// above is below the highest UID there is, so above+1 is a UID.
 	above := s.srv.hub.claimRecent(v.id, uids[len(uids)-1], !v.readOnly)
-	for i := len(uids); i > 0 && uids[i-1] > above; i-- {
-		v.recent.Add(uids[i-1])
-	}
+	first, _ := slices.BinarySearch(uids, above+1)
+	addAll(&v.recent, uids[first:])
 }
 
 // unselectCommand is UNSELECT (RFC 9051 §6.4.2).

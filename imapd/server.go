@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -199,9 +200,15 @@ func (p *party) leave(c *conn) {
 
 // serve serves one connection to its end.
 func (p *party) serve(work, stop context.Context, raw net.Conn) {
-	defer raw.Close()
 	srv := p.srv
 	c := newConn(raw, &srv.o.Limits)
+	defer func() {
+		if fault := recover(); fault != nil {
+			// One session's fault must not end everyone's.
+			srv.log.Error("imap: fault in a session", "address", address(raw), "fault", fault, "stack", string(debug.Stack()))
+		}
+		_ = c.stream.Close() // the client knows, or it is too late
+	}()
 	if !p.enter(c) {
 		return
 	}
@@ -217,7 +224,6 @@ func (p *party) serve(work, stop context.Context, raw net.Conn) {
 			srv.log.Info("imap: TLS handshake failed", "address", address(raw), "error", err)
 			return
 		}
-		defer c.stream.Close()
 	}
 	newSession(srv, c, from).run(work, stop.Done())
 }

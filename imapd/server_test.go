@@ -83,11 +83,27 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
-// A stopping server takes leave of all who wait, at once.
+// A stopping server takes leave of all who wait, at once, with TLS and without.
 func TestStopSaysBye(t *testing.T) {
-	h := newHarness(t, Options{PlainLogin: true})
-	waiting, idling, fresh := h.selected(t, "alice", "INBOX"), h.selected(t, "bob", "INBOX"), h.dial(t)
-	fresh.response(t)
+	for _, secure := range []bool{false, true} {
+		h := newHarness(t, Options{PlainLogin: true})
+		stopWhileWaiting(t, h, secure)
+	}
+}
+
+func stopWhileWaiting(t *testing.T, h *harness, secure bool) {
+	waiting, idling, fresh := h.dial(t), h.dial(t), h.dial(t)
+	for _, p := range []*peer{waiting, idling, fresh} {
+		p.response(t)
+		if secure {
+			p.do(t, "STARTTLS")
+			p.startTLS(t)
+		}
+		if p != fresh {
+			p.do(t, `LOGIN alice "`+password+`"`)
+			p.do(t, "SELECT INBOX")
+		}
+	}
 	idling.say(t, "i IDLE\r\n")
 	idling.response(t)
 	h.stop()

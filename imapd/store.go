@@ -44,9 +44,12 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 		return nil, err
 	}
 	s.knowsAll(changed)
-	records, err := s.records(ctx, uids)
-	if err != nil {
-		return nil, err
+	records := changed
+	if uint64(len(changed)) < uids.Len() {
+		// Some had those flags already: they are told all the same.
+		if records, err = s.records(ctx, uids); err != nil {
+			return nil, err
+		}
 	}
 	for i := range records {
 		s.tellFlags(&records[i], c.UID)
