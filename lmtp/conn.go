@@ -1,6 +1,7 @@
 package lmtp
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -79,11 +80,12 @@ type conn struct {
 	server *Server
 	from   net.Listener
 
-	mu        sync.Mutex // guards all below
-	receiving bool       // from DATA or BDAT to its replies
-	stopping  bool
-
-	line int64 // octets since the last line end; only Read uses it
+	mu          sync.Mutex // guards all below
+	transaction bool       // from the first RCPT to the end of the message
+	receiving   bool       // from DATA or BDAT to its replies
+	stopping    bool
+	lost        bool  // nothing more can be read
+	line        int64 // octets since the last line end, or the end of a message
 }
 
 // Read reads with a fresh deadline. The session is over when the server stops
@@ -94,14 +96,27 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)
-	for _, b := range p[:n] {
-		if c.line++; b == '\n' {
-			c.line = 0
-		} else if c.line > limit {
-			return 0, smtp.ErrTooLongLine
-		}
+	if c.afterRead(p[:n], err) > limit {
+		return 0, smtp.ErrTooLongLine
 	}
 	return n, err
+}
+
+// afterRead returns the length of the longest line met so far.
+func (c *conn) afterRead(p []byte, err error) (longest int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost = c.lost || err != nil
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			c.line += int64(len(p))
+			return max(longest, c.line)
+		}
+		longest = max(longest, c.line+int64(i))
+		c.line, p = 0, p[i+1:]
+	}
+	return longest
 }
 
 func (c *conn) beforeRead() (limit int64, err error) {
@@ -111,11 +126,27 @@ func (c *conn) beforeRead() (limit int64, err error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	limit = maxCommand
-	if c.receiving {
-		// A message may be a single line; BDAT commands come in between.
+	if c.transaction {
+		// A message may be a single line, and its first octets may be read before
+		// the session hears of it; BDAT commands come in between.
 		limit = c.server.o.MaxMessage + maxCommand
 	}
 	return limit, c.Conn.SetReadDeadline(time.Now().Add(c.server.o.Timeout))
+}
+
+// whole reports whether the connection was there all the time. The library takes
+// the end of a connection for the end of a BDAT chunk.
+func (c *conn) whole() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.lost
+}
+
+// begin marks the first recipient of a message.
+func (c *conn) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.transaction = true
 }
 
 // Write writes with a fresh deadline.
@@ -132,11 +163,18 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// receive marks the begin and the end of a message.
-func (c *conn) receive(on bool) {
+// receive marks the first octet of a message.
+func (c *conn) receive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.receiving = on
+	c.receiving = true
+}
+
+// end marks the end of a message and its replies.
+func (c *conn) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.transaction, c.receiving, c.line = false, false, 0
 	c.interruptIfIdle()
 }
 

@@ -90,13 +90,18 @@ func (s *Server) drain(l net.Listener, protocol *smtp.Server, hard func()) {
 	<-done
 }
 
+// each does something with the connections of a listener, without a lock.
 func (s *Server) each(l net.Listener, do func(*conn)) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	all := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {
 		if c.from == l {
-			do(c)
+			all = append(all, c)
 		}
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		do(c)
 	}
 }
 

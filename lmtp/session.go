@@ -63,6 +63,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if err != nil {
 		return s.server.refusal(err, to)
 	}
+	s.conn.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.envelope.recipients = append(s.envelope.recipients, recipient{to, t})
@@ -80,7 +81,7 @@ func (s *session) current() envelope {
 
 // LMTPData stores the message and sets each recipient's status once.
 func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
-	s.conn.receive(true)
+	s.conn.receive()
 	e := s.current()
 	sent := &clientReader{r: r}
 	m, err := s.server.o.Store.Spool(s.ctx, io.MultiReader(s.server.trace(s, e), cleaned(sent)))
@@ -95,6 +96,9 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 			s.server.o.Logger.Warn("lmtp: giving up a spooled message", "err", err)
 		}
 	}()
+	if !s.conn.whole() {
+		return s.server.refusal(errAborted, "")
+	}
 	s.server.deliver(s.ctx, m, e.recipients, func(path string, err error) {
 		if err == nil {
 			status.SetStatus(path, delivered)
@@ -110,7 +114,7 @@ func (s *session) Reset() {
 	s.mu.Lock()
 	s.envelope = envelope{}
 	s.mu.Unlock()
-	s.conn.receive(false)
+	s.conn.end()
 }
 
 // Logout ends the dialogue.
