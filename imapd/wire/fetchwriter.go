@@ -60,23 +60,24 @@ func (f *FetchWriter) Flags(flags mailbox.Flags, recent bool) {
 	f.w.put(appendFlags(f.item("FLAGS"), flags, recent))
 }
 
-var systemFlags = [...]struct {
-	flag mailbox.System
-	name string
-}{
-	{mailbox.Seen, `\Seen`}, {mailbox.Answered, `\Answered`}, {mailbox.Flagged, `\Flagged`},
-	{mailbox.Deleted, `\Deleted`}, {mailbox.Draft, `\Draft`},
+// systemLists are the system flags as a list, each with a space behind it, for each
+// value of mailbox.System.
+var systemLists = makeSystemLists()
+
+func makeSystemLists() (lists [mailbox.Draft << 1]string) {
+	for set := range lists {
+		for _, name := range (mailbox.Flags{System: mailbox.System(set)}).List() {
+			lists[set] += name + " "
+		}
+	}
+	return lists
 }
 
-// appendFlags appends a flag list. Keywords are already separated by spaces.
+// appendFlags appends a flag list.
 func appendFlags(b []byte, flags mailbox.Flags, recent bool) []byte {
 	b = append(b, '(')
 	start := len(b)
-	for i := range systemFlags {
-		if flags.System&systemFlags[i].flag != 0 {
-			b = append(append(b, systemFlags[i].name...), ' ')
-		}
-	}
+	b = append(b, systemLists[int(flags.System)%len(systemLists)]...)
 	if recent {
 		b = append(b, `\Recent `...)
 	}
@@ -89,15 +90,16 @@ func appendFlags(b []byte, flags mailbox.Flags, recent bool) []byte {
 	return append(b, ')')
 }
 
-// appendKeywords appends keywords separated by spaces. Those that came from elsewhere than a
-// client may have what no atom has: it becomes "_", lest it end the list.
+// appendKeywords appends keywords separated by spaces. Those that came from
+// elsewhere than a client may have what no atom has: it becomes "_", lest it end
+// the list.
 func appendKeywords(b []byte, keywords string) []byte {
-	for i := range len(keywords) {
-		c := keywords[i]
+	start := len(b)
+	b = append(b, keywords...)
+	for i, c := range b[start:] {
 		if c != ' ' && !isFlag(c) {
-			c = '_'
+			b[start+i] = '_'
 		}
-		b = append(b, c)
 	}
 	return b
 }

@@ -405,3 +405,24 @@ func TestStructuresOfRealMail(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkStructure(b *testing.B) {
+	s, err := message.Parse(strings.NewReader(crlf(oddMail)), int64(len(crlf(oddMail))))
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := NewWriter(io.Discard)
+	for name, write := range map[string]func(f *FetchWriter){
+		"envelope":      func(f *FetchWriter) { f.Envelope(s.Envelope) },
+		"bodystructure": func(f *FetchWriter) { f.BodyStructure(s) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f := w.Fetch(1)
+				write(&f)
+				f.End()
+			}
+		})
+	}
+}
