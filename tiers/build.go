@@ -43,7 +43,7 @@ func (s *Set) build(ctx context.Context, docs []Doc) ([]*built, error) {
 func (s *Set) buildOne(ctx context.Context, docs []Doc) (*built, error) {
 	b := &built{docs: uint32(len(docs))}
 	var kept bytes.Buffer
-	w, err := newKeptWriter(&kept)
+	w, err := newKeptWriter(&kept, s.enc)
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,11 @@ func keptDocs(r *rand.Rand, n int) [][]text.Unit {
 func makeKept(t testing.TB, docs [][]text.Unit) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	w, err := newKeptWriter(&buf)
+	enc, _, err := newCoders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newKeptWriter(&buf, enc)
 	for _, d := range docs {
 		if d == nil {
 			w.none()
@@ -172,7 +176,12 @@ func readKept(b []byte) ([][]text.Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handle{kept: k}
+	_, dec, err := newCoders()
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	h := &handle{kept: k, dec: dec}
 	var out [][]text.Unit
 	for doc := range k.docs {
 		units, ok, err := h.units(uint32(doc))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"teraslot/mailbox"
@@ -64,7 +65,8 @@ type handle struct {
 	used   uint64
 	cached bool
 
-	decoder sync.Pool // of *zstd.Decoder
+	dec  *zstd.Decoder // the Set's
+	last atomic.Pointer[unpacked]
 }
 
 // acquire returns a segment's handle with a reference for the caller. It is to be
@@ -74,7 +76,7 @@ func (s *Set) acquire(dir string, id stamp, info segmentInfo) *handle {
 	s.mu.Lock()
 	h := s.handles[key]
 	if h == nil {
-		h = &handle{key: key, dir: dir, info: info, cached: true}
+		h = &handle{key: key, dir: dir, info: info, cached: true, dec: s.dec}
 		s.handles[key] = h
 	}
 	h.refs++
@@ -356,16 +358,24 @@ func (h *handle) units(doc uint32) ([]text.Unit, bool, error) {
 	return units, err == nil, err
 }
 
-// unpack reads a block of kept text with a decoder of its own.
+// unpacked is a block of kept text, ready to be read.
+type unpacked struct {
+	block uint32
+	raw   []byte
+}
+
+// unpack reads a block of kept text. The last one is remembered, if it is of a
+// usual size: candidates are mostly verified in the order of their documents.
 func (h *handle) unpack(block uint32) ([]byte, error) {
-	dec, ok := h.decoder.Get().(*zstd.Decoder)
-	if !ok {
-		var err error
-		dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxKeptBlock))
-		if err != nil {
-			return nil, err
-		}
+	if last := h.last.Load(); last != nil && last.block == block {
+		return last.raw, nil
 	}
-	defer h.decoder.Put(dec)
-	return h.kept.unpack(dec, block)
+	raw, err := h.kept.unpack(h.dec, block)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) <= 4*keptBlock {
+		h.last.Store(&unpacked{block, raw})
+	}
+	return raw, nil
 }

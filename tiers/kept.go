@@ -1,7 +1,6 @@
 package tiers
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,12 +52,8 @@ type keptWriter struct {
 	blocks []keptBlockInfo
 }
 
-func newKeptWriter(w io.Writer) (*keptWriter, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		return nil, err
-	}
+// newKeptWriter begins kept text; the encoder may be shared.
+func newKeptWriter(w io.Writer, enc *zstd.Encoder) (*keptWriter, error) {
 	k := &keptWriter{w: w, enc: enc}
 	return k, k.write([]byte(keptMagic))
 }
@@ -130,7 +125,6 @@ func (k *keptWriter) flush() error {
 
 // close writes the tables.
 func (k *keptWriter) close() error {
-	defer k.enc.Close()
 	if err := k.flush(); err != nil {
 		return err
 	}
@@ -243,17 +237,30 @@ func appendUnit(b []byte, u text.Unit) []byte {
 // parseUnits reads what appendUnit wrote.
 func parseUnits(b []byte) ([]text.Unit, error) {
 	var units []text.Unit
-	for r := bytes.NewBuffer(b); r.Len() > 0; {
-		kind, _ := r.ReadByte()
-		name, err1 := binary.ReadUvarint(r)
-		size, err2 := binary.ReadUvarint(r)
-		if err := errors.Join(err1, err2); err != nil || name > uint64(r.Len()) || size > uint64(r.Len())-name {
+	all := string(b) // the units share it
+	for at := 0; at < len(b); {
+		kind := text.Kind(b[at])
+		name, n := binary.Uvarint(b[at+1:])
+		size, m := binary.Uvarint(b[at+1+max(n, 0):])
+		at += 1 + max(n, 0) + max(m, 0)
+		left := uint64(len(b) - at)
+		if n <= 0 || m <= 0 || name > left || size > left-name {
 			return nil, fmt.Errorf("%w: a unit is cut short", errKept)
 		}
-		u := text.Unit{Kind: text.Kind(kind)}
-		u.Name = string(r.Next(int(name)))
-		u.Text = string(r.Next(int(size)))
-		units = append(units, u)
+		start, end := at+int(name), at+int(name)+int(size)
+		units = append(units, text.Unit{Kind: kind, Name: all[at:start], Text: all[start:end]})
+		at = end
 	}
 	return units, nil
+}
+
+// newCoders makes the encoder and decoder that a Set shares: whole blocks only,
+// so neither starts a goroutine.
+func newCoders() (*zstd.Encoder, *zstd.Decoder, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		return nil, nil, err
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxKeptBlock))
+	return enc, dec, err
 }

@@ -198,7 +198,7 @@ func (m *merge) writeText(ctx context.Context, info *segmentInfo) error {
 	sum := crc32.New(castagnoli)
 	return disk.WriteSynced(m.set.o.FS, name, 0o600, func(w io.Writer) error {
 		buffered := newBuffered(io.MultiWriter(w, sum))
-		k, err := newKeptWriter(buffered)
+		k, err := newKeptWriter(buffered, m.set.enc)
 		if err != nil {
 			return err
 		}

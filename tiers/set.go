@@ -15,6 +15,8 @@ import (
 	"teraslot/activefile"
 	"teraslot/disk"
 	"teraslot/mailbox"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Options say where a slot's indexes lie. Roots has to be set, and Conf.
@@ -47,7 +49,9 @@ type Options struct {
 // Set is the indexes of a slot's users, with the handles that they share. It may
 // be used from any goroutine.
 type Set struct {
-	o Options
+	o   Options
+	enc *zstd.Encoder
+	dec *zstd.Decoder
 
 	mu      sync.Mutex // guards what follows; no I/O under it
 	handles map[segmentKey]*handle
@@ -78,7 +82,12 @@ func New(o Options) (*Set, error) {
 	if err := checkRoots(o); err != nil {
 		return nil, err
 	}
-	return &Set{o: o, handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
+	enc, dec, err := newCoders()
+	if err != nil {
+		return nil, err
+	}
+	return &Set{o: o, enc: enc, dec: dec,
+		handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
 }
 
 // checkRoots refuses roots of which one holds another: cleaning one would meet
