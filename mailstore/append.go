@@ -101,6 +101,9 @@ func (m *Mail) deliver(ctx context.Context) {
 // ask the fence, commit. A delivery that cannot be (over quota, no mailbox) gets
 // its own error and is left out; any other error is everyone's.
 func (m *Mail) commitBatch(ctx context.Context, batch []*delivery) error {
+	if err := m.connectWriter(); err != nil {
+		return err
+	}
 	for p := range m.placesOf(batch) {
 		if err := m.openPack(ctx, p); err != nil {
 			return err
@@ -237,6 +240,10 @@ func (t *txn) hold(msg *Message, f frame) (num uint32, err error) {
 		return old.num, t.c.exec(`UPDATE content SET refs = refs + 1 WHERE num = ?`, int64(old.num))
 	}
 	// The bytes that are there are damaged; these are the same and whole.
+	err = t.c.exec(`UPDATE pack SET held = held - ? WHERE n = ?`, old.size+frameHeaderSize, int64(old.pack))
+	if err != nil {
+		return 0, err
+	}
 	if err := t.place(msg, f, &old); err != nil {
 		return 0, err
 	}

@@ -333,6 +333,7 @@ func TestHealByRedelivery(t *testing.T) {
 	if again.Num != v.Records[0].Num {
 		t.Errorf("the same bytes are held twice")
 	}
+	verify(t, s, user1)
 }
 
 // TestTailIsCut leaves bytes behind the end, as an unfinished delivery does.

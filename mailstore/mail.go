@@ -142,16 +142,15 @@ func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
 			return m.wrap(err)
 		}
 	}
-	defer func() { m.readers <- c }()
-	if err := c.exec("BEGIN"); err != nil {
-		return m.wrap(err)
+	err = c.exec("BEGIN")
+	if err == nil {
+		err = fn(c)
 	}
-	err = fn(c)
-	// Nothing was written, so both ways to end are the same; this one frees
-	// statements that an error left half read.
-	if e := c.exec("ROLLBACK"); err == nil {
-		err = e
+	// Nothing was written, so both ways to end are the same.
+	if e := c.exec("ROLLBACK"); e != nil {
+		return m.wrap(errors.Join(err, e, c.close()))
 	}
+	m.readers <- c
 	return m.wrap(err)
 }
 
@@ -162,10 +161,23 @@ func (m *Mail) lockWriter(ctx context.Context) error {
 	}
 	select {
 	case m.turn <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := m.connectWriter(); err != nil {
+		m.unlockWriter()
+		return err
+	}
+	return nil
+}
+
+// connectWriter makes sure that there is a connection for writing. The writer's
+// turn is held.
+func (m *Mail) connectWriter() (err error) {
+	if m.writer == nil {
+		m.writer, err = openConn(m.s.databasePath(m.user), false)
+	}
+	return err
 }
 
 func (m *Mail) unlockWriter() { <-m.turn }

@@ -68,6 +68,9 @@ type packRow struct {
 	held  int64
 }
 
+// dead is the number of bytes of frames that nothing holds.
+func (p *packRow) dead() int64 { return p.end - packHeaderSize - p.held }
+
 func loadPacks(c *conn) ([]packRow, error) {
 	var all []packRow
 	err := c.each(`SELECT n, place, state, "end", held FROM pack ORDER BY n`, func(row []driver.Value) error {
@@ -91,7 +94,7 @@ func (m *Mail) Repack(ctx context.Context, o RepackOptions) (Repacked, error) {
 	if o.Dead == 0 {
 		o.Dead = 0.2
 	}
-	if err := m.sealForRepack(ctx); err != nil {
+	if err := m.sealForRepack(ctx, o); err != nil {
 		return out, m.wrap(err)
 	}
 	var packs []packRow
@@ -130,11 +133,10 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 			return archivePlace, old, err
 		}
 	}
-	dead := p.end - packHeaderSize - p.held
-	if dead <= 0 {
+	if p.dead() <= 0 {
 		return p.place, false, nil
 	}
-	return p.place, o.All || float64(dead) > o.Dead*float64(p.end), nil
+	return p.place, o.All || float64(p.dead()) > o.Dead*float64(p.end), nil
 }
 
 // allBefore reports whether all live records that hold something of a pack came
@@ -152,9 +154,8 @@ func (m *Mail) allBefore(ctx context.Context, n uint64, moment int64) (bool, err
 	return old, err
 }
 
-// sealForRepack ends the current packs that have dead bytes, so that they can be
-// rewritten too.
-func (m *Mail) sealForRepack(ctx context.Context) error {
+// sealForRepack ends the current packs that may be rewritten.
+func (m *Mail) sealForRepack(ctx context.Context, o RepackOptions) error {
 	if err := m.lockWriter(ctx); err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (m *Mail) sealForRepack(ctx context.Context) error {
 		return err
 	}
 	for _, p := range packs {
-		if p.state != packCurrent || p.end <= packHeaderSize {
+		if p.state != packCurrent || p.dead() <= 0 && (o.Archive.IsZero() || p.place != spoolPlace || p.end == 0) {
 			continue
 		}
 		if _, err := m.commit(ctx, "", func(t *txn) error {

@@ -318,6 +318,9 @@ func (s *Store) Users(ctx context.Context) ([]mailbox.User, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if !g.IsDir() {
+			continue
+		}
 		names, err := s.o.FS.ReadDir(filepath.Join(root, g.Name()))
 		if err != nil {
 			return nil, err

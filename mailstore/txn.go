@@ -75,15 +75,18 @@ func (t *txn) finish(ctx context.Context) error {
 }
 
 // rollback undoes everything. SQLite has done so already after some errors, a
-// full disk among them.
+// full disk among them, and then has no transaction to end. A connection that
+// cannot be brought out of its transaction is given up.
 func (t *txn) rollback() error {
-	if err := t.c.exec("ROLLBACK"); err != nil && !errors.Is(err, ErrFull) {
-		if e := t.c.exec("BEGIN IMMEDIATE"); e != nil {
-			return err
-		}
-		return t.c.exec("ROLLBACK")
+	err := t.c.exec("ROLLBACK")
+	if err == nil {
+		return nil
 	}
-	return nil
+	if t.c.exec("BEGIN") == nil && t.c.exec("ROLLBACK") == nil {
+		return nil
+	}
+	t.m.writer = nil
+	return errors.Join(err, t.c.close())
 }
 
 func (t *txn) loadAccount() error {
