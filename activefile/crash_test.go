@@ -156,6 +156,33 @@ func TestLostFileAfterCrash(t *testing.T) {
 	}
 }
 
+// TestCompactLockMakesDurable: after a publication whose last sync failed, readers
+// see the new list and a power cut may bring back the old. Whoever then deletes
+// what the new one does not name must not do so before it is durable.
+func TestCompactLockMakesDurable(t *testing.T) {
+	m := newMemory(t)
+	compact, s, next := staging(t, New(userDir, Options{FS: m}))
+	f := New(userDir, Options{FS: disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSyncDir)})})
+	l := exclusive(t, f)
+	if err := l.PublishStaged(&Staged{f, s.predecessor, s.content}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	check(t, l.Unlock())
+	check(t, compact.Unlock())
+	if got := mustRead(t, f); !got.Equal(next) {
+		t.Fatalf("readers see %v", got)
+	}
+	if got := mustRead(t, New(userDir, Options{FS: m.Crashed(disk.LoseUnsynced)})); got.Equal(next) {
+		t.Fatal("this test needs a publication that is not durable")
+	}
+	compact, err := f.TryCompact()
+	check(t, err)
+	if got := mustRead(t, New(userDir, Options{FS: m.Crashed(disk.LoseUnsynced)})); !got.Equal(next) {
+		t.Errorf("under index.compact a crash brings back %v", got)
+	}
+	check(t, compact.Unlock())
+}
+
 // TestEachOperationFails lets every operation of a change fail once: the file is
 // then as it was or as it was to be, no lock is left, and the change can be tried
 // again.

@@ -170,7 +170,9 @@ func (e *HeldError) Error() string {
 // Unwrap returns ErrHeld.
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
-// TryCompact takes index.compact, without waiting.
+// TryCompact takes index.compact, without waiting. What the activefile says from
+// then on is durable, also if the last sync of an earlier change had failed: who
+// holds this lock may delete what the activefile does not name.
 func (f *File) TryCompact() (*Lock, error) {
 	name := f.path(compactName)
 	held, err := f.o.FS.TryLock(name, disk.Exclusive)
@@ -184,7 +186,11 @@ func (f *File) TryCompact() (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.describe(name); err != nil {
+	err = f.describe(name)
+	if err == nil {
+		err = f.o.FS.SyncDir(f.dir)
+	}
+	if err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
 	return &Lock{f: f, held: held, name: compactName, mode: disk.Exclusive}, nil

@@ -41,8 +41,10 @@ func (o Op) Changes() bool {
 // whatever goroutine uses the file system.
 type Faults struct {
 	// Fail, if set, is asked before each operation. If it returns an error, the
-	// operation is not done and returns it, as a *fs.PathError; but a write puts
-	// the first half of its bytes in place, as a full disk does.
+	// operation is not done and returns it, as a *fs.PathError. But a write puts
+	// the first half of its bytes in place, as a full disk does; and when Sync of a
+	// Memory's file fails, what it was to sync stays readable and never becomes
+	// durable, whatever is synced later, as Linux has it.
 	Fail func(op Op, name string) error
 	// Done, if set, is called after each operation that succeeded.
 	Done func(op Op, name string)
@@ -187,8 +189,19 @@ func (f *faultyFile) write(p []byte, write func([]byte) (int, error)) (n int, er
 	return n, err
 }
 
+// Sync that fails makes a Memory lose what was to be synced.
 func (f *faultyFile) Sync() error {
-	return f.fsys.do(OpSync, f.Name(), f.File.Sync)
+	if err := f.fsys.fail(OpSync, f.Name()); err != nil {
+		if m, ok := f.File.(*memoryFile); ok {
+			m.failSync()
+		}
+		return err
+	}
+	err := f.File.Sync()
+	if err == nil && f.fsys.faults.Done != nil {
+		f.fsys.faults.Done(OpSync, f.Name())
+	}
+	return err
 }
 
 func (f *faultyFile) Truncate(size int64) error {

@@ -174,6 +174,16 @@ func (f *memoryFile) Sync() error {
 	return nil
 }
 
+// failSync is a Sync that failed: the kernel takes the pages for clean, and they
+// never reach the disk.
+func (f *memoryFile) failSync() {
+	if f.use("sync", false) != nil {
+		return
+	}
+	defer f.fs.mu.Unlock()
+	f.node.writes = nil
+}
+
 func (w write) applyTo(data []byte) []byte {
 	if w.truncate {
 		return resize(data, w.off)

@@ -85,11 +85,17 @@ func MkdirAll(fsys FS, name string, perm fs.FileMode) error {
 	if err := MkdirAll(fsys, parent, perm); err != nil {
 		return err
 	}
-	// Whoever made it in the meantime may not have synced it yet.
-	if err := fsys.Mkdir(name, perm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	made := fsys.Mkdir(name, perm)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
 	}
-	return fsys.SyncDir(parent)
+	// Also if another has made it in the meantime: he may not have synced it yet.
+	err := fsys.SyncDir(parent)
+	if err != nil && made == nil {
+		// Else the next call would find it, and take it for durable.
+		err = errors.Join(err, fsys.Remove(name))
+	}
+	return err
 }
 
 // ErrRefused is returned by RemoveTree for what it will not remove.

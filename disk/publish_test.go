@@ -166,6 +166,25 @@ func TestMkdirAll(t *testing.T) {
 	check(t, disk.MkdirAll(disk.OS(), filepath.Join(t.TempDir(), "x/y/z"), 0o700))
 }
 
+// TestMkdirAllFails: after a failure it can be tried again, and is durable then.
+func TestMkdirAllFails(t *testing.T) {
+	for n := 1; ; n++ {
+		m := disk.NewMemory()
+		f := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(n, syscall.EIO)})
+		err := disk.MkdirAll(f, "/a/b/c", 0o700)
+		if err == nil {
+			if n < 8 {
+				t.Fatalf("only %d operations", n-1)
+			}
+			return
+		}
+		check(t, disk.MkdirAll(f, "/a/b/c", 0o700))
+		if _, err := m.Crashed(disk.LoseUnsynced).Stat("/a/b/c"); err != nil {
+			t.Errorf("operation %d failed, tried again, then a crash: %v", n, err)
+		}
+	}
+}
+
 // tree makes files in a real directory; a name that ends with a slash is a
 // directory, and "a -> b" a symbolic link.
 func tree(t *testing.T, root string, names ...string) {
@@ -318,6 +337,33 @@ func TestFaults(t *testing.T) {
 	want := "create/f write/f sync/f syncdir/ lock/l open/f read/f"
 	if got := strings.Join(ops, " "); got != want {
 		t.Errorf("operations %s, want %s", got, want)
+	}
+}
+
+// TestFailedSyncIsFinal: to sync again makes nothing durable; to write again does.
+func TestFailedSyncIsFinal(t *testing.T) {
+	m := disk.NewMemory()
+	write(t, m, "/f", "old", true)
+	check(t, m.SyncDir("/"))
+	f := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSync)})
+	file, err := f.OpenFile("/f", os.O_WRONLY, 0)
+	check(t, err)
+	put := func() { check(t, second(file.WriteAt([]byte("new"), 0))) }
+	put()
+	if err := file.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	check(t, file.Sync())
+	if got := read(t, m, "/f"); got != "new" {
+		t.Errorf("readable: %q", got)
+	}
+	if got := outcomes(t, m, "/f"); !slices.Equal(got, []string{"old"}) {
+		t.Errorf("after a second sync, crashes leave %q", got)
+	}
+	put()
+	check(t, file.Sync())
+	if got := outcomes(t, m, "/f"); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("written again, crashes leave %q", got)
 	}
 }
 
