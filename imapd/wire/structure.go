@@ -49,6 +49,14 @@ func (w *Writer) present(e *message.Envelope, field message.EnvelopeField, s str
 	w.String(s)
 }
 
+// appendOrNil appends a string, or NIL if it is empty.
+func appendOrNil(b []byte, s string, utf8 bool) []byte {
+	if s == "" {
+		return append(b, "NIL"...)
+	}
+	return appendString(b, s, utf8)
+}
+
 func (w *Writer) addresses(list []message.Address) {
 	if len(list) == 0 {
 		w.Raw("NIL")
@@ -64,33 +72,23 @@ func (w *Writer) addresses(list []message.Address) {
 // address writes an address, or the start or end of a group: their host is NIL,
 // so that an address without a host has an empty one.
 func (w *Writer) address(a *message.Address) {
-	w.Raw("(")
-	w.orNil(a.Name)
-	w.Raw(" ")
-	w.orNil(a.Route)
-	w.Raw(" ")
+	b := append(w.at(), '(')
+	b = append(appendOrNil(b, a.Name, w.utf8), ' ')
+	b = append(appendOrNil(b, a.Route, w.utf8), ' ')
 	switch a.Kind {
 	case message.GroupStart:
-		w.String(a.Mailbox)
-		w.Raw(" NIL")
+		b = append(appendString(b, a.Mailbox, w.utf8), " NIL)"...)
 	case message.GroupEnd:
-		w.Raw("NIL NIL")
+		b = append(b, "NIL NIL)"...)
 	default:
-		w.String(a.Mailbox)
-		w.Raw(" ")
-		w.String(a.Host)
+		b = append(appendString(b, a.Mailbox, w.utf8), ' ')
+		b = append(appendString(b, a.Host, w.utf8), ')')
 	}
-	w.Raw(")")
+	w.put(b)
 }
 
 // orNil writes a string, or NIL if it is empty.
-func (w *Writer) orNil(s string) {
-	if s == "" {
-		w.Raw("NIL")
-		return
-	}
-	w.String(s)
-}
+func (w *Writer) orNil(s string) { w.put(appendOrNil(w.at(), s, w.utf8)) }
 
 // part writes body (RFC 9051 §9). How deep parts nest is message.Parse's to bound.
 func (w *Writer) part(p *message.Part, extended bool) {
@@ -122,12 +120,10 @@ func (w *Writer) leaf(p *message.Part, extended bool) {
 	w.mediaType(p)
 	w.Raw(" ")
 	w.params(p.Params)
-	w.Raw(" ")
-	w.orNil(p.ID)
-	w.Raw(" ")
-	w.orNil(p.Description)
-	w.Raw(" ")
-	w.String(p.Encoding)
+	b := append(w.at(), ' ')
+	b = append(appendOrNil(b, p.ID, w.utf8), ' ')
+	b = append(appendOrNil(b, p.Description, w.utf8), ' ')
+	w.put(appendString(b, p.Encoding, w.utf8))
 	w.size(p.Size())
 	switch {
 	case p.Message != nil && p.Envelope != nil:
@@ -167,15 +163,10 @@ func (w *Writer) params(params []message.Param) {
 		w.Raw("NIL")
 		return
 	}
-	for i, p := range params {
-		if i == 0 {
-			w.Raw("(")
-		} else {
-			w.Raw(" ")
-		}
-		w.String(p.Name)
-		w.Raw(" ")
-		w.String(p.Value)
+	for i := range params {
+		b := append(w.at(), "( "[min(i, 1)])
+		b = append(appendString(b, params[i].Name, w.utf8), ' ')
+		w.put(appendString(b, params[i].Value, w.utf8))
 	}
 	w.Raw(")")
 }

@@ -226,8 +226,21 @@ func appendAString(b []byte, s string, utf8 bool) []byte {
 	return append(b, s...)
 }
 
-// appendString appends a quoted string or a literal.
+// appendString appends a quoted string or a literal. Nearly all strings can be
+// copied as they are.
 func appendString(b []byte, s string, utf8OK bool) []byte {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || !isText(c) {
+			return appendEscaped(b, s, utf8OK)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// appendEscaped is appendString for any string.
+func appendEscaped(b []byte, s string, utf8OK bool) []byte {
 	start := len(b)
 	b = append(b, '"')
 	high := false
