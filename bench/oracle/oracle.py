@@ -14,9 +14,10 @@ Exit status: 0 when every difference is on a message that the judged file
 names, 1 otherwise.
 """
 import argparse
+import base64
+import codecs
 import email
 import email.errors
-import email.header
 import email.policy
 import email.utils
 import hashlib
@@ -74,83 +75,103 @@ CHARSETS = {
 }
 
 
-# Bytes that Windows-1252 leaves undefined mean the same control characters.
-def windows1252(data):
-    return "".join(chr(b) if b in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([b]).decode("cp1252") for b in data)
+# What Windows-1252 leaves undefined means the control characters of those numbers.
+WINDOWS = "".join(chr(b) if b in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([b]).decode("cp1252") for b in range(256))
+codecs.register_error("windows", lambda e: ("".join(WINDOWS[b] for b in e.object[e.start:e.end]), e.end))
+UTF8 = {"", "utf-8", "utf8", "us-ascii", "ascii"}
+ONE_OCTET = re.compile(r"cp125\d|iso-?8859|koi8|cp8\d\d|mac|tis|latin|cp437")
 
 
 def to_text(data, charset):
-    """Bytes in a declared charset; what cannot be so decoded: UTF-8, else Windows-1252."""
+    """Octets in a declared charset, by the rules of docs/search.md."""
     name = (charset or "").strip().strip("\"'").lower()
     name = CHARSETS.get(name, name)
-    if name and name not in ("ascii", "utf-8", "utf8", "cp1252"):
+    if name not in UTF8:
         try:
-            return data.decode(name)
-        except (LookupError, UnicodeError, ValueError):
-            if name in ("utf-16", "utf-16le", "utf-16be", "utf-7", "gb18030", "cp932", "cp949", "big5", "euc-jp", "iso-2022-jp"):
-                try:
-                    return data.decode(name, "replace")
-                except (LookupError, UnicodeError, ValueError):
-                    pass
-    if name != "cp1252":
-        try:
-            return data.decode("utf-8")
-        except UnicodeError:
-            pass
-    return windows1252(data)
+            codec = codecs.lookup(name).name
+            if not isinstance(data.decode(codec, "replace"), str):
+                raise LookupError
+        except (LookupError, UnicodeError, ValueError, TypeError):
+            return data.decode("utf-8", "windows")
+        if ONE_OCTET.match(codec):
+            return data.decode(codec, "windows")
+        s = data.decode(codec, "replace")
+        if "\ufffd" in s:
+            try:
+                return data.decode("utf-8")
+            except UnicodeError:
+                pass
+        return s
+    return data.decode("utf-8", "windows")
+
+
+ENCODED = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?((?:(?!=\?|\?=).)*)\?=", re.S)
+
+
+def word_octets(encoding, s):
+    s = s.encode("latin-1", "replace")
+    if encoding in "qQ":
+        return re.sub(rb"=([0-9A-Fa-f]{2})", lambda m: bytes([int(m.group(1), 16)]), s.replace(b"_", b" "))
+    s = re.sub(rb"[^A-Za-z0-9+/]", b"", s)
+    return base64.b64decode(s[:len(s) - (len(s) % 4 == 1)] + b"=" * (-len(s) % 4))
 
 
 def header_text(value):
-    """A header's value, unfolded and decoded (RFC 2047)."""
+    """A header's value, unfolded and decoded (RFC 2047, and what is found in the wild)."""
     raw = str(value).encode("utf-8", "surrogateescape") if not isinstance(value, bytes) else value
-    raw = re.sub(rb"\r?\n(?=[ \t])", b"", raw)
-    plain = to_text(raw, "utf-8")
-    if "=?" not in plain:
-        return plain
-    try:
-        parts = email.header.decode_header(plain)
-    except (email.errors.HeaderParseError, ValueError):
-        return plain
-    out = []
-    for data, charset in parts:
-        if isinstance(data, str):
-            out.append(data)
-        elif charset is None:
-            out.append(data.decode("raw-unicode-escape"))
+    raw = re.sub(rb"\r?\n(?=[ \t])", b"", raw).decode("latin-1")
+    out, at, word = [], 0, None  # word: charset and octets of the encoded words before
+    for m in ENCODED.finditer(raw):
+        between = raw[at:m.start()]
+        charset, octets = m.group(1).lower(), word_octets(m.group(2), m.group(3))
+        if word and not between.strip(" \t\r\n"):
+            if word[0] == charset:
+                word = (charset, word[1] + octets)
+            else:
+                out.append(to_text(word[1], word[0]))
+                word = (charset, octets)
         else:
-            out.append(to_text(data, charset.split("*")[0]))
+            if word:
+                out.append(to_text(word[1], word[0]))
+            out.append(to_text(between.encode("latin-1"), ""))
+            word = (charset, octets)
+        at = m.end()
+    if word:
+        out.append(to_text(word[1], word[0]))
+    out.append(to_text(raw[at:].encode("latin-1"), ""))
     return "".join(out)
 
 
 class Reader(html.parser.HTMLParser):
-    """The text that a reader of HTML sees, with alternative texts and link targets."""
+    """The text that a reader of HTML sees, with the texts that stand for pictures."""
 
-    BLOCK = set("address article aside blockquote body br caption center dd dir div dl dt fieldset figcaption figure footer form "
-                "frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe legend li main menu nav ol option p pre section select "
-                "summary table tbody td textarea tfoot th thead title tr ul".split())
-    HIDDEN = {"script", "style", "template", "noscript"}
+    BLOCK = set("address article aside blockquote body br button caption center col colgroup dd details dialog dir div dl dt fieldset "
+                "figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html iframe input legend li listing "
+                "main menu nav noframes noscript object ol optgroup option p plaintext pre search section select summary table tbody td "
+                "textarea tfoot th thead title tr ul xmp".split())
+    HIDDEN = {"script", "style", "title", "iframe", "noembed", "noframes"}
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
-        self.out, self.hidden = [], 0
+        self.out, self.hidden = [], None
 
     def handle_starttag(self, tag, attrs):
+        if self.hidden:
+            return
         if tag in self.HIDDEN:
-            self.hidden += 1
+            self.hidden = tag
         if tag in self.BLOCK:
             self.out.append(" ")
-        for name, value in attrs:
-            if value and name in ("alt", "title") or name == "href" and value and tag in ("a", "area"):
-                self.out.append(" " + value + " ")
+        if tag in ("img", "area", "input"):
+            self.out += [" " + v + " " for n, v in attrs if n == "alt" and v]
 
     def handle_startendtag(self, tag, attrs):
         self.handle_starttag(tag, attrs)
-        if tag in self.HIDDEN:
-            self.hidden -= 1
 
     def handle_endtag(self, tag):
-        if tag in self.HIDDEN and self.hidden:
-            self.hidden -= 1
+        if self.hidden and tag != self.hidden:
+            return
+        self.hidden = None
         if tag in self.BLOCK:
             self.out.append(" ")
 
@@ -163,7 +184,7 @@ def html_text(s):
     r = Reader()
     r.feed(s)
     r.close()
-    return "".join(r.out)
+    return "".join(r.out).replace("\xad", "")
 
 
 # ---------------------------------------------------------------- a message
@@ -173,31 +194,44 @@ class Message:
         self.uid, self.raw, self.size = uid, raw, len(raw)
         self.sha = hashlib.sha256(raw).hexdigest()
         msg = email.message_from_bytes(raw, policy=email.policy.compat32)
-        self.headers = [(n.lower(), fold(n + ": " + header_text(v).strip())) for n, v in msg.raw_items()]
+        self.headers = self.lines(msg)
+        self.headers = [(n.lower(), line) for n, line in self.headers]
         self.bodies = []
-        self.walk(msg, 0)
+        self.walk(msg, False)
+        self.bodies = [b for b in self.bodies if b]
 
-    def walk(self, part, depth):
-        if part.get_content_maintype() == "message" and part.is_multipart():
+    def lines(self, part):
+        return [(n, fold(n + ": " + header_text(v).strip())) for n, v in part.raw_items()]
+
+    def walk(self, part, in_multipart):
+        kind = part.get_content_type()
+        names = []
+        for name in (part.get_param("filename", None, "content-disposition"), part.get_param("name")):
+            if name:
+                if isinstance(name, tuple):
+                    name = to_text(name[2].encode("latin-1", "surrogateescape"), name[0]) if name[0] else name[2]
+                name = header_text(name)
+                if name not in names:
+                    names.append(name)
+        self.bodies += [fold(n) for n in names]
+        if in_multipart and (d := part.get("content-description")):
+            self.bodies.append(fold(header_text(d)))
+        if kind in ("message/rfc822", "message/global") and part.is_multipart():
             for inner in part.get_payload():
-                for n, v in inner.raw_items():
-                    if n.lower() in ("subject", "from", "to", "cc"):
-                        self.bodies.append(fold(header_text(v).strip()))
-                self.walk(inner, depth + 1)
-            return
-        if part.is_multipart():
+                self.bodies += [line for _, line in self.lines(inner)]
+                self.walk(inner, False)
+        elif part.get_content_maintype() == "message" and part.is_multipart():
+            # Python takes delivery reports apart; they are text.
+            self.bodies.append(fold("\n".join(str(inner) for inner in part.get_payload())))
+        elif part.is_multipart():
             for inner in part.get_payload():
-                self.walk(inner, depth + 1)
-            return
-        if depth and (name := part.get_filename()):
-            self.bodies.append(fold(header_text(name)))
-        if part.get_content_maintype() != "text":
-            return
-        data = part.get_payload(decode=True) or b""
-        s = to_text(data, part.get_content_charset())
-        if part.get_content_subtype() in ("html", "xhtml"):
-            s = html_text(s)
-        self.bodies.append(fold(s))
+                self.walk(inner, True)
+        elif part.get_content_maintype() in ("text", "message", "multipart") or kind == "application/xhtml+xml":
+            data = part.get_payload(decode=True) or b""
+            s = to_text(data, part.get_content_charset())
+            if kind in ("text/html", "application/xhtml+xml"):
+                s = html_text(s)
+            self.bodies.append(fold(s))
 
     def values(self, name):
         for n, line in self.headers:

@@ -1,0 +1,5 @@
+// Package oracle compares SEARCH with an independent reading of the same mail:
+// oracle.py parses, decodes and searches with Python's own library and asks the
+// server over IMAP. docs/search.md judges every difference that is left;
+// judged.txt names the messages they are on.
+package oracle
