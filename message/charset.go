@@ -85,12 +85,21 @@ func fallback(b []byte) string {
 		}
 		r, n := utf8.DecodeRune(b[i:])
 		if r == utf8.RuneError && n == 1 {
-			r = charmap.Windows1252.DecodeByte(b[i])
+			r = windows1252(b[i])
 		}
 		out = utf8.AppendRune(out, r)
 		i += n
 	}
 	return string(out)
+}
+
+// windows1252 gives the five octets that Windows-1252 leaves open the control
+// characters of their number, as browsers do.
+func windows1252(c byte) rune {
+	if r := charmap.Windows1252.DecodeByte(c); r != utf8.RuneError {
+		return r
+	}
+	return rune(c)
 }
 
 func fallbackString(s string) string {
@@ -109,7 +118,7 @@ func decodeSingle(m *charmap.Charmap, b []byte) string {
 		}
 		r := m.DecodeByte(c)
 		if r == utf8.RuneError {
-			r = charmap.Windows1252.DecodeByte(c)
+			r = windows1252(c)
 		}
 		out = utf8.AppendRune(out, r)
 	}

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,7 +58,7 @@ func dateWords(value string) (words []string) {
 		last := len(words) - 1
 		if last >= 0 && (w[0] == ':' || strings.HasSuffix(words[last], ":")) {
 			words[last] += w
-		} else if parts := strings.Split(w, "-"); len(parts) == 3 && parts[0] != "" && !strings.Contains(w, ":") {
+		} else if parts := strings.Split(w, "-"); len(parts) == 3 && !slices.Contains(parts, "") && !strings.Contains(w, ":") {
 			words = append(words, parts...)
 		} else {
 			words = append(words, w)
@@ -84,7 +85,7 @@ func (d *dateParts) word(w string) bool {
 		d.setOffset(w)
 	case strings.Count(w, "/") == 2 && d.year < 0:
 		d.slashed(w)
-	case w[0] >= '0' && w[0] <= '9':
+	case isDigit(w[0]):
 		d.number(w)
 	case d.month == 0 && monthNamed(w) != 0:
 		d.month = monthNamed(w)
@@ -117,7 +118,7 @@ func fullYear(n, digits int) int {
 }
 
 func leadingInt(s string) (n, digits int) {
-	for digits < len(s) && digits < 6 && s[digits] >= '0' && s[digits] <= '9' {
+	for digits < len(s) && digits < 6 && isDigit(s[digits]) {
 		n = n*10 + int(s[digits]-'0')
 		digits++
 	}

@@ -20,9 +20,9 @@ type dumb struct {
 
 // part reads raw[start:end]. The text ends at text, before the line end that
 // belongs to the boundary which follows.
-func (d *dumb) part(start, end, text int, digest bool, boundaries []string) *Part {
+func (d *dumb) part(start, end, text int, message, digest bool, boundaries []string) *Part {
 	p := &Part{HeaderStart: int64(start)}
-	body, cut := d.header(p, start, end, text)
+	body, cut := d.header(p, start, end, text, message)
 	if cut {
 		end = body
 	}
@@ -42,7 +42,7 @@ func (d *dumb) part(start, end, text int, digest bool, boundaries []string) *Par
 		}
 		last = max(last, d.parts(p, b, end, text, append(slices.Clone(boundaries), b)))
 	case encodesMessage(p.Type, p.Subtype):
-		p.Message = d.part(body, end, text, false, boundaries)
+		p.Message = d.part(body, end, text, true, false, boundaries)
 		last = max(last, int(p.Message.End))
 	}
 	if p.Type == "multipart" && len(p.Children) == 0 {
@@ -55,7 +55,7 @@ func (d *dumb) part(start, end, text int, digest bool, boundaries []string) *Par
 
 // header reads a header and gives where the body starts; cut says that it has no
 // blank line, and there is no body.
-func (d *dumb) header(p *Part, start, end, text int) (body int, cut bool) {
+func (d *dumb) header(p *Part, start, end, text int, message bool) (body int, cut bool) {
 	at, junk, asked := start, -1, false
 	d.typed = false
 	for at < end {
@@ -72,6 +72,8 @@ func (d *dumb) header(p *Part, start, end, text int) (body int, cut bool) {
 			junk = -1
 			d.field(p, d.raw[at:end])
 		case at == start && isMboxLine([]byte(line)):
+		case at == start && !message:
+			return start, false
 		case junk < 0:
 			junk = at
 			b := strings.TrimRight(rawParam(p.Params, "boundary"), " \t")
@@ -120,7 +122,7 @@ func (d *dumb) parts(p *Part, b string, end, text int, boundaries []string) (las
 		if child < 0 {
 			return 0
 		}
-		c := d.part(child, end, text, p.Subtype == "digest", boundaries)
+		c := d.part(child, end, text, false, p.Subtype == "digest", boundaries)
 		p.Children = append(p.Children, c)
 		return int(c.End)
 	}
@@ -159,7 +161,7 @@ func compareWithDumb(raw string) error {
 		return err
 	}
 	d := dumb{raw: raw}
-	want := d.part(0, len(raw), len(raw), false, nil)
+	want := d.part(0, len(raw), len(raw), true, false, nil)
 	if got := shape(s.Root); got != shape(want) && !d.ambiguous {
 		return fmt.Errorf("of %q\ngot  %s\nwant %s", raw, got, shape(want))
 	}

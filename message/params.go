@@ -220,13 +220,14 @@ func (s *scanner) quoted() []byte {
 	return unquote(raw)
 }
 
-// unquote undoes quoted pairs and folds.
+// unquote undoes quoted pairs and folds. A backslash before a letter or a digit
+// quotes nothing: it is one of "C:\dir\3d.txt", which many write as it is.
 func unquote(raw []byte) []byte {
 	out := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case c == '\r' || c == '\n' || c == 0:
-		case c == '\\' && i+1 < len(raw):
+		case c == '\\' && i+1 < len(raw) && !isLetter(raw[i+1]) && !isDigit(raw[i+1]):
 			i++
 			out = append(out, raw[i])
 		default:
@@ -235,6 +236,8 @@ func unquote(raw []byte) []byte {
 	}
 	return out
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // params reads the parameters of Content-Type and Content-Disposition.
 func (s *scanner) params() []Param {

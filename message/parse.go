@@ -107,7 +107,8 @@ func (p *parser) begin(part *Part, env *Envelope, digest bool, offset int64) {
 
 // headerLine takes a line of a header; false if it is not one and has to be read
 // again. A header ends with its blank line; but lines before that which are
-// neither fields nor continuations, with no field after them, are body already.
+// neither fields nor continuations, with no field after them, are body already. So
+// is all of a part of a multipart whose first line is no field.
 func (p *parser) headerLine(line []byte, start, end int64) bool {
 	first := p.first
 	p.first = false
@@ -125,7 +126,8 @@ func (p *parser) headerLine(line []byte, start, end int64) bool {
 	case first && isMboxLine(line):
 	case p.junk < 0:
 		p.junk, p.junkLF = start, p.lf
-		if !p.guessed && bytes.HasPrefix(line, []byte("--")) && p.declares(line, start) {
+		part := p.open[len(p.open)-1].envelope == nil
+		if first && part || !p.guessed && bytes.HasPrefix(line, []byte("--")) && p.declares(line, start) {
 			p.rewind()
 			return false
 		}

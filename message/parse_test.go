@@ -55,6 +55,7 @@ func TestParse(t *testing.T) {
 		{"only the last boundary", "Content-Type: multipart/mixed; boundary=b\n\none\n--b--\n", `!text/plain"one\n--b--\n"`},
 		{"no blank line before the boundary", "Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n\none\n--b--", `multipart/mixed(text/html"one")`},
 		{"no blank line in a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nhello\n--b\nSubject: x\n--b--", `multipart/mixed(text/plain"hello" text/plain"")`},
+		{"no header in a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nhello\nWhere: here\n\nthere\n--b--", `multipart/mixed(text/plain"hello\nWhere: here\n\nthere")`},
 		{"empty parts", "Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\n--b\n\n\n--b--", `multipart/mixed(text/plain"" text/plain"" text/plain"")`},
 		{"nested", "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\none\n--b\n\ntwo\n--b--\n\n--a\n\nthree\n--a--",
 			`multipart/mixed(multipart/alternative(text/plain"one" text/plain"two") text/plain"three")`},
@@ -256,6 +257,7 @@ func TestParams(t *testing.T) {
 		`; a*0=1; a*1*=%32; a*3=lost`:      `[{"a*" "''1%32"}]`,
 		`; a*1=only`:                       `[{"a" ""}]`,
 		`; a*x=1; *=2; *0=3`:               `[{"a*x" "1"} {"*" "2"} {"*0" "3"}]`,
+		`; a="C:\dir\3.txt"; b="\"\\\;"`:   `[{"a" "C:\\dir\\3.txt"} {"b" "\"\\;"}]`,
 		`; a*0=1; a*0=2`:                   `[{"a" "1"}]`,
 		"; a=\"folded\r\n value\"; b=two\r\n\twords": `[{"a" "folded value"} {"b" "two	words"}]`,
 	} {
