@@ -26,7 +26,7 @@ type Person struct{ Name, Address string }
 
 // Message is one message and what is known about it.
 type Message struct {
-	Mailbox string // where it lies: INBOX, Sent, Archive/2021, …
+	Mailbox string // where it lies: INBOX, Sent, Archive/2021 (and other years)
 	Flags   mailbox.Flags
 	Date    time.Time // of its Date field and its arrival
 	Raw     []byte    // CRLF line ends
@@ -113,7 +113,7 @@ type draft struct {
 var zones = []int{0, 60, 120, -300, 540, 330, -480, 180}
 
 func (g *generator) message(i int, at time.Time) Message {
-	d := &draft{book: g.books[g.rand.IntN(len(g.books))], rand: g.rand}
+	d := &draft{book: g.pickBook(), rand: g.rand}
 	if len(g.recent) > 0 && g.rand.IntN(100) < 45 {
 		t := g.recent[g.rand.IntN(len(g.recent))]
 		d.parent, d.book = &t, t.book
@@ -136,6 +136,18 @@ func (g *generator) message(i int, at time.Time) Message {
 	return d.Message
 }
 
+// pickBook chooses a language; a quarter of the mail is English.
+func (g *generator) pickBook() *phrasebook {
+	if g.rand.IntN(100) < 25 {
+		for _, b := range g.books {
+			if b.language == "en" {
+				return b
+			}
+		}
+	}
+	return pick(g.rand, g.books)
+}
+
 // address chooses author, recipient, mailbox and flags.
 func (g *generator) address(d *draft) {
 	author := d.book.people[g.rand.IntN(len(d.book.people))]
@@ -143,7 +155,7 @@ func (g *generator) address(d *draft) {
 	switch age := g.Until.Sub(d.Date); {
 	case g.rand.IntN(100) < 12:
 		d.from, d.to, d.Mailbox = g.Owner, author, "Sent"
-	case age > 2*365*24*time.Hour:
+	case age > 4*365*24*time.Hour:
 		d.Mailbox = fmt.Sprintf("Archive/%d", d.Date.Year())
 	}
 	d.From = d.from.Name
