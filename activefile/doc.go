@@ -7,6 +7,7 @@
 //	                docs/formats.md draws it
 //	index.staged    the activefile that a compaction has written and synced, but
 //	                not yet put in place
+//	index.damaged   the last activefile that was found damaged; nothing reads it
 //	index.lock      shared: to take handles, to commit a batch; exclusive: to
 //	                change the activefile
 //	index.gate      held for the moment of waiting for index.lock: whoever wants
@@ -26,6 +27,8 @@
 //   - the activefile changes under index.lock held exclusively, by a rename of a
 //     file that was synced;
 //   - the first database is the only one that is written to;
+//   - under index.compact, what the activefile said when that was taken is durable;
+//     after a publication that failed, give it back before deleting anything;
 //   - no generation of a tier is given twice, whatever is lost: a counter never
 //     falls, and when the file is gone or damaged, counters begin again above
 //     every directory found and above the clock.
