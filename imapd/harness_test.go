@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"teraslot/account"
+	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/message"
@@ -58,6 +59,14 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.lines.Write(p)
 }
 
+// take returns the lines so far and forgets them.
+func (l *logged) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.lines.Reset()
+	return l.lines.String()
+}
+
 func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +88,10 @@ func newHarness(t testing.TB, o Options) *harness {
 }
 
 // openSlot opens store, index and accounts, and puts them into o.
-func openSlot(t testing.TB, o *Options) *harness {
+func openSlot(t testing.TB, o *Options) *harness { return openSlotOn(t, o, disk.OS()) }
+
+// openSlotOn is openSlot with the packs on a disk of the test's choice.
+func openSlotOn(t testing.TB, o *Options, fs disk.FS) *harness {
 	t.Helper()
 	ctx := context.Background()
 	h := &harness{dir: t.TempDir(), users: make(map[string]mailbox.User), log: new(logged)}
@@ -91,7 +103,7 @@ func openSlot(t testing.TB, o *Options) *harness {
 	}
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	h.store, err = mailstore.Open(ctx, mailstore.Options{Conf: conf, Logger: logger,
+	h.store, err = mailstore.Open(ctx, mailstore.Options{Conf: conf, FS: fs, Logger: logger,
 		MaxMessage: o.Limits.withDefaults().Message, Notify: func(ev mailbox.Event) {
 			if h.srv != nil {
 				h.srv.Notify(ev)
