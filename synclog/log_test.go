@@ -374,12 +374,14 @@ func TestSurvivesCrashes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := disk.NewMemory()
 		owed := map[Note]bool{} // flushed, and not Done
-		running := false        // between a start and a stop, so that a crash loses notes
+		points := uint64(0)
+		running := false // between a start and a stop, so that a crash loses notes
 		look := func(op disk.Op, name string) {
 			if !op.Changes() {
 				return
 			}
-			for seed := range uint64(5) {
+			points++
+			for _, seed := range []uint64{disk.LoseUnsynced, disk.KeepUnsynced + points} {
 				if err := afterCrash(m.Crashed(seed), owed, running); err != nil {
 					t.Fatalf("after %s %s, seed %d: %v", op, name, seed, err)
 				}
