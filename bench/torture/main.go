@@ -1,11 +1,6 @@
-// Command torture runs every proof with full counts, one line a proof. What is
-// done is noted in var/torture-<seed>-<count>, so that a run which was stopped
-// goes on where it was. A proof is a test that reads COUNT and SEED from its
-// environment and logs a line "proof: …" with what it did.
 package main
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -87,27 +82,42 @@ func note(name, line string) error {
 	return err
 }
 
-// run runs one proof and returns its line, and whether it held. A proof that
-// was skipped or logged nothing did not hold.
+// run runs one proof and returns its line, and whether it held. A proof of which
+// no test ran, or any was skipped, did not hold.
 func (p proof) run(ctx context.Context, count, seed int) (string, bool) {
 	if count == 0 {
 		count = p.count
 	}
 	start := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=3h", "-v", "-run", "^"+p.test+"$", "./"+p.pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=3h", "-v", "-run", "^("+p.test+")$", "./"+p.pkg)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("COUNT=%d", count), fmt.Sprintf("SEED=%d", seed))
 	out, err := cmd.CombinedOutput()
-	var said []string
-	for lines := bufio.NewScanner(strings.NewReader(string(out))); lines.Scan(); {
-		if _, proof, ok := strings.Cut(lines.Text(), "proof: "); ok {
+	took := time.Since(start).Round(time.Second)
+	said, passed, skipped := read(string(out))
+	if err != nil || passed == 0 || skipped > 0 {
+		return fmt.Sprintf("%s: FAILED after %s (COUNT=%d SEED=%d go test -run '^(%s)$' ./%s)\n%s", p.name, took, count, seed, p.test, p.pkg, tail(out)), false
+	}
+	return fmt.Sprintf("%s: ok in %s, count %d, %d tests: %s", p.name, took, count, passed, strings.Join(said, "; ")), true
+}
+
+// read finds in a test's output what it tells of its work.
+func read(out string) (said []string, passed, skipped int) {
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		_, proof, told := strings.Cut(line, "proof: ")
+		if !told {
+			_, proof, told = strings.Cut(line, "[rapid] OK, ")
+		}
+		switch {
+		case told:
 			said = append(said, proof)
+		case strings.HasPrefix(line, "--- PASS"):
+			passed++
+		case strings.HasPrefix(line, "--- SKIP"):
+			skipped++
 		}
 	}
-	took := time.Since(start).Round(time.Second)
-	if err != nil || len(said) == 0 {
-		return fmt.Sprintf("%s: FAILED after %s (COUNT=%d SEED=%d go test -run '^%s$' ./%s)\n%s", p.name, took, count, seed, p.test, p.pkg, tail(out)), false
-	}
-	return fmt.Sprintf("%s: ok in %s: %s", p.name, took, strings.Join(said, "; ")), true
+	return said, passed, skipped
 }
 
 // tail is the end of a failed proof's output.
