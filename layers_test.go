@@ -176,7 +176,7 @@ func TestLayersSeeBreaches(t *testing.T) {
 		"lmtp/doc.go":           "package lmtp\n\nimport _ \"teraslot/tiers\"\n",
 		"lmtp/lmtp_test.go":     "package lmtp\n\nimport _ \"teraslot/slot\"\n",
 		"lmtp/testdata/x/x.go":  "package x\n\nimport _ \"teraslot/slot\"\n",
-		"helper/doc.go":         "package helper\n",
+		"stray/doc.go":          "package stray\n",
 		"cmd/imapd/main.go":     "package main\n\nimport _ \"teraslot/slot\"\n",
 		"imapd/wire/doc.go":     "package wire\n\nimport _ \"teraslot/mailstore\"\n",
 		"tiers/doc.go":          "package tiers\n",

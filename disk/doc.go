@@ -7,7 +7,7 @@
 // seed chooses, so a test shows whether an fsync was left out. WithFaults makes
 // any of them fail at a chosen operation.
 //
-// The rules that the helpers keep, and that every caller keeps who writes
+// The rules that Publish and the like keep, and every caller who writes
 // without them:
 //
 //   - the bytes of a file are durable after File.Sync, its name after SyncDir of
