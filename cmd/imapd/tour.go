@@ -296,7 +296,7 @@ var sampleKeys = []key{
 	bodyKey("ladder, the short one"),
 	bodyKey("allow"),
 	bodyKey("c++"),
-	headerKey("From", "dvoracek"),
+	headerKey("From", "dvořáček"),
 	headerKey("Subject", "harbour"),
 	bodyKey("geschwindigkeitsüberschreitung"),
 	bodyKey("маяк"),
