@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"syscall"
 
 	"teraslot/activefile"
 )
@@ -219,14 +218,4 @@ func (x *Index) nameNone(ctx context.Context) (err error) {
 	}
 	active.Databases = nil
 	return lock.Publish(active)
-}
-
-// tooMany reports errors of a machine that has no more of something.
-func tooMany(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

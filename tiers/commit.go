@@ -157,8 +157,8 @@ func removeIfThere(fsys disk.FS, name string) error {
 func (x *Index) writable(ctx context.Context) (activefile.Database, string, manifest, error) {
 	active, err := x.file.Read(ctx)
 	if err == nil {
-		if db, dir, m, ok := x.usable(active); ok {
-			return db, dir, m, nil
+		if db, dir, m, ok, err := x.usable(active); ok || err != nil {
+			return db, dir, m, err
 		}
 	} else if !errors.Is(err, activefile.ErrDamaged) {
 		return activefile.Database{}, "", manifest{}, err
@@ -171,24 +171,24 @@ func (x *Index) writable(ctx context.Context) (activefile.Database, string, mani
 	return db, dir, m, errors.Join(err, lock.Unlock())
 }
 
-// usable reports whether the first database can be committed to.
-func (x *Index) usable(active activefile.Active) (db activefile.Database, dir string, m manifest, ok bool) {
+// usable reports whether the first database can be committed to. An error says
+// nothing about the database: it is no reason for a new one.
+func (x *Index) usable(active activefile.Active) (db activefile.Database, dir string, m manifest, ok bool, err error) {
 	if len(active.Databases) == 0 {
-		return db, "", m, false
+		return db, "", m, false, nil
 	}
 	db = active.Databases[0]
-	dir, err := x.databaseDir(db)
-	if err != nil {
-		return db, "", m, false
+	s := x.source(db)
+	if s.damage == nil && !s.missing {
+		s.damage = x.set.known(s.m.ID)
 	}
-	m, err = readManifest(x.set.o.FS, dir)
-	if err == nil {
-		err = x.set.known(m.ID)
+	if s.damage != nil {
+		if err := passing(s.damage); err != nil {
+			return db, s.dir, m, false, fmt.Errorf("%s: %w", db, err)
+		}
+		x.set.report(&Damage{db.String(), s.dir, s.damage})
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		x.set.report(&Damage{db.String(), dir, err})
-	}
-	return db, dir, m, err == nil && !m.Frozen && m.Versions == currentVersions(x.set.o.ExtractVersion)
+	return db, s.dir, s.m, s.live() && !s.m.Frozen, nil
 }
 
 // renewFront puts a new database in front, unless that has happened meanwhile. A
@@ -198,8 +198,8 @@ func (x *Index) renewFront(lock *activefile.Lock) (activefile.Database, string, 
 	if err != nil {
 		return activefile.Database{}, "", manifest{}, err
 	}
-	if db, dir, m, ok := x.usable(active); ok {
-		return db, dir, m, nil
+	if db, dir, m, ok, err := x.usable(active); ok || err != nil {
+		return db, dir, m, err
 	}
 	db, dir, m, err := x.newFront(lock)
 	if err != nil {
@@ -270,9 +270,9 @@ func (x *Index) mergeSmall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, dir, m, ok := x.usable(active)
-	if !ok {
-		return nil
+	db, dir, m, ok, err := x.usable(active)
+	if !ok || err != nil {
+		return err
 	}
 	small := pile(m.Segments)
 	if small == nil {

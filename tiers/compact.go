@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"teraslot/activefile"
 	"teraslot/disk"
@@ -319,8 +320,18 @@ func (c *compaction) freeze(ctx context.Context) (err error) {
 // transient returns an error that says nothing about what a source holds: the
 // database must not be given up for it.
 func transient(err error) error {
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) || tooMany(err) {
+	if errors.Is(err, errForeign) {
 		return err
+	}
+	return passing(err)
+}
+
+// passing returns an error that a machine has at the moment, which is no damage.
+func passing(err error) error {
+	for _, e := range []error{fs.ErrPermission, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return err
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild(child))
 	}
 	// COUNT and SEED are of the property tests.
-	flag.Set("rapid.checks", cmp.Or(os.Getenv("COUNT"), "15"))
+	flag.Set("rapid.checks", cmp.Or(os.Getenv("COUNT"), "10"))
 	if seed := os.Getenv("SEED"); seed != "" {
 		flag.Set("rapid.seed", seed)
 	}

@@ -117,75 +117,86 @@ func (x *Index) verifySegment(ctx context.Context, s source, info segmentInfo) e
 }
 
 // verifyDocs compares kept text with the index: each term of a text leads to its
-// document, and nothing else leads there.
+// document, and as many postings as that are all there are.
 func (h *handle) verifyDocs(ctx context.Context) error {
-	postings := map[text.Lookup]*roaring.Bitmap{}
-	unkept := roaring.New()
+	v := verification{h: h, unkept: roaring.New(), cache: map[text.Lookup]*roaring.Bitmap{}}
 	for doc := range h.info.Docs {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		units, ok, err := h.units(doc)
-		if err != nil {
+		if err := v.doc(doc); err != nil {
 			return err
 		}
-		if !ok {
-			unkept.Add(doc)
-			continue
-		}
-		if !h.complete.Contains(doc) {
-			return fmt.Errorf("document %d is incomplete but has text", doc)
-		}
-		for _, u := range units {
-			for field, term := range text.Terms(u) {
-				if err := h.verifyTerm(postings, text.Lookup{Field: field, Op: text.Exact, Text: term}, doc); err != nil {
-					return err
-				}
-			}
-		}
 	}
-	return h.verifyRest(postings, unkept)
+	n, err := v.postings(ctx)
+	if err == nil && n != v.terms {
+		err = fmt.Errorf("the index has %d postings, the kept text %d terms", n, v.terms)
+	}
+	return err
 }
 
-// verifyTerm takes a document off the postings of one of its terms, where it
-// must be unless it was met before.
-func (h *handle) verifyTerm(postings map[text.Lookup]*roaring.Bitmap, l text.Lookup, doc uint32) error {
-	left := postings[l]
-	if left == nil {
-		found, err := h.postings(l)
-		if err != nil {
-			return err
-		}
-		postings[l] = found
-		left = found
-	}
-	if left.Contains(doc) {
-		left.Remove(doc)
-		return nil
-	}
-	// A term that occurs twice was taken off the first time.
-	found, err := h.postings(l)
+// verification is of one segment.
+type verification struct {
+	h      *handle
+	unkept *roaring.Bitmap // documents whose text is not kept
+	terms  uint64          // different terms of each document, added up
+	cache  map[text.Lookup]*roaring.Bitmap
+}
+
+// doc looks each term of a document up.
+func (v *verification) doc(doc uint32) error {
+	units, ok, err := v.h.units(doc)
 	if err != nil {
 		return err
 	}
-	if !found.Contains(doc) {
-		return fmt.Errorf("document %d has a term of %s that does not lead to it", doc, l.Field)
+	if !ok {
+		v.unkept.Add(doc)
+		return nil
 	}
+	if !v.h.complete.Contains(doc) {
+		return fmt.Errorf("document %d is incomplete but has text", doc)
+	}
+	seen := map[text.Lookup]bool{}
+	for _, u := range units {
+		for field, term := range text.Terms(u) {
+			l := text.Lookup{Field: field, Op: text.Exact, Text: term}
+			if seen[l] {
+				continue
+			}
+			seen[l] = true
+			found, err := v.lookup(l)
+			if err != nil {
+				return err
+			}
+			if !found.Contains(doc) {
+				return fmt.Errorf("document %d has a term of %s that does not lead to it", doc, field)
+			}
+		}
+	}
+	v.terms += uint64(len(seen))
 	return nil
 }
 
-// verifyRest looks for terms that lead to documents which do not have them.
-func (h *handle) verifyRest(postings map[text.Lookup]*roaring.Bitmap, unkept *roaring.Bitmap) error {
-	for l, left := range postings {
-		left.AndNot(unkept)
-		if !left.IsEmpty() {
-			return fmt.Errorf("a term of %s leads to document %d, which does not have it", l.Field, left.Minimum())
-		}
+// lookup remembers the postings of some terms.
+func (v *verification) lookup(l text.Lookup) (*roaring.Bitmap, error) {
+	if found := v.cache[l]; found != nil {
+		return found, nil
 	}
+	const most = 1 << 14
+	if len(v.cache) >= most {
+		clear(v.cache)
+	}
+	found, err := v.h.postings(l)
+	v.cache[l] = found
+	return found, err
+}
+
+// postings counts those of all terms, for documents whose text is kept.
+func (v *verification) postings(ctx context.Context) (n uint64, err error) {
 	for _, name := range append(listedFields(), text.FieldName) {
-		dict, err := h.seg.Dictionary(name)
+		dict, err := v.h.seg.Dictionary(name)
 		if err != nil {
-			return err
+			return n, err
 		}
 		d, ok := dict.(*zap.Dictionary)
 		if !ok {
@@ -193,23 +204,21 @@ func (h *handle) verifyRest(postings map[text.Lookup]*roaring.Bitmap, unkept *ro
 		}
 		it := d.AutomatonIteratorOmitCount(nil, nil, nil)
 		for entry, err := it.Next(); entry != nil || err != nil; entry, err = it.Next() {
+			if err == nil {
+				err = context.Cause(ctx)
+			}
 			if err != nil {
-				return err
+				return n, err
 			}
-			l := text.Lookup{Field: name, Op: text.Exact, Text: entry.Term}
-			if postings[l] != nil {
-				continue
-			}
-			found, err := h.postings(l)
+			found, err := v.h.postings(text.Lookup{Field: name, Op: text.Exact, Text: entry.Term})
 			if err != nil {
-				return err
+				return n, err
 			}
-			if found.AndNot(unkept); !found.IsEmpty() {
-				return fmt.Errorf("a term of %s leads to document %d, which does not have it", name, found.Minimum())
-			}
+			found.AndNot(v.unkept)
+			n += found.GetCardinality()
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // DatabaseStats is what a database has and takes.
