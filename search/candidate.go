@@ -48,7 +48,7 @@ func (c *candidate) kept(ctx context.Context) ([]text.Unit, bool) {
 	if !c.e.covers(c.row) {
 		return nil, false
 	}
-	units, ok, err := c.e.snap.Units(ctx, c.e.join.docOf[c.row])
+	units, ok, err := c.e.snap.Units(ctx, c.e.docOf(c.row))
 	if err != nil && ctx.Err() == nil {
 		c.e.s.o.Logger.Warn("kept text cannot be read; reading the message", "user", c.e.key.user,
 			"mailbox", c.e.key.mailbox, "uid", c.record.UID, "err", err)

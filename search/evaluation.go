@@ -39,9 +39,17 @@ type evaluation struct {
 	messages, bytes        atomic.Int64 // read so far, against Limits
 }
 
-// covers reports whether a complete document, which can be believed, stands for
-// the row.
-func (e *evaluation) covers(row uint32) bool { return !e.blind && e.join.docOf[row] != noDoc }
+// docOf is the complete document, which can be believed, that stands for a row,
+// or noDoc.
+func (e *evaluation) docOf(row uint32) uint32 {
+	if e.blind {
+		return noDoc
+	}
+	return e.join.docOf[row]
+}
+
+// covers reports whether there is such a document.
+func (e *evaluation) covers(row uint32) bool { return e.docOf(row) != noDoc }
 
 // indexed returns what the index says of a key, over all covered rows.
 func (e *evaluation) indexed(ctx context.Context, k text.Key) (verdict, error) {
@@ -82,27 +90,41 @@ func (e *evaluation) run(ctx context.Context, root node) (*roaring.Bitmap, error
 	return roaring.Or(v.sure, more), nil
 }
 
-// chunk is how many rows a worker takes at a time: neighbours, which share
-// blocks of kept text and lie near each other in a pack.
+// chunk is how many rows outside the index are read as one task: neighbours,
+// which lie near each other in a pack.
 const chunk = 16
+
+// tasks divides rows for the workers. The rows of one segment are one task, in
+// the order of its documents: they share blocks of kept text, of which a segment
+// remembers the last one unpacked.
+func (e *evaluation) tasks(rows []uint32) [][]uint32 {
+	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(e.docOf(a), e.docOf(b)) })
+	covered, _ := slices.BinarySearchFunc(rows, noDoc, func(row, doc uint32) int { return cmp.Compare(e.docOf(row), doc) })
+	var out [][]uint32
+	for from, to := 0, 0; from < covered; from = to {
+		seg := e.join.segmentOf(e.docOf(rows[from]))
+		for to = from + 1; to < covered && e.docOf(rows[to]) < seg.base+seg.size; to++ {
+		}
+		out = append(out, rows[from:to])
+	}
+	return slices.AppendSeq(out, slices.Chunk(rows[covered:], chunk))
+}
 
 // resolve returns which of the open rows match, reading texts on a few
 // goroutines that end before it returns.
 func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitmap) (*roaring.Bitmap, error) {
-	rows := open.ToArray()
-	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(e.join.docOf[a], e.join.docOf[b]) })
-	workers := min(e.s.o.Workers, (len(rows)+chunk-1)/chunk)
-	found := make([][]uint32, workers)
+	tasks := e.tasks(open.ToArray())
+	found := make([][]uint32, min(e.s.o.Workers, len(tasks)))
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for w := range workers {
+	for w := range found {
 		group.Go(func() error {
 			for {
-				from := int(next.Add(chunk)) - chunk
-				if from >= len(rows) {
+				i := int(next.Add(1)) - 1
+				if i >= len(tasks) {
 					return nil
 				}
-				hits, err := e.decide(ctx, root, rows[from:min(from+chunk, len(rows))])
+				hits, err := e.decide(ctx, root, tasks[i])
 				if err != nil {
 					return err
 				}
@@ -113,7 +135,9 @@ func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitma
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return roaring.BitmapOf(slices.Concat(found...)...), nil
+	hits := slices.Concat(found...)
+	slices.Sort(hits)
+	return fromSorted(hits), nil
 }
 
 // decide returns which of the rows match.
