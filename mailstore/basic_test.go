@@ -91,7 +91,7 @@ func verify(t testing.TB, s *Store, u mailbox.User) {
 	}
 }
 
-func text4(n int) string {
+func mailText(n int) string {
 	return fmt.Sprintf("From: a@example.org\r\nTo: b@example.org\r\nSubject: message %d\r\nMessage-ID: <%d@example.org>\r\n"+
 		"Date: Mon, 2 Jan 2006 15:04:05 +0200\r\n\r\nBody of message %d\r\n", n, n, n)
 }
@@ -128,7 +128,7 @@ func appendText(t testing.TB, m *Mail, id mailbox.ID, body string, flags ...stri
 	return recs[0]
 }
 
-func content4(t testing.TB, m *Mail, id mailbox.ID, r mailbox.Record) string {
+func bytesOf(t testing.TB, m *Mail, id mailbox.ID, r mailbox.Record) string {
 	t.Helper()
 	c, err := m.Open(t.Context(), id, r)
 	if err != nil {
@@ -160,7 +160,7 @@ func TestAppendAndReopen(t *testing.T) {
 	inbox := named(t, m, "inbox")
 	var recs []mailbox.Record
 	for i := range 5 {
-		recs = append(recs, appendText(t, m, inbox.ID, text4(i), `\Seen`, "$Work"))
+		recs = append(recs, appendText(t, m, inbox.ID, mailText(i), `\Seen`, "$Work"))
 	}
 	verify(t, s, user1)
 	m.Release()
@@ -188,7 +188,7 @@ func TestAppendAndReopen(t *testing.T) {
 		if r != recs[i] {
 			t.Errorf("record %d is %+v, was %+v", i, r, recs[i])
 		}
-		if got := content4(t, m, inbox.ID, r); got != text4(i) {
+		if got := bytesOf(t, m, inbox.ID, r); got != mailText(i) {
 			t.Errorf("message %d is %q", i, got)
 		}
 	}

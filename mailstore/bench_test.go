@@ -12,7 +12,7 @@ import (
 
 // sized is a message of about size bytes that no other number gives.
 func sized(n, size int) string {
-	head := text4(n)
+	head := mailText(n)
 	line := fmt.Sprintf("line of message %d, as long as lines of mail are wont to be, and then some\r\n", n)
 	return head + strings.Repeat(line, max(0, size-len(head))/len(line))
 }
@@ -80,7 +80,7 @@ func filled(b testing.TB, dir string, n int) (*Store, *Mail, mailbox.ID) {
 	for at := 0; at < n; {
 		var items []Append
 		for ; len(items) < 2000 && at < n; at++ {
-			items = append(items, Append{Mailbox: id, Message: spool(b, s, text4(at))})
+			items = append(items, Append{Mailbox: id, Message: spool(b, s, mailText(at))})
 		}
 		if _, err := m.Append(context.Background(), "", items...); err != nil {
 			b.Fatal(err)
@@ -129,7 +129,7 @@ func BenchmarkLarge(b *testing.B) {
 	})
 	b.Run("append and View", func(b *testing.B) {
 		for n := range b.N {
-			appendText(b, m, id, text4(200_000+n))
+			appendText(b, m, id, mailText(200_000+n))
 			if _, err := m.View(ctx, id); err != nil {
 				b.Fatal(err)
 			}

@@ -64,7 +64,7 @@ func TestOrderOfDelivery(t *testing.T) {
 	_, m, j := traced(t, Options{})
 	id := named(t, m, Inbox).ID
 	j.take()
-	appendText(t, m, id, text4(1))
+	appendText(t, m, id, mailText(1))
 	first := []string{
 		"fence", StepFenced, StepCommitted, StepPackMade, "write", // the pack is registered, then made
 		"write", StepPackWritten, "sync", "syncdir", StepPackSynced, "fence", StepFenced, StepCommitted, "notify 1 1", StepNotified,
@@ -72,7 +72,7 @@ func TestOrderOfDelivery(t *testing.T) {
 	if got := j.take(); !slices.Equal(got, first) {
 		t.Errorf("first delivery: %q, want %q", got, first)
 	}
-	appendText(t, m, id, text4(2))
+	appendText(t, m, id, mailText(2))
 	next := []string{"write", StepPackWritten, "sync", StepPackSynced, "fence", StepFenced, StepCommitted, "notify 1 2", StepNotified}
 	if got := j.take(); !slices.Equal(got, next) {
 		t.Errorf("next delivery: %q, want %q", got, next)
@@ -84,13 +84,13 @@ func TestOrderOfDelivery(t *testing.T) {
 func TestGroupCommit(t *testing.T) {
 	_, m, j := traced(t, Options{})
 	id := named(t, m, Inbox).ID
-	appendText(t, m, id, text4(0))
+	appendText(t, m, id, mailText(0))
 	if err := m.lockWriter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for n := 1; n <= 20; n++ {
-		msg := spool(t, m.s, text4(n))
+		msg := spool(t, m.s, mailText(n))
 		wg.Go(func() {
 			if _, err := m.Append(t.Context(), "", Append{Mailbox: id, Message: msg}); err != nil {
 				t.Error(err)
@@ -149,7 +149,7 @@ func TestOneRefusedOfMany(t *testing.T) {
 		if n%4 == 3 {
 			to = "ffffffffffffffffffffffff"
 		}
-		msg := spool(t, m.s, text4(n))
+		msg := spool(t, m.s, mailText(n))
 		wg.Go(func() {
 			_, err := m.Append(t.Context(), "", Append{Mailbox: to, Message: msg})
 			switch {
@@ -188,12 +188,12 @@ func TestFence(t *testing.T) {
 		return nil
 	}})
 	id := named(t, m, Inbox).ID
-	appendText(t, m, id, text4(0))
+	appendText(t, m, id, mailText(0))
 	before := named(t, m, Inbox)
 	closed = true
 	for _, try := range []func() error{
 		func() error {
-			_, err := m.Append(t.Context(), "", Append{Mailbox: id, Message: spool(t, m.s, text4(1))})
+			_, err := m.Append(t.Context(), "", Append{Mailbox: id, Message: spool(t, m.s, mailText(1))})
 			return err
 		},
 		func() error {
@@ -211,7 +211,7 @@ func TestFence(t *testing.T) {
 	if after := named(t, m, Inbox); after != before {
 		t.Errorf("state is %+v, was %+v", after, before)
 	}
-	if r := appendText(t, m, id, text4(2)); r.UID != 2 {
+	if r := appendText(t, m, id, mailText(2)); r.UID != 2 {
 		t.Errorf("next message has UID %d", r.UID)
 	}
 	if v, err := m.View(t.Context(), id); err != nil || len(v.Records) != 2 {
@@ -255,7 +255,7 @@ func TestFaultsOfPacks(t *testing.T) {
 func TestWithdraw(t *testing.T) {
 	_, m := newStore(t, Options{})
 	id := named(t, m, Inbox).ID
-	msg := spool(t, m.s, text4(1))
+	msg := spool(t, m.s, mailText(1))
 	if err := m.lockWriter(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestPackDamage(t *testing.T) {
 			}
 			lost += d.readAll(t, s, m)
 			extra := appendText(t, m, d.inbox, sized(1000, 100))
-			if got := content4(t, m, d.inbox, extra); got != sized(1000, 100) {
+			if got := bytesOf(t, m, d.inbox, extra); got != sized(1000, 100) {
 				t.Errorf("new mail reads as %q", got)
 			}
 		})
@@ -258,6 +258,9 @@ func TestLostContent(t *testing.T) {
 	d.exec(t, `DELETE FROM content WHERE num = 2`, `UPDATE content SET start = 48 WHERE num = 3`, `DELETE FROM structure WHERE num = 4`,
 		`UPDATE structure SET data = x'00' WHERE num = 1`)
 	d.with(t, func(s *Store, m *Mail, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		v, err := m.View(t.Context(), d.inbox)
 		if err != nil {
 			t.Fatal(err)
@@ -326,7 +329,7 @@ func TestHealByRedelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range []mailbox.Record{again, v.Records[0]} {
-		if got := content4(t, m, d.inbox, r); got != d.text[1] {
+		if got := bytesOf(t, m, d.inbox, r); got != d.text[1] {
 			t.Errorf("UID %d: %q", r.UID, got)
 		}
 	}

@@ -172,7 +172,7 @@ func TestEvents(t *testing.T) {
 	inbox, trash := named(t, m, Inbox), named(t, m, "Trash")
 	got = nil
 	for n := range 3 {
-		appendText(t, m, inbox.ID, text4(n))
+		appendText(t, m, inbox.ID, mailText(n))
 	}
 	check := func(want ...mailbox.Event) {
 		t.Helper()
@@ -276,7 +276,7 @@ func TestLargeMessages(t *testing.T) {
 	for _, size := range []int{999, 1000, 1001, 5000, 5001, 20_000} {
 		body := strings.Repeat("x", size)
 		r := appendText(t, m, id, body)
-		if r.Size != int64(size) || r.GUID != mailbox.GUIDOf([]byte(body)) || content4(t, m, id, r) != body {
+		if r.Size != int64(size) || r.GUID != mailbox.GUIDOf([]byte(body)) || bytesOf(t, m, id, r) != body {
 			t.Errorf("message of %d bytes is %+v", size, r)
 		}
 	}

@@ -154,7 +154,7 @@ func (x *machine) set(b *oracleBox) mailbox.UIDSet {
 // in memory, in a file, in the archive.
 func (x *machine) body() string {
 	n := rapid.IntRange(0, 12).Draw(x.t, "body")
-	return text4(n) + strings.Repeat("x", n*70)
+	return mailText(n) + strings.Repeat("x", n*70)
 }
 
 func (b *oracleBox) highestAtLeast(x *machine, m mailbox.ModSeq) {

@@ -1,0 +1,149 @@
+package mailstore
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"teraslot/mailbox"
+)
+
+// sizeOfPacks is the number of bytes in packs below a root.
+func sizeOfPacks(t *testing.T, root string) int64 {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, user1.Dir(), "*"+packSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum int64
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
+}
+
+// TestRepack frees what is not held, only after Forget, and under open messages.
+func TestRepack(t *testing.T) {
+	o := Options{Conf: t.TempDir(), PackSize: 30_000}
+	s, m := newStore(t, o)
+	id := named(t, m, Inbox).ID
+	var recs []mailbox.Record
+	for n := range 60 {
+		recs = append(recs, appendText(t, m, id, sized(n, 2000)))
+	}
+	before := sizeOfPacks(t, o.Conf)
+	if _, err := m.StoreFlags(t.Context(), "", id, mailbox.UIDRange(1, 50), AddFlags, mailbox.MakeFlags(`\Deleted`), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.Expunge(t.Context(), "", id, nil); err != nil {
+		t.Fatal(err)
+	}
+	repack := func() Repacked {
+		t.Helper()
+		got, err := m.Repack(t.Context(), RepackOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verify(t, s, user1)
+		return got
+	}
+	if got := repack(); got.Packs != 0 {
+		t.Errorf("a repack took bytes of retained records: %+v", got)
+	}
+	open, err := m.Open(t.Context(), id, recs[55])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m.Forget(t.Context(), time.Now().Add(time.Hour)); err != nil || n != 50 {
+		t.Fatalf("forgot %d: %v", n, err)
+	}
+	got := repack()
+	after := sizeOfPacks(t, o.Conf)
+	if before-after != got.Bytes || after > before/4 {
+		t.Errorf("%d bytes before, %d after, %d said to be free", before, after, got.Bytes)
+	}
+	if b, err := io.ReadAll(io.NewSectionReader(open, 0, open.Size)); err != nil || string(b) != sized(55, 2000) {
+		t.Errorf("a message that was open is not readable: %v", err)
+	}
+	if err := open.Close(); err != nil {
+		t.Error(err)
+	}
+	for n := 50; n < 60; n++ {
+		if bytesOf(t, m, id, recs[n]) != sized(n, 2000) {
+			t.Errorf("message %d has other bytes", n)
+		}
+	}
+	if got := repack(); got.Packs != 0 {
+		t.Errorf("a second repack found %+v", got)
+	}
+	if _, err := m.Open(t.Context(), id, recs[0]); err == nil || strings.Contains(err.Error(), "damage") {
+		t.Errorf("a forgotten message: %v", err)
+	}
+}
+
+// TestArchive moves old mail to the archive partition.
+func TestArchive(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	o := Options{Conf: t.TempDir(), Archive: t.TempDir(), PackSize: 5000, Now: func() time.Time { return now }}
+	_, m := newStore(t, o)
+	id := named(t, m, Inbox).ID
+	var recs []mailbox.Record
+	for n := range 10 {
+		recs = append(recs, appendText(t, m, id, sized(n, 2000)))
+	}
+	limit := now.Add(time.Hour)
+	now = now.Add(2 * time.Hour)
+	for n := 10; n < 20; n++ {
+		recs = append(recs, appendText(t, m, id, sized(n, 2000)))
+	}
+	if _, err := m.Repack(t.Context(), RepackOptions{Archive: limit}); err != nil {
+		t.Fatal(err)
+	}
+	old, young := sizeOfPacks(t, o.Archive), sizeOfPacks(t, o.Conf)
+	if old < 16_000 || old > 21_000 || young < 19_000 {
+		t.Errorf("%d bytes in the archive, %d in the spool", old, young)
+	}
+	for n, r := range recs {
+		if bytesOf(t, m, id, r) != sized(n, 2000) {
+			t.Errorf("message %d has other bytes", n)
+		}
+	}
+}
+
+// TestViewCacheBound keeps the views of many mailboxes within the limit.
+func TestViewCacheBound(t *testing.T) {
+	s, m := newStore(t, Options{Conf: memoryDir(t), CacheBytes: 20_000})
+	for _, name := range strings.Fields("a b c d e f g h") {
+		st, err := m.Create(t.Context(), "", name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 30 {
+			appendText(t, m, st.ID, mailText(n))
+		}
+		for range 2 {
+			if _, err := m.View(t.Context(), st.ID); err != nil {
+				t.Fatal(err)
+			}
+			appendText(t, m, st.ID, mailText(99), `\Seen`)
+		}
+	}
+	sum := int64(0)
+	for e := s.views.order.Front(); e != nil; e = e.Next() {
+		it := e.Value.(*cacheItem)
+		if it.size != sizeOf(it.view) {
+			t.Errorf("an item of %d bytes counts as %d", sizeOf(it.view), it.size)
+		}
+		sum += it.size
+	}
+	if sum != s.views.size || sum > 20_000 || sum == 0 || len(s.views.items) != s.views.order.Len() {
+		t.Errorf("%d bytes in %d items, counted %d", sum, len(s.views.items), s.views.size)
+	}
+}
