@@ -168,6 +168,7 @@ func child(t *testing.T, args ...string) *exec.Cmd {
 
 // Several processes commit, search and compact one user's index at once.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := newSet(t, testOptions(dir)).User(testUser)
 	var cmds []*exec.Cmd

@@ -170,13 +170,18 @@ func list(dbs []activefile.Database) string {
 	return strings.ReplaceAll(activefile.Active{Databases: dbs}.String(), " ", ",")
 }
 
-// chosen are the databases of active that the options name.
+// chosen are the databases of active that the options name, but for a writable
+// one with nothing in it: that stays where it is.
 func (c *compaction) chosen(active activefile.Active) []activefile.Database {
 	var out []activefile.Database
-	for _, db := range active.Databases {
-		if slices.Contains(c.o.Sources, db.Tier) || slices.Contains(c.o.Sources, db.String()) {
-			out = append(out, db)
+	for i, db := range active.Databases {
+		if !slices.Contains(c.o.Sources, db.Tier) && !slices.Contains(c.o.Sources, db.String()) {
+			continue
 		}
+		if s := c.x.source(db); i == 0 && s.live() && !s.m.Frozen && len(s.m.Segments) == 0 {
+			continue
+		}
+		out = append(out, db)
 	}
 	return out
 }
@@ -190,8 +195,7 @@ func (c *compaction) hold() (err error) {
 }
 
 // due looks, without freezing anything, whether there is something to do: not if
-// the sources are empty, nor if one database would be copied within its tier with
-// little of it dead.
+// one database would be copied within its tier with little of it dead.
 func (c *compaction) due(ctx context.Context) (bool, error) {
 	active, err := c.x.file.Read(ctx)
 	if errors.Is(err, activefile.ErrDamaged) {
@@ -205,18 +209,10 @@ func (c *compaction) due(ctx context.Context) (bool, error) {
 	if len(chosen) == 0 {
 		return false, nil
 	}
-	docs := uint32(0)
-	for _, db := range chosen {
-		s := c.x.source(db)
-		if !s.live() {
-			return true, nil
-		}
-		docs += s.m.docs()
-	}
-	if docs == 0 && len(chosen) == 1 && chosen[0] == active.Databases[0] {
-		return false, nil
-	}
 	if len(chosen) > 1 || chosen[0] == active.Databases[0] || chosen[0].Tier != c.o.Dest || c.o.Force {
+		return true, nil
+	}
+	if s := c.x.source(chosen[0]); !s.live() {
 		return true, nil
 	}
 	return c.deadEnough(ctx, chosen[0])

@@ -85,6 +85,7 @@ func damages(b []byte) map[string][]byte {
 // Each file of an index is damaged in many ways: what is answered stays true, and
 // the damage is reported, by the snapshot or at least by Verify.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	x := newSet(t, testOptions(dir)).User(testUser)
 	commit(t, x, docsOf(0, 40)...)

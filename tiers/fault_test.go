@@ -17,6 +17,7 @@ import (
 // Each operation on the disk fails once, or the disk is full from there on. What
 // was acknowledged is there, and with a disk that works again all goes on.
 func TestDiskFaults(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	changes := []disk.Op{disk.OpCreate, disk.OpWrite, disk.OpTruncate, disk.OpSync, disk.OpRename, disk.OpRemove, disk.OpMkdir, disk.OpSyncDir}
 	cases := 0

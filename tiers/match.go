@@ -52,7 +52,9 @@ func (h *handle) match(ctx context.Context, plan text.Plan) (*roaring.Bitmap, er
 		if err != nil {
 			return nil, err
 		}
-		found.Or(one)
+		if found.Or(one); h.all(found) {
+			break
+		}
 	}
 	return found, nil
 }
@@ -133,10 +135,22 @@ func (h *handle) collect(l text.Lookup) (*roaring.Bitmap, error) {
 	if l.Op == text.Exact {
 		return found, or([]byte(l.Text))
 	}
+	const often = 32
+	n := 0
 	for term := range h.terms.find(l) {
 		if err := or(term); err != nil {
 			return nil, err
 		}
+		// Short keys are in so many terms that a part of them leads to all documents.
+		if n++; n%often == 0 && h.all(found) {
+			break
+		}
 	}
 	return found, nil
+}
+
+// all reports whether no more documents can be found: only complete ones have
+// terms.
+func (h *handle) all(found *roaring.Bitmap) bool {
+	return found.GetCardinality() >= uint64(h.info.Complete)
 }

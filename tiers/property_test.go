@@ -205,6 +205,7 @@ func (m *model) checkKey(t *rapid.T, s *Snapshot, claimed map[mailbox.GUID]bool,
 
 // Whatever happens to an index, it finds what its documents contain.
 func TestProperty(t *testing.T) {
+	t.Parallel()
 	keys, hits := 0, 0
 	root := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {

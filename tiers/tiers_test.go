@@ -169,6 +169,10 @@ func TestCompactNothing(t *testing.T) {
 	if res, lines := compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"}); !res.Nothing || lines != nil {
 		t.Errorf("an empty database was compacted: %+v, lines %q", res, lines)
 	}
+	// An empty writable database is no reason to rewrite the other.
+	if res, lines := compact(t, x, CompactOptions{Sources: []string{"temp", "data"}, Dest: "data"}); !res.Nothing || len(lines) != 1 {
+		t.Errorf("nothing new was compacted: %+v, lines %q", res, lines)
+	}
 	// Little of it dead: left alone, unless forced. Much: rewritten.
 	dead := 2
 	held := func() (func(mailbox.GUID) bool, error) {
@@ -351,6 +355,7 @@ func TestBleve(t *testing.T) {
 
 // The writable database stays small in number of segments, whatever comes.
 func TestMergeSmall(t *testing.T) {
+	t.Parallel()
 	x := newIndex(t)
 	most := 0
 	for n := range 100 {
