@@ -275,6 +275,31 @@ func (f *fixture) spoil(m *mail) {
 	f.t.Fatal("the message is in no pack")
 }
 
+// A message that cannot be read and has left the mailbox since the view was
+// taken is missed by nobody; one that has not fails the search.
+func TestGoneSinceTheView(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	f.library(6)
+	view, err := f.mail.View(t.Context(), f.inbox)
+	f.must(err)
+	bad := f.mails[0]
+	f.spoil(bad)
+	r := search.Request{User: user, Mailbox: f.inbox, Query: search.Body("message")}
+	if _, err := f.s.SearchView(t.Context(), r, view); err == nil {
+		t.Error("a damaged message was passed over")
+	}
+	gone := mailbox.UIDs(bad.uid)
+	_, err = f.mail.StoreFlags(t.Context(), "", f.inbox, gone, mailstore.AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+	f.must(err)
+	_, _, err = f.mail.Expunge(t.Context(), "", f.inbox, &gone)
+	f.must(err)
+	res, err := f.s.SearchView(t.Context(), r, view)
+	f.must(err)
+	if len(res.UIDs) != 5 || slices.Contains(res.UIDs, bad.uid) {
+		t.Errorf("got %v, want the five that are left", res.UIDs)
+	}
+}
+
 // The join of view and index follows what happens to either.
 func TestCachedJoinFollows(t *testing.T) {
 	f := newFixture(t, search.Options{})

@@ -24,7 +24,10 @@ const (
 
 // Skipped is returned, with what else was done, when some messages could not be
 // indexed while the others were.
-type Skipped struct{ Failures []Failure }
+type Skipped struct {
+	Failures []Failure
+	Tried    int // how many of them were tried now; the others rest
+}
 
 // Error names the first message and counts the others.
 func (s *Skipped) Error() string {
@@ -72,13 +75,35 @@ func (q *Squatter) fail(u mailbox.User, g guid, err error) Failure {
 	return f
 }
 
-// resting reports whether a message failed and its next try is not due. Such a
-// message is left alone unless it is asked for.
-func (q *Squatter) resting(u mailbox.User, g guid) (Failure, bool) {
+// listed returns a user's failures whose next try is not due, and whether there
+// are others. With all, every failure counts as due.
+func (q *Squatter) listed(u mailbox.User, all bool) (resting map[guid]Failure, due bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	f, ok := q.failed[u][g]
-	return f, ok && q.o.Now().Before(f.Next)
+	resting = make(map[guid]Failure)
+	for g, f := range q.failed[u] {
+		if all || !q.o.Now().Before(f.Next) {
+			due = true
+		} else {
+			resting[g] = f
+		}
+	}
+	return resting, due
+}
+
+// forget takes failures off the list that a full comparison did not meet: they
+// are indexed by others, or gone.
+func (q *Squatter) forget(u mailbox.User, met map[guid]bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for g := range q.failed[u] {
+		if !met[g] {
+			delete(q.failed[u], g)
+		}
+	}
+	if len(q.failed[u]) == 0 {
+		delete(q.failed, u)
+	}
 }
 
 // succeed takes messages off the list.

@@ -34,8 +34,8 @@ type IndexOptions struct {
 // document is a message's text on its way to the index.
 type document = tiers.Doc
 
-// cursor remembers that the contents up to num had documents in these databases.
-// A database only grows: whatever else comes and goes, as long as these are
+// cursor remembers that the contents up to num had documents in these databases,
+// or are on the list of failures. A database only grows: whatever else comes and goes, as long as these are
 // there the claim holds.
 type cursor struct {
 	num       uint32
@@ -73,6 +73,7 @@ type run struct {
 
 	indexed  int
 	failures []Failure
+	tried    int // of failures, how many were tried in this run
 }
 
 func (r *run) do(ctx context.Context) error {
@@ -90,10 +91,10 @@ func (r *run) do(ctx context.Context) error {
 			r.o.Progress(at, len(items))
 		}
 	}
-	if len(r.failures) > 0 {
-		return &Skipped{r.failures}
-	}
 	r.advance(ctx, next)
+	if len(r.failures) > 0 {
+		return &Skipped{Failures: r.failures, Tried: r.tried}
+	}
 	return nil
 }
 
@@ -121,25 +122,38 @@ func (r *run) missing(ctx context.Context) ([]mailstore.Item, cursor, error) {
 	if err != nil {
 		return nil, cursor{}, err
 	}
+	resting, due := r.q.listed(r.user, r.o.Retry)
 	from := r.start(snap)
+	if due {
+		from = 0 // they are below the cursor
+	}
 	next := cursor{num: from, databases: databases(snap)}
 	indexed := r.finder(snap, from)
 	var items []mailstore.Item
+	met := make(map[mailbox.GUID]bool, len(resting))
 	err = r.mail.Contents(ctx, from, func(it mailstore.Item) error {
 		next.num = it.Num
 		if indexed(it.GUID) {
 			return nil
 		}
-		if f, resting := r.q.resting(r.user, it.GUID); resting && !r.o.Retry {
-			r.failures = append(r.failures, f)
-			return nil
-		}
-		if only == nil || only[it.GUID] {
+		met[it.GUID] = true
+		if _, rests := resting[it.GUID]; !rests && (only == nil || only[it.GUID]) {
 			items = append(items, it)
 		}
 		return nil
 	})
-	return items, next, err
+	if err != nil {
+		return nil, cursor{}, err
+	}
+	if from == 0 {
+		r.q.forget(r.user, met)
+	}
+	for g, f := range resting {
+		if met[g] || from > 0 {
+			r.failures = append(r.failures, f)
+		}
+	}
+	return items, next, nil
 }
 
 // only returns the GUIDs in the mailboxes that the work is bound to; nil means
@@ -216,7 +230,7 @@ func holds(have, want []string) bool {
 // costs a comparison.
 const maxCursors = 50_000
 
-// advance remembers that everything up to next is indexed in the databases
+// advance remembers that everything up to next is dealt with in the databases
 // that are there now. If some went since the comparison, it remembers nothing.
 func (r *run) advance(ctx context.Context, next cursor) {
 	if r.o.Mailboxes != nil {
@@ -273,7 +287,7 @@ func (r *run) extract(ctx context.Context, items []mailstore.Item) ([]document, 
 			good = append(good, docs[i])
 		case errors.Is(err, mailstore.ErrNoMessage): // gone meanwhile
 		default:
-			r.failures = append(r.failures, r.q.fail(r.user, items[i].GUID, err))
+			r.fail(items[i].GUID, err)
 		}
 	}
 	return good, nil
@@ -350,8 +364,14 @@ func (r *run) blame(d document, err error) error {
 		return err
 	}
 	err = fmt.Errorf("%w message %s: %w", errRefused, d.GUID, err)
-	r.failures = append(r.failures, r.q.fail(r.user, d.GUID, err))
+	r.fail(d.GUID, err)
 	return nil
+}
+
+// fail notes a message that could not be indexed.
+func (r *run) fail(g mailbox.GUID, err error) {
+	r.tried++
+	r.failures = append(r.failures, r.q.fail(r.user, g, err))
 }
 
 var errRefused = errors.New("the index refused")

@@ -158,6 +158,32 @@ func (f *fixture) mend(n int) {
 	f.damaged = false
 }
 
+// A failure is forgotten with its message, and costs nothing in between.
+func TestBadMessageGoes(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 4)
+	f.spoil(2)
+	if n, err := f.q.IndexUser(t.Context(), user, squatter.IndexOptions{}); n != 3 || err == nil {
+		t.Fatalf("got %d, %v", n, err)
+	}
+	f.deliver(4, 6)
+	n, err := f.q.IndexUser(t.Context(), user, squatter.IndexOptions{})
+	skipped, ok := errors.AsType[*squatter.Skipped](err)
+	if n != 2 || !ok || len(skipped.Failures) != 1 || skipped.Tried != 0 {
+		t.Errorf("got %d, %v; want 2 and the bad one at rest", n, err)
+	}
+	other := squatter.New(squatter.Options{Store: f.store, Tiers: f.tiers})
+	f.mend(2)
+	if n, err := other.IndexUser(t.Context(), user, squatter.IndexOptions{}); n != 1 || err != nil {
+		t.Errorf("another process indexed %d, %v; want the mended one", n, err)
+	}
+	f.now = f.now.Add(time.Hour)
+	f.index(0, squatter.IndexOptions{})
+	if all := f.q.Failures(user); len(all) != 0 {
+		t.Errorf("still on the list: %+v", all)
+	}
+}
+
 func TestIndexUserFromSeveralGoroutines(t *testing.T) {
 	f := newFixture(t, squatter.Options{Bulk: 3})
 	f.deliver(0, 20)

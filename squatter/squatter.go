@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -143,8 +144,10 @@ func (q *Squatter) work(ctx context.Context) error {
 
 // report logs the outcome of an attempt.
 func (q *Squatter) report(ctx context.Context, u mailbox.User, n int, err error) {
+	skipped, some := errors.AsType[*Skipped](err)
 	switch {
 	case ctx.Err() != nil:
+	case some && skipped.Tried == 0 && n == 0: // nothing new
 	case errors.Is(err, mailstore.ErrNoUser):
 		q.o.Logger.Debug("user is gone; nothing to index", "user", u)
 	case err != nil:
@@ -202,16 +205,14 @@ func (q *Squatter) greet(ctx context.Context) error {
 	return nil
 }
 
-// whole reports whether all databases of a user's index can be read and are
-// current. An empty database counts as lost: finding out costs as much as
-// comparing.
+// whole reports whether all databases of a user's index are there and current.
+// Only their manifests are read: at a start, this is asked for every user.
 func (q *Squatter) whole(ctx context.Context, u mailbox.User) (bool, error) {
-	snap, err := q.o.Tiers.User(u).Snapshot(ctx)
+	databases, err := q.o.Tiers.User(u).Stats(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer snap.Close()
-	return len(databases(snap)) == len(snap.Active().Databases), nil
+	return !slices.ContainsFunc(databases, func(d tiers.DatabaseStats) bool { return d.State != "" }), nil
 }
 
 // compareAll compares every user once, if notices may have been lost.
