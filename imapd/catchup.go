@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -37,6 +38,9 @@ func (s *session) readNews(ctx context.Context, m *mailstore.Mail, expunge bool)
 	state, err := m.Mailbox(ctx, v.id)
 	if err != nil {
 		return news{}, err
+	}
+	if state.UIDValidity != v.validity {
+		return news{}, fmt.Errorf("UIDs of %s are no longer valid: %w", state.Name, mailstore.ErrNoMailbox)
 	}
 	if state.HighestModSeq == v.modSeq && (!expunge || v.gone.IsEmpty()) {
 		v.own = nil

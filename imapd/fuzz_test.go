@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"teraslot/account"
 )
 
 // FuzzSession sends anything to a session that is logged in and has a mailbox
@@ -32,9 +34,11 @@ func FuzzSession(f *testing.F) {
 	f.Add("a APPEND INBOX {5+}\r\nabcde {3+}\r\nabc\r\nb IDLE\r\nDONE\r\nc UID FETCH 1:* (BODY[1.2.MIME]<0.5> BINARY[1])\r\n")
 	h := newHarness(f, Options{PlainLogin: true, Limits: Limits{Login: time.Second, Idle: time.Second,
 		Command: time.Second, Stall: time.Second, PerUser: 1000}})
-	h.deliver(f, "alice", "INBOX", mail("one"))
+	// Or a COPY 1:* INBOX said again and again would double the mailbox each time.
+	h.addUser(f, "dora", account.Quota{Messages: 100, Bytes: 1 << 20})
+	h.deliver(f, "dora", "INBOX", mail("one"))
 	f.Fuzz(func(t *testing.T, text string) {
-		p := h.login(t, "alice")
+		p := h.login(t, "dora")
 		p.do(t, "SELECT INBOX")
 		p.conn.SetDeadline(time.Now().Add(patience))
 		go func() {
