@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"teraslot/account"
@@ -115,11 +119,31 @@ func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
 	if err := s.tiers.User(a.ID).Remove(ctx); err != nil {
 		return fmt.Errorf("index of %s: %w", a.Name, err)
 	}
+	if err := s.removeIndexFiles(a.ID); err != nil {
+		return fmt.Errorf("index of %s: %w", a.Name, err)
+	}
 	// What is left of the mail: packs that were in the way, an empty directory.
 	if err := s.store.RemoveUser(ctx, a.ID); err != nil {
 		return err
 	}
 	return s.accounts.Remove(ctx, a.Name)
+}
+
+// removeIndexFiles removes the activefile and the lock files, which stay while
+// the user exists. The id is never given again, so nothing else will need them;
+// not synced, because what a power cut brings back does no harm.
+func (s *Slot) removeIndexFiles(u mailbox.User) error {
+	dir := filepath.Join(s.c.Conf, u.Dir())
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), "index.") {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // setQuota changes both copies of a quota: the account's, from which the mail's
