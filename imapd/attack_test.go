@@ -180,6 +180,25 @@ func TestEndlessLine(t *testing.T) {
 	p.conn.Close()
 }
 
+// Strangers get less room than users.
+func TestStrangersLiteral(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	for _, text := range []string{"a LOGIN {100000}\r\n", "a LOGIN {5000+}\r\n" + strings.Repeat("x", 5000) + "\r\n"} {
+		p := h.dial(t)
+		p.response(t)
+		p.say(t, text)
+		if got := p.response(t); !strings.HasPrefix(got, "a BAD ") {
+			t.Errorf("after %.20q the server said %q", text, got)
+		}
+	}
+	p := h.dial(t)
+	p.response(t)
+	p.say(t, "a LOGIN {2000000+}\r\n")
+	if said := p.waitEnd(t); !strings.Contains(said, "* BYE ") {
+		t.Errorf("no BYE in %q", said)
+	}
+}
+
 func TestNotOurProtocol(t *testing.T) {
 	h := newHarness(t, Options{PlainLogin: true})
 	p := h.dial(t)
@@ -213,6 +232,13 @@ func TestCheapCommandsStayCheap(t *testing.T) {
 		if _, completion := p.run(t, command); strings.HasPrefix(completion, "NO [SERVERBUG]") {
 			t.Errorf("%.40s…: %s", command, completion)
 		}
+	}
+	var items []string
+	for i := range 300 {
+		items = append(items, fmt.Sprintf("BINARY.PEEK[1]<%d.1>", i))
+	}
+	if _, completion := p.run(t, "FETCH 1 ("+strings.Join(items, " ")+")"); !strings.HasPrefix(completion, "NO [LIMIT] ") {
+		t.Errorf("300 items: %s", completion)
 	}
 	p.do(t, "NOOP")
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/emersion/go-imap/v2"
+
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -21,11 +23,17 @@ type fetchPlan struct {
 	marks      bool // sets \Seen
 }
 
+// maxItems bounds the items of one FETCH: each may cost the reading of a message.
+const maxItems = 256
+
 // planFetch looks through the items. Items of extensions that are not offered
 // are errors.
 func planFetch(c *wire.Fetch) (*fetchPlan, error) {
 	if c.ChangedSince > 0 || c.Vanished || c.Partial != nil {
 		return nil, bad("A FETCH modifier is of an extension that is not offered")
+	}
+	if len(c.Items) > maxItems {
+		return nil, no(imap.ResponseCodeLimit, "Too many items in one FETCH")
 	}
 	p := &fetchPlan{items: c.Items, withUID: c.UID}
 	for i := range c.Items {
@@ -175,7 +183,7 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 		}
 	}
 	if f.plan.marks && !f.s.view.readOnly && !seen.IsEmpty() {
-		return f.markSeen(ctx, seen)
+		f.markSeen(ctx, seen)
 	}
 	return nil
 }
@@ -250,8 +258,10 @@ func (f *fetcher) message(ctx context.Context, number uint32, r *mailbox.Record,
 }
 
 // markSeen sets \Seen and tells so, after the messages were sent: one that could
-// not be read stays unseen.
-func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) error {
+// not be read stays unseen. That the flag cannot be stored, on a full disk for
+// one, does not fail the command, which is there to read mail; and the client is
+// not told of it as if it were.
+func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) {
 	var changed []mailbox.Record
 	err := f.s.withMail(ctx, func(m *mailstore.Mail) error {
 		res, err := m.StoreFlags(ctx, f.s.id, f.s.view.id, uids, mailstore.AddFlags,
@@ -263,8 +273,10 @@ func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) error {
 		changed = res.Changed
 		return nil
 	})
+	if err != nil {
+		f.s.log.Error("imap: \\Seen cannot be stored", "user", f.s.account.Name, "error", err)
+	}
 	for i := range changed {
 		f.s.tellFlags(&changed[i], f.uid)
 	}
-	return err
 }

@@ -3,6 +3,7 @@ package imapd
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
+	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/message"
 )
@@ -211,6 +215,34 @@ func TestFetchOfDamagedMessage(t *testing.T) {
 		t.Errorf("a search that cannot read a message: %s", completion)
 	}
 	h.damaged = true
+}
+
+// Mail can be read from a full disk, though \Seen cannot be stored.
+func TestFetchWhereSeenCannotBeStored(t *testing.T) {
+	var full atomic.Bool
+	o := Options{PlainLogin: true}
+	h := openSlotOn(t, &o, disk.OS(), func(context.Context, mailbox.User) error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	h.srv = New(o)
+	h.serve(t, false)
+	t.Cleanup(func() { h.close(t) })
+	h.deliver(t, "alice", "INBOX", mail("one"))
+	p := h.selected(t, "alice", "INBOX")
+	full.Store(true)
+	if got := p.do(t, "FETCH 1 BODY[TEXT]"); len(got) != 1 || got[0] != "* 1 FETCH (BODY[TEXT] {7}\r\nHello\r\n)" {
+		t.Errorf("told %q", got)
+	}
+	if _, completion := p.run(t, `STORE 1 +FLAGS (\Seen)`); !strings.HasPrefix(completion, "NO [") {
+		t.Errorf("STORE: %s", completion)
+	}
+	full.Store(false)
+	if got := p.do(t, "SEARCH UNSEEN"); got[0] != "* SEARCH 1" {
+		t.Errorf("unseen: %q", got)
+	}
 }
 
 // damage changes an octet of a pack at the place of a text.

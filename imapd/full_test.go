@@ -18,7 +18,7 @@ func TestFullDisk(t *testing.T) {
 			return syscall.ENOSPC
 		}
 		return nil
-	}}))
+	}}), nil)
 	h.srv = New(o)
 	h.serve(t, false)
 	t.Cleanup(func() { h.close(t) })

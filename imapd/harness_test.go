@@ -88,10 +88,11 @@ func newHarness(t testing.TB, o Options) *harness {
 }
 
 // openSlot opens store, index and accounts, and puts them into o.
-func openSlot(t testing.TB, o *Options) *harness { return openSlotOn(t, o, disk.OS()) }
+func openSlot(t testing.TB, o *Options) *harness { return openSlotOn(t, o, disk.OS(), nil) }
 
-// openSlotOn is openSlot with the packs on a disk of the test's choice.
-func openSlotOn(t testing.TB, o *Options, fs disk.FS) *harness {
+// openSlotOn is openSlot with the packs on a disk, and behind a fence, of the test's
+// choice.
+func openSlotOn(t testing.TB, o *Options, fs disk.FS, fence func(context.Context, mailbox.User) error) *harness {
 	t.Helper()
 	ctx := context.Background()
 	h := &harness{dir: t.TempDir(), users: make(map[string]mailbox.User), log: new(logged)}
@@ -103,7 +104,7 @@ func openSlotOn(t testing.TB, o *Options, fs disk.FS) *harness {
 	}
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	h.store, err = mailstore.Open(ctx, mailstore.Options{Conf: conf, FS: fs, Logger: logger,
+	h.store, err = mailstore.Open(ctx, mailstore.Options{Conf: conf, FS: fs, Fence: fence, Logger: logger,
 		MaxMessage: o.Limits.withDefaults().Message, Notify: func(ev mailbox.Event) {
 			if h.srv != nil {
 				h.srv.Notify(ev)

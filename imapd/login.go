@@ -103,6 +103,7 @@ func (s *session) loggedIn(acc account.Account, mechanism string) (*completion, 
 		return nil, no(imap.ResponseCodeLimit, "Too many sessions of this user")
 	}
 	s.account, s.state = acc, authenticated
+	s.in.SetLimits(userLimits(&s.srv.o.Limits))
 	s.srv.hub.join(s)
 	s.log.Info("imap: logged in", "user", acc.Name, "mechanism", mechanism, "tls", s.secure())
 	return &completion{code: wire.CapabilityCode(s.capabilities()), text: "Logged in"}, nil

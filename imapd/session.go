@@ -60,19 +60,24 @@ func newSession(srv *Server, c *conn, from netip.Prefix) *session {
 	s.log = srv.log.With("session", s.id, "address", address(c.raw))
 	s.out = wire.NewWriter(c)
 	s.in = wire.NewReader(c, wire.Options{
-		Limits:   wire.Limits{NonSync: literalMinus, Drain: srv.o.Limits.Message + wireDrain},
+		Limits:   strangerLimits,
 		Continue: s.askForLiteral,
 	})
 	return s
 }
 
 // literalMinus is the size up to which LITERAL- lets literals come without
-// waiting (RFC 7888 §5). wireDrain is what of a refused command is read beyond a
-// message of the largest size, to stay in step.
-const (
-	literalMinus = 4096
-	wireDrain    = 1 << 20
-)
+// waiting (RFC 7888 §5).
+const literalMinus = 4096
+
+// strangerLimits are for those who have not logged in: room for what they may say.
+var strangerLimits = wire.Limits{Line: 8 << 10, Literals: 64 << 10, NonSync: literalMinus, Drain: 1 << 20}
+
+// userLimits are for those who have. Of a refused command a message of the largest
+// size is read, and some more, to stay in step.
+func userLimits(l *Limits) wire.Limits {
+	return wire.Limits{NonSync: literalMinus, Drain: l.Message + 1<<20}
+}
 
 // wake tells the session that its mailbox changed. It may be called from any
 // goroutine and does not block: one wake that waits stands for all.
