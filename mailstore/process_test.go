@@ -230,6 +230,19 @@ func TestSecondOwner(t *testing.T) {
 	}
 }
 
+// TestMissingRoot makes nothing where a partition is not mounted.
+func TestMissingRoot(t *testing.T) {
+	dir := t.TempDir()
+	for _, o := range []Options{{Conf: dir + "/no"}, {Conf: dir, Spool: dir + "/no"}, {Conf: dir, Archive: dir + "/no"}} {
+		if _, err := Open(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("made %v, %v", left, err)
+	}
+}
+
 // TestFullDisk fills a small file system by deliveries. What was acknowledged
 // stays, the rest is refused as ErrFull, and with room again mail comes in again.
 func TestFullDisk(t *testing.T) {

@@ -51,6 +51,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{o: o.withDefaults(), open: map[mailbox.User]*entry{}, idle: list.New()}
 	s.views = newViewCache(s.o.CacheBytes)
+	if err := s.checkRoots(); err != nil {
+		return nil, err
+	}
 	if s.o.ReadOnly {
 		return s, nil
 	}
@@ -61,6 +64,21 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	return s, nil
+}
+
+// checkRoots refuses roots that are not there. They are never made here: below
+// a partition that is not mounted, mail would vanish when it is.
+func (s *Store) checkRoots() error {
+	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
+		info, err := s.o.FS.Stat(root)
+		if err != nil {
+			return fmt.Errorf("mailstore: root: %w", err)
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("mailstore: root %s is no directory", root)
+		}
+	}
+	return nil
 }
 
 func (s *Store) takeLock() error {
