@@ -270,7 +270,7 @@ func BenchmarkPostings(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		docs, err := s.segments[0].h.postings(text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: "THE"})
+		docs, err := s.segments[0].h.postings(context.Background(), text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: "THE"})
 		if err != nil {
 			b.Fatal(err)
 		}

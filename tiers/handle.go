@@ -1,6 +1,7 @@
 package tiers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -231,7 +232,7 @@ func (h *handle) load() error {
 		}
 		h.guids[i] = mailbox.GUID(id)
 	}
-	complete, err := h.postings(text.Lookup{Field: statusField, Op: text.Exact, Text: completeTerm})
+	complete, err := h.postings(context.Background(), text.Lookup{Field: statusField, Op: text.Exact, Text: completeTerm})
 	if err != nil {
 		return err
 	}

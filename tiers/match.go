@@ -73,7 +73,7 @@ func (h *handle) matchAll(ctx context.Context, all []text.Lookup) (*roaring.Bitm
 			if err := context.Cause(ctx); err != nil {
 				return nil, err
 			}
-			docs, err := h.postings(l)
+			docs, err := h.postings(ctx, l)
 			if err != nil {
 				return nil, err
 			}
@@ -85,8 +85,8 @@ func (h *handle) matchAll(ctx context.Context, all []text.Lookup) (*roaring.Bitm
 
 // postings returns the documents that have one of the terms that l means, in a
 // bitmap of the caller's own.
-func (h *handle) postings(l text.Lookup) (*roaring.Bitmap, error) {
-	found, err := h.collect(l)
+func (h *handle) postings(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
+	found, err := h.collect(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (h *handle) intact() error {
 }
 
 // collect is postings in a bitmap that shares memory with the mapped file.
-func (h *handle) collect(l text.Lookup) (*roaring.Bitmap, error) {
+func (h *handle) collect(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
 	found := roaring.New()
 	dict, err := h.seg.Dictionary(l.Field)
 	if err != nil {
@@ -142,8 +142,10 @@ func (h *handle) collect(l text.Lookup) (*roaring.Bitmap, error) {
 			return nil, err
 		}
 		// Short keys are in so many terms that a part of them leads to all documents.
-		if n++; n%often == 0 && h.all(found) {
-			break
+		if n++; n%often == 0 {
+			if err := context.Cause(ctx); err != nil || h.all(found) {
+				return found, err
+			}
 		}
 	}
 	return found, nil

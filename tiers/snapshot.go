@@ -269,7 +269,7 @@ func (s *Snapshot) lookup(seg *Segment, g mailbox.GUID) (uint32, bool) {
 	var n uint32
 	var found bool
 	err := guard(func() error {
-		docs, err := seg.h.postings(text.Lookup{Field: idField, Op: text.Exact, Text: string(g[:])})
+		docs, err := seg.h.postings(context.Background(), text.Lookup{Field: idField, Op: text.Exact, Text: string(g[:])})
 		if err == nil && !docs.IsEmpty() {
 			n, found = docs.Minimum(), true
 		}

@@ -326,7 +326,7 @@ func TestBleve(t *testing.T) {
 		}
 		slices.Sort(got)
 		s := snapshot(t, x)
-		docs, _ := s.segments[0].h.postings(text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: term})
+		docs, _ := s.segments[0].h.postings(context.Background(), text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: term})
 		var want []int
 		for _, doc := range docs.ToArray() {
 			want = append(want, int(s.GUID(doc)[7]))

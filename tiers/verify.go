@@ -124,7 +124,7 @@ func (h *handle) verifyDocs(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if err := v.doc(doc); err != nil {
+		if err := v.doc(ctx, doc); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ type verification struct {
 }
 
 // doc looks each term of a document up.
-func (v *verification) doc(doc uint32) error {
+func (v *verification) doc(ctx context.Context, doc uint32) error {
 	units, ok, err := v.h.units(doc)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (v *verification) doc(doc uint32) error {
 				continue
 			}
 			seen[l] = true
-			found, err := v.lookup(l)
+			found, err := v.lookup(ctx, l)
 			if err != nil {
 				return err
 			}
@@ -178,7 +178,7 @@ func (v *verification) doc(doc uint32) error {
 }
 
 // lookup remembers the postings of some terms.
-func (v *verification) lookup(l text.Lookup) (*roaring.Bitmap, error) {
+func (v *verification) lookup(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
 	if found := v.cache[l]; found != nil {
 		return found, nil
 	}
@@ -186,7 +186,7 @@ func (v *verification) lookup(l text.Lookup) (*roaring.Bitmap, error) {
 	if len(v.cache) >= most {
 		clear(v.cache)
 	}
-	found, err := v.h.postings(l)
+	found, err := v.h.postings(ctx, l)
 	v.cache[l] = found
 	return found, err
 }
@@ -210,7 +210,7 @@ func (v *verification) postings(ctx context.Context) (n uint64, err error) {
 			if err != nil {
 				return n, err
 			}
-			found, err := v.h.postings(text.Lookup{Field: name, Op: text.Exact, Text: entry.Term})
+			found, err := v.h.postings(ctx, text.Lookup{Field: name, Op: text.Exact, Text: entry.Term})
 			if err != nil {
 				return n, err
 			}
