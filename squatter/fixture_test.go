@@ -35,6 +35,8 @@ type fixture struct {
 	inbox mailbox.ID
 	// notify is told of the store's events, if set.
 	notify func(mailbox.Event)
+	// step is called at each step of the index, if set.
+	step func(string)
 	// damaged is set by tests that harm the store or the index.
 	damaged bool
 }
@@ -66,12 +68,23 @@ func (f *fixture) open(o squatter.Options) {
 			}
 		}})
 	f.must(err)
-	f.tiers, err = tiers.New(tiers.Options{Conf: f.path("conf"), ExtractVersion: message.ExtractVersion, Logger: quiet(f.t),
-		Roots: map[string]string{"temp": f.path("temp"), "data": f.path("data"), "archive": f.path("old")}})
-	f.must(err)
+	f.openTiers()
 	o.Store, o.Tiers, o.Logger = f.store, f.tiers, quiet(f.t)
 	o.Now = func() time.Time { return f.now }
 	f.q = squatter.New(o)
+}
+
+func (f *fixture) openTiers() {
+	f.t.Helper()
+	var err error
+	f.tiers, err = tiers.New(tiers.Options{Conf: f.path("conf"), ExtractVersion: message.ExtractVersion, Logger: quiet(f.t),
+		Roots: map[string]string{"temp": f.path("temp"), "data": f.path("data"), "archive": f.path("old")},
+		Step: func(s string) {
+			if f.step != nil {
+				f.step(s)
+			}
+		}})
+	f.must(err)
 }
 
 func (f *fixture) acquire() {

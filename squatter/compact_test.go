@@ -1,0 +1,165 @@
+package squatter_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"teraslot/mailbox"
+	"teraslot/squatter"
+	"teraslot/tiers"
+)
+
+// Expunged records hold their messages until they are forgotten: only then do
+// documents go.
+func TestCompactDropsWhatNothingHolds(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.expunge(mailbox.UIDRange(1, 3))
+	if res := f.compact("data"); res.Docs != 10 || len(res.Gone) != 0 {
+		t.Errorf("%d documents, %d gone; expunged records still hold their messages", res.Docs, len(res.Gone))
+	}
+	f.forget()
+	if a := f.audit(); a.Dead != 3 || a.Held != 7 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+	if res := f.compact("data"); res.Docs != 7 || len(res.Gone) != 3 {
+		t.Errorf("%d documents, %d gone; want 7 and 3", res.Docs, len(res.Gone))
+	}
+	if a := f.audit(); a.Dead != 0 || a.Indexed != 7 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+// forget drops the records of expunged messages.
+func (f *fixture) forget() {
+	f.t.Helper()
+	_, err := f.mail.Forget(f.t.Context(), time.Now().Add(time.Hour))
+	f.must(err)
+}
+
+// at calls fn once, at a step of the index.
+func (f *fixture) at(step string, fn func()) {
+	f.step = func(s string) {
+		if s == step {
+			f.step = nil
+			fn()
+		}
+	}
+}
+
+// A message that is delivered again after the compaction has asked what is held
+// is indexed when the compaction is over.
+func TestCompactRestoresWhatIsHeldAgain(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.expunge(mailbox.UIDRange(1, 3))
+	f.forget()
+	f.at("compact: merged", func() { f.deliver(1, 2) })
+	if res := f.compact("archive"); len(res.Gone) != 3 {
+		t.Errorf("%d gone, want 3", len(res.Gone))
+	}
+	if a := f.audit(); a.Indexed != 8 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCompactIsAloneForEachUser(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	var second error
+	f.at("compact: frozen", func() {
+		_, second = f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"temp"}, Dest: "temp", Force: true})
+	})
+	f.compact("data")
+	if !errors.Is(second, tiers.ErrHeld) {
+		t.Errorf("a second compaction got %v, want %v", second, tiers.ErrHeld)
+	}
+	if a := f.audit(); a.Indexed != 10 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Mail is delivered and indexed while a compaction runs.
+func TestIndexDuringCompaction(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	for i, step := range []string{"compact: frozen", "compact: merged"} {
+		f.at(step, func() {
+			f.deliver(10+5*i, 15+5*i)
+			f.index(5, squatter.IndexOptions{})
+		})
+		f.compact("data")
+	}
+	if a := f.audit(); a.Indexed != 20 || a.Double != 0 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCompactReindexes(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.compact("data")
+	f.deliver(10, 12)
+	f.index(2, squatter.IndexOptions{})
+	var lines []string
+	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"data"}, Dest: "archive", Reindex: true,
+		Name: "brong", Log: func(s string) { lines = append(lines, s) }})
+	f.must(err)
+	if res.Docs != 12 || lines[0] != "Reindexing messages for brong" {
+		t.Errorf("%d documents, %q", res.Docs, lines)
+	}
+	if a := f.audit(); a.Indexed != 12 || a.Double != 0 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+// What a damaged database held is indexed anew by the compaction that gives it up.
+func TestCompactReplacesDamagedSources(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.compact("data")
+	f.deliver(10, 12)
+	f.index(2, squatter.IndexOptions{})
+	f.must(filepath.WalkDir(f.path("data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".zap") {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		data[len(data)/2] ^= 0xff
+		return os.WriteFile(path, data, 0o600)
+	}))
+	f.must(f.tiers.Close()) // what is open was checked already
+	f.openTiers()
+	f.reopen(squatter.Options{})
+	if a := f.audit(); a.Whole() || len(a.Damage) == 0 {
+		t.Errorf("the audit does not see the damage: %+v", a)
+	}
+	if res := f.compact("archive"); len(res.Discarded) != 1 {
+		t.Errorf("discarded %v, want one source", res.Discarded)
+	}
+	if a := f.audit(); a.Indexed != 12 || !a.Whole() {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCompactUnknownTier(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	_, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"temp"}, Dest: "nowhere"})
+	if !errors.Is(err, tiers.ErrTier) {
+		t.Errorf("got %v, want %v", err, tiers.ErrTier)
+	}
+}
