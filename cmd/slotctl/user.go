@@ -15,6 +15,9 @@ import (
 
 func userCommand(connect connector) *cobra.Command {
 	c := &cobra.Command{Use: "user", Aliases: []string{"users"}, Short: "Add, change, list and remove users"}
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		return fmt.Errorf("what shall be done with users? See slotctl user --help; %q is not among it", args)
+	}
 	c.AddCommand(userAdd(connect), userPasswd(connect), userList(connect), userDel(connect), userRename(connect), userQuota(connect))
 	return c
 }

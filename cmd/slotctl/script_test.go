@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"teraslot/bench/daemon"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	daemon.Clean()
+	os.Exit(code)
+}
+
+// TestScripts runs testdata/script: the commands as users meet them. Each
+// script has a slot below its own directory, with slot.toml written for it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			bin := filepath.Dir(daemon.Bin(t, "slotctl"))
+			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
+			imap, lmtp := freeAddress(t), freeAddress(t)
+			e.Setenv("LMTP", lmtp)
+			config := fmt.Sprintf("name = \"test\"\nroot = \"data\"\n[tiers]\ntemp = \"data/temp\"\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\n", imap, lmtp)
+			return os.WriteFile(filepath.Join(e.WorkDir, "slot.toml"), []byte(config), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":     await,
+			"terminate": terminate,
+			"perms":     perms,
+		},
+	})
+}
+
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// await waits until a daemon answers on the LMTP address.
+func await(ts *testscript.TestScript, _ bool, _ []string) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		c, err := net.Dial("tcp", ts.Getenv("LMTP"))
+		if err == nil {
+			ts.Check(c.Close())
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("the daemon does not answer: %v", err)
+		}
+	}
+}
+
+// terminate sends SIGTERM to the commands in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// perms compares the permissions of a file: perms FILE 0600.
+func perms(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != strings.TrimSpace(args[1]) {
+		ts.Fatalf("%s is %s, not %s", args[0], got, args[1])
+	}
+}
