@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,19 +127,11 @@ func TestPythonImaplib(t *testing.T) {
 	}
 }
 
-// TestMbsync syncs both ways, and a second run that has nothing to do.
-func TestMbsync(t *testing.T) {
+// mbsyncOf writes a configuration for alice's mail and returns what syncs it with
+// the Maildirs below dir/mail.
+func mbsyncOf(t *testing.T, h *harness, dir string) (sync func()) {
+	t.Helper()
 	mbsync := needs(t, "mbsync")
-	h := newHarness(t, Options{PlainLogin: true})
-	for _, subject := range []string{"one", "two", "three"} {
-		h.deliver(t, "alice", "INBOX", mail(subject))
-	}
-	p := h.selected(t, "alice", "INBOX")
-	p.do(t, `STORE 2 FLAGS.SILENT (\Seen \Flagged)`)
-	p.do(t, "CREATE lists/go")
-	h.deliver(t, "alice", "lists/go", mail("four"))
-
-	dir := t.TempDir()
 	host, port, err := net.SplitHostPort(h.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +168,25 @@ SyncState *
 	if err := os.Mkdir(filepath.Join(dir, "mail"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	sync := func() { runClient(t, "", mbsync, "-c", config, "-a") }
+	return func() {
+		t.Helper()
+		runClient(t, "", mbsync, "-c", config, "-a")
+	}
+}
+
+// TestMbsync syncs both ways, and a second time when there is nothing to do.
+func TestMbsync(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	for _, subject := range []string{"one", "two", "three"} {
+		h.deliver(t, "alice", "INBOX", mail(subject))
+	}
+	p := h.selected(t, "alice", "INBOX")
+	p.do(t, `STORE 2 FLAGS.SILENT (\Seen \Flagged)`)
+	p.do(t, "CREATE lists/go")
+	h.deliver(t, "alice", "lists/go", mail("four"))
+
+	dir := t.TempDir()
+	sync := mbsyncOf(t, h, dir)
 	sync()
 	inbox := maildir(t, filepath.Join(dir, "mail", "INBOX"))
 	if len(inbox) != 3 || len(maildir(t, filepath.Join(dir, "mail", "lists", "go"))) != 1 {
@@ -184,9 +195,9 @@ SyncState *
 	if !slices.ContainsFunc(inbox, func(name string) bool { return strings.HasSuffix(name, "FS") }) {
 		t.Errorf("no message has the flags of the second: %q", inbox)
 	}
-	before := append(p.do(t, "UID FETCH 1:* (FLAGS)"), h.tree(t, dir)...)
+	before := append(p.do(t, "UID FETCH 1:* (FLAGS)"), tree(t, dir)...)
 	sync()
-	if after := append(p.do(t, "UID FETCH 1:* (FLAGS)"), h.tree(t, dir)...); !slices.Equal(before, after) {
+	if after := append(p.do(t, "UID FETCH 1:* (FLAGS)"), tree(t, dir)...); !slices.Equal(before, after) {
 		t.Errorf("a second run changed\n%q to\n%q", before, after)
 	}
 
@@ -207,6 +218,60 @@ SyncState *
 	}
 }
 
+// TestMbsyncCorpus downloads real mail, COUNT messages of it, and compares it
+// with what was stored.
+func TestMbsyncCorpus(t *testing.T) {
+	corpus := os.Getenv("CORPUS")
+	if corpus == "" {
+		t.Skip("CORPUS is not set: no real mail to test with")
+	}
+	limit := 200
+	if n, err := strconv.Atoi(os.Getenv("COUNT")); err == nil {
+		limit = n
+	}
+	h := newHarness(t, Options{PlainLogin: true})
+	stored := make(map[string]int)
+	eachMessage(t, filepath.Join(corpus, "spamassassin.tar.xz"), func(raw []byte) bool {
+		h.deliver(t, "alice", "INBOX", string(raw))
+		stored[content(raw)]++
+		limit--
+		return limit > 0
+	})
+	dir := t.TempDir()
+	sync := mbsyncOf(t, h, dir)
+	sync()
+	inbox := filepath.Join(dir, "mail", "INBOX")
+	for _, name := range maildir(t, inbox) {
+		raw, err := os.ReadFile(filepath.Join(inbox, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored[content(raw)]--
+	}
+	for text, n := range stored {
+		if n != 0 {
+			t.Errorf("%d too few (or too many) of a message that ends in %q", n, text[max(0, len(text)-60):])
+		}
+	}
+	before := tree(t, dir)
+	sync()
+	if !slices.Equal(before, tree(t, dir)) {
+		t.Error("a second run changed something")
+	}
+}
+
+// content is a message as far as mbsync keeps it as it is: it adds a field of its
+// own, and writes line ends its own way.
+func content(raw []byte) string {
+	var out strings.Builder
+	for line := range strings.Lines(strings.ReplaceAll(string(raw), "\r", "")) {
+		if !strings.HasPrefix(line, "X-TUID: ") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
 // maildir lists the messages of a Maildir, without mbsync's own files.
 func maildir(t *testing.T, dir string) (names []string) {
 	t.Helper()
@@ -223,7 +288,7 @@ func maildir(t *testing.T, dir string) (names []string) {
 }
 
 // tree lists the messages below a directory.
-func (h *harness) tree(t *testing.T, dir string) (names []string) {
+func tree(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(dir, "mail"), func(path string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") {
