@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -17,10 +18,10 @@ type CompactOptions struct {
 	Dest    string // a tier
 	// Force rewrites also a single database of Dest with little dead in it.
 	Force bool
-	// Reindex extracts all messages anew first, so that Dest gets what the current
-	// code makes of them. The writable database, which takes them in, then is among
-	// the sources whether named or not.
-	Reindex bool
+	// Reindex names tiers or databases whose messages are extracted anew first, so
+	// that Dest gets what the current code makes of them. The writable database,
+	// which takes them in, then is among the sources whether named or not.
+	Reindex []string
 	Name    string       // of the user, for people; "": the id
 	Log     func(string) // gets the lines of design §8; may be nil
 }
@@ -45,7 +46,7 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 	defer mail.Release()
 	index := q.o.Tiers.User(u)
 	var skipped error
-	if o.Reindex {
+	if len(o.Reindex) > 0 {
 		if o.Sources, skipped, err = q.reindex(ctx, u, index, o); err != nil {
 			return tiers.Result{}, err
 		}
@@ -60,14 +61,18 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 	return res, errors.Join(skipped, q.restore(ctx, u, mail, res))
 }
 
-// reindex commits all messages anew and returns the sources that then hold all
-// of them. Messages that could not be indexed are an error of their own, which
-// does not keep the others from being compacted.
+// reindex commits messages anew and returns the sources that then hold all of
+// them. Messages that could not be indexed are an error of their own, which does
+// not keep the others from being compacted.
 func (q *Squatter) reindex(ctx context.Context, u mailbox.User, index *tiers.Index, o CompactOptions) (sources []string, skipped, err error) {
 	if o.Log != nil {
 		o.Log("Reindexing messages for " + o.Name)
 	}
-	_, err = q.IndexUser(ctx, u, IndexOptions{All: true, Retry: true})
+	again, err := within(ctx, index, o.Reindex)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = q.IndexUser(ctx, u, IndexOptions{All: again == nil, Again: again, Retry: true})
 	if _, some := errors.AsType[*Skipped](err); some {
 		skipped, err = err, nil
 	}
@@ -103,4 +108,39 @@ func (q *Squatter) restore(ctx context.Context, u mailbox.User, mail *mailstore.
 	}
 	_, err := q.IndexUser(ctx, u, IndexOptions{})
 	return err
+}
+
+// within returns a test for the messages that have documents in the named tiers
+// or databases; nil if that cannot be told, because one of them is damaged or
+// went in this moment.
+func within(ctx context.Context, index *tiers.Index, names []string) (func(mailbox.GUID) bool, error) {
+	snap, err := index.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	stats, err := index.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Both list the databases in search order.
+	stats = slices.DeleteFunc(stats, func(d tiers.DatabaseStats) bool { return d.State != "" || d.Segments == 0 })
+	stamps := databases(snap)
+	if len(stamps) != len(stats) {
+		return nil, nil
+	}
+	named := make(map[string]bool)
+	for i, d := range stats {
+		named[stamps[i]] = slices.Contains(names, d.Database.Tier) || slices.Contains(names, d.Database.String())
+	}
+	guids := make(map[mailbox.GUID]bool)
+	for _, seg := range snap.Segments() {
+		if !named[databaseOf(seg)] {
+			continue
+		}
+		for n := range seg.Len() {
+			guids[seg.GUID(n)] = true
+		}
+	}
+	return func(g mailbox.GUID) bool { return guids[g] }, nil
 }

@@ -112,7 +112,7 @@ func TestCompactReindexes(t *testing.T) {
 	f.deliver(10, 12)
 	f.index(2, squatter.IndexOptions{})
 	var lines []string
-	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"data"}, Dest: "archive", Reindex: true,
+	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"data"}, Dest: "archive", Reindex: []string{"data"},
 		Name: "brong", Log: func(s string) { lines = append(lines, s) }})
 	f.must(err)
 	if res.Docs != 12 || lines[0] != "Reindexing messages for brong" {
@@ -120,6 +120,25 @@ func TestCompactReindexes(t *testing.T) {
 	}
 	if a := f.audit(); a.Indexed != 12 || a.Double != 0 || !a.Whole() {
 		t.Errorf("%+v", a)
+	}
+}
+
+// Only what lies in the named databases is extracted again.
+func TestCompactReindexesWhatIsNamed(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.compact("data")
+	f.deliver(10, 14)
+	f.index(4, squatter.IndexOptions{})
+	f.spoil(11) // whose extraction would fail
+	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"temp", "data"}, Dest: "archive", Reindex: []string{"data"}})
+	if err != nil || res.Docs != 14 {
+		t.Errorf("%d documents, %v; want all 14, of which 4 are as they were", res.Docs, err)
+	}
+	res, err = f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"archive"}, Dest: "data", Reindex: []string{"archive"}})
+	if _, ok := errors.AsType[*squatter.Skipped](err); !ok || res.Docs != 14 {
+		t.Errorf("%d documents, %v; want 14 and one that could not be extracted again", res.Docs, err)
 	}
 }
 

@@ -22,6 +22,8 @@ type IndexOptions struct {
 	// All indexes also what is indexed already; the next compaction leaves the
 	// newer of the documents.
 	All bool
+	// Again, unless nil, chooses messages to be indexed though they are already.
+	Again func(mailbox.GUID) bool
 	// Mailboxes, unless nil, bounds the work to the messages of these.
 	Mailboxes []mailbox.ID
 	// Retry also tries messages that failed and whose next try is not due.
@@ -180,7 +182,7 @@ func (r *run) start(snap *tiers.Snapshot) uint32 {
 	r.q.mu.Lock()
 	c := r.q.cursors[r.user]
 	r.q.mu.Unlock()
-	if r.o.All {
+	if r.o.All || r.o.Again != nil {
 		return 0
 	}
 	if !holds(databases(snap), c.databases) {
@@ -206,19 +208,28 @@ func (r *run) finder(snap *tiers.Snapshot, from uint32) func(mailbox.GUID) bool 
 			docs[[16]byte(g[:])] = struct{}{}
 		}
 	}
-	return func(g mailbox.GUID) bool { _, ok := docs[[16]byte(g[:])]; return ok }
+	return func(g mailbox.GUID) bool {
+		_, ok := docs[[16]byte(g[:])]
+		return ok && (r.o.Again == nil || !r.o.Again(g))
+	}
 }
 
 // databases lists the stamps of the databases that a snapshot has documents of.
 func databases(snap *tiers.Snapshot) []string {
 	var out []string
 	for _, seg := range snap.Segments() {
-		database, _, _ := strings.Cut(seg.ID(), "/")
+		database := databaseOf(seg)
 		if !slices.Contains(out, database) {
 			out = append(out, database)
 		}
 	}
 	return out
+}
+
+// databaseOf is the stamp of a segment's database.
+func databaseOf(seg *tiers.Segment) string {
+	stamp, _, _ := strings.Cut(seg.ID(), "/")
+	return stamp
 }
 
 // holds reports whether all of want are in have.

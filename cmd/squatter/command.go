@@ -25,6 +25,7 @@ type flags struct {
 	sources     []string
 	filter      bool
 	reindex     bool
+	again       []string
 	foreground  bool
 	channel     string
 	sleep       float64
@@ -36,7 +37,6 @@ var undone = []struct {
 	short, long, reason string
 	value               bool
 }{
-	{"T", "reindex-tiers", "re-indexing only some of the sources is not done yet; -X re-indexes all of them", true},
 	{"o", "copydb", "copying a single source as it is is not done yet; without -o it is merged, which also drops what is gone", false},
 	{"f", "synclog", "reading a sync log file is not done yet; -i finds what is missing without one", true},
 	{"p", "allow-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
@@ -91,7 +91,8 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.dest, "compact", "z", "", "compact to this `tier`")
 	fs.StringSliceVarP(&f.sources, "srctier", "t", nil, "with -z: compact these `tiers` or databases, such as temp,data:71")
 	fs.BoolVarP(&f.filter, "filter", "F", false, "with -z: also rewrite a single database, to drop what is gone")
-	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index all messages anew")
+	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index the messages of all sources anew")
+	fs.StringSliceVarP(&f.again, "reindex-tiers", "T", nil, "with -z: index the messages of these `tiers` or databases anew")
 	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
 	fs.Float64VarP(&f.sleep, "sleep", "S", 0, "sleep so many `seconds` after each user")
 	for _, u := range undone {
@@ -125,8 +126,10 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-C FILE is missing")
 	case compact && (f.dest == "" || len(f.sources) == 0):
 		return fmt.Errorf("a compaction needs both -z and -t")
-	case (f.filter || f.reindex) && !compact:
-		return fmt.Errorf("-F and -X go with -z and -t")
+	case (f.filter || f.reindex || f.again != nil) && !compact:
+		return fmt.Errorf("-F, -X and -T go with -z and -t")
+	case f.reindex && f.again != nil:
+		return fmt.Errorf("-X is -T with all sources: give one of them")
 	case modes > 1:
 		return fmt.Errorf("only one of -i, -z, -A and -R can be done at a time")
 	case f.rolling && len(args) > 0:
@@ -137,8 +140,8 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-r needs mailboxes")
 	case f.sleep < 0 || f.sleep > 1e6:
 		return fmt.Errorf("-S %v: not a number of seconds", f.sleep)
-	case slices.ContainsFunc(f.sources, func(s string) bool { return strings.TrimSpace(s) == "" }):
-		return fmt.Errorf("-t: an empty tier")
+	case slices.ContainsFunc(slices.Concat(f.sources, f.again), func(s string) bool { return strings.TrimSpace(s) == "" }):
+		return fmt.Errorf("-t and -T: an empty tier")
 	}
 	return nil
 }

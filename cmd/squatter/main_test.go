@@ -150,8 +150,23 @@ func TestIndexAuditCompact(t *testing.T) {
 	f.squatter(exitOK, "-A")
 	out, _ = f.squatter(exitOK, "-v", "-X", "-z", "archive", "-t", "archive", "user.brong")
 	wants(t, out, `Reindexing messages for brong`, `compressing .*`, `finished compact of user\.brong .*`)
+	out, _ = f.squatter(exitOK, "-v", "-T", "archive", "-z", "data", "-t", "archive", "-u", "brong")
+	wants(t, out, `Reindexing messages for brong`, `compressing .*`, `finished compact of user\.brong .*`)
 	out, _ = f.squatter(exitOK, "-A", "-v", "-u", "brong")
 	wants(t, out, `user\.brong: 5 messages held, 5 indexed, 0 incompletely; 0 expunged ones not indexed; of the documents 0 are dead and 0 double`)
+}
+
+// The daemon may be down: then nobody has the mail open.
+func TestWithoutADaemon(t *testing.T) {
+	f := newFixture(t, "")
+	f.deliver("brong", "INBOX", 3)
+	f.must(f.store.Close())
+	out, _ := f.squatter(exitOK, "-v", "-i", "-u", "brong")
+	if !strings.Contains(out, "Indexed 3 message(s)") {
+		t.Errorf("got:\n%s", out)
+	}
+	f.squatter(exitOK, "-z", "data", "-t", "temp")
+	f.squatter(exitOK, "-A")
 }
 
 func TestMailboxArguments(t *testing.T) {
@@ -194,7 +209,7 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"-z", "data"}, {"-t", "temp"}, {"-F"}, {"-X"}, {"-i", "-A"}, {"-z", "data", "-t", "temp", "-A"}, {"-R", "user.brong"},
 		{"-u"}, {"-r"}, {"-S", "-1"}, {"-S", "x"}, {"--unknown"}, {"-z", "data", "-t", "temp,"},
-		{"-T", "temp"}, {"-o"}, {"-f", "file"}, {"-p"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
+		{"-T", "temp"}, {"-z", "data", "-t", "temp", "-X", "-T", "temp"}, {"-o"}, {"-f", "file"}, {"-p"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
 		{"-R", "-n", "../x"}, {"-R", "-n", "squatter"},
 	} {
 		if _, errs := f.squatter(exitUsage, args...); !strings.HasPrefix(errs, "squatter: usage: ") {
