@@ -161,9 +161,18 @@ func TestInjectionBeforeTLS(t *testing.T) {
 	}
 }
 
-func TestEndlessLine(t *testing.T) {
+// Neither a line nor a literal goes on for ever, wanted or not.
+func TestEndlessInput(t *testing.T) {
+	for _, start := range []string{"a NOOP ", "a APPEND INBOX {99999999999+}\r\n", "a APPEND nowhere {99999999999999999999+}\r\n",
+		"a SEARCH TEXT {99999999999+}\r\n"} {
+		endless(t, start)
+	}
+}
+
+func endless(t *testing.T, start string) {
 	h := newHarness(t, Options{PlainLogin: true, Limits: Limits{Message: 1 << 20}})
 	p := h.login(t, "alice")
+	p.say(t, start)
 	junk := []byte(strings.Repeat("x", 1<<16))
 	p.conn.SetDeadline(time.Now().Add(patience))
 	var sent int
@@ -175,7 +184,7 @@ func TestEndlessLine(t *testing.T) {
 		}
 	}
 	if sent >= 64<<20 {
-		t.Error("the server took a line of 64 MiB")
+		t.Errorf("the server took 64 MiB after %q", start)
 	}
 	p.conn.Close()
 }

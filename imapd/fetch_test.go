@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,6 +216,44 @@ func TestFetchOfDamagedMessage(t *testing.T) {
 		t.Errorf("a search that cannot read a message: %s", completion)
 	}
 	h.damaged = true
+}
+
+// A large message goes through the server in pieces, in and out.
+func TestLargeMessageIsStreamed(t *testing.T) {
+	const size = 40 << 20
+	h := newHarness(t, Options{PlainLogin: true})
+	p := h.login(t, "alice")
+	head := "Subject: large\r\n\r\n"
+	line := []byte(strings.Repeat("x", 1022) + "\r\n")
+	var m0, m1, m2 runtime.MemStats
+	runtime.ReadMemStats(&m0)
+	p.say(t, fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s", len(head)+size, head))
+	for range size / len(line) {
+		if _, err := p.conn.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.say(t, "\r\n")
+	if got := p.response(t); !strings.HasPrefix(got, "a OK ") {
+		t.Fatal(got)
+	}
+	runtime.ReadMemStats(&m1)
+	p.do(t, "SELECT INBOX")
+	p.say(t, "b FETCH 1 BODY.PEEK[]\r\n")
+	want := fmt.Sprintf("* 1 FETCH (BODY[] {%d}\r\n", len(head)+size)
+	if got, err := p.r.ReadString('\n'); err != nil || got != want {
+		t.Fatalf("FETCH begins with %q, %v", got, err)
+	}
+	if _, err := io.CopyN(io.Discard, p.r, int64(len(head)+size)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.r.ReadString('\n'); err != nil || got != ")\r\n" {
+		t.Fatalf("FETCH ends with %q, %v", got, err)
+	}
+	runtime.ReadMemStats(&m2)
+	if in, out := m1.TotalAlloc-m0.TotalAlloc, m2.TotalAlloc-m1.TotalAlloc; in > size/4 || out > size/4 {
+		t.Errorf("a message of %d bytes took %d bytes of memory to come and %d to go", size, in, out)
+	}
 }
 
 // Mail can be read from a full disk, though \Seen cannot be stored.
