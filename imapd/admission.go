@@ -94,8 +94,8 @@ func (a *admission) failed(from netip.Prefix, now time.Time, l *Limits) time.Dur
 	}
 	delay := l.AuthDelay << min(f.count, maxDoublings)
 	f.count, f.last = f.count+1, now
-	if len(a.failures) >= rememberFailures {
-		a.forget(now)
+	if _, known := a.failures[from]; !known && len(a.failures) >= rememberFailures {
+		a.forgetOne()
 	}
 	if a.failures == nil {
 		a.failures = make(map[netip.Prefix]failure)
@@ -104,19 +104,12 @@ func (a *admission) failed(from netip.Prefix, now time.Time, l *Limits) time.Dur
 	return delay
 }
 
-// forget drops addresses whose time is over; if that frees nothing, any one.
-func (a *admission) forget(now time.Time) {
-	before := len(a.failures)
-	for from, f := range a.failures {
-		if now.Sub(f.last) > forgetFailures {
-			delete(a.failures, from)
-		}
-	}
-	if len(a.failures) == before {
-		for from := range a.failures {
-			delete(a.failures, from)
-			break
-		}
+// forgetOne makes room by dropping any address: looking for the best one to drop
+// would cost more than the delay of one address is worth.
+func (a *admission) forgetOne() {
+	for from := range a.failures {
+		delete(a.failures, from)
+		return
 	}
 }
 
