@@ -21,6 +21,7 @@ type mail struct {
 	flags    []string
 	internal time.Time
 	sent     time.Time // as the Date field says; internal where it says nothing
+	dated    bool      // the Date field says something
 	uid      mailbox.UID
 	modseq   mailbox.ModSeq
 	saved    int64

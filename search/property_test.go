@@ -91,19 +91,17 @@ func randomMail(g generator, n int, before []*mail) []*mail {
 		m := &mail{internal: testNow.Add(-time.Duration(g.IntN(40*24*3600)) * time.Second).In(zone)}
 		if all := slices.Concat(before, out); len(all) > 0 && g.IntN(12) == 0 {
 			twin := pick(g, all)
-			m.raw, m.sent = twin.raw, twin.sent
-			if twin.sent.Equal(twin.internal) {
-				m.sent = time.Time{} // perhaps no Date field: asked of the message below
-			}
+			m.raw, m.dated, m.sent = twin.raw, twin.dated, twin.sent
 		} else {
 			m.raw, m.sent = g.message(i, m.internal)
+			m.dated = !m.sent.IsZero()
 		}
 		for _, flag := range []string{`\Seen`, `\Flagged`, `\Answered`, `\Deleted`, `\Draft`, "$Forwarded", "work"} {
 			if g.IntN(4) == 0 {
 				m.flags = append(m.flags, flag)
 			}
 		}
-		if m.sent.IsZero() {
+		if !m.dated {
 			m.sent = m.internal
 		}
 		out = append(out, m)
