@@ -17,12 +17,11 @@ const FoldVersion = 1
 // become U+FFFD, one for each.
 func Fold(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if 'a' <= c && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			dst = append(dst, c)
-			i++
+		if end := i + asciiPrefix(s[i:]); end > i {
+			from := len(dst)
+			dst = append(dst, s[i:end]...)
+			upper(dst[from:])
+			i = end
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -30,6 +29,26 @@ func Fold(dst []byte, s string) []byte {
 		i += n
 	}
 	return dst
+}
+
+// asciiPrefix is the length of the ASCII text that s begins with: nearly all of
+// most mail, so that what is done for each octet decides how fast mail is read.
+func asciiPrefix(s string) int {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return len(s)
+}
+
+// upper folds ASCII in place.
+func upper(b []byte) {
+	for i, c := range b {
+		if c-'a' <= 'z'-'a' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
 }
 
 // foldRune appends the fold of one code point that is not ASCII.
@@ -56,22 +75,27 @@ func Normalize(s string) string {
 
 // space collapses white space in place.
 func space(b []byte) []byte {
-	out, inSpace := b[:0], false
+	end, inSpace := 0, false
 	for i := 0; i < len(b); {
-		r, n := rune(b[i]), 1
-		if r >= utf8.RuneSelf {
+		c, n := b[i], 1
+		isSpace := c == ' ' || c-'\t' <= '\r'-'\t'
+		if c >= utf8.RuneSelf {
+			var r rune
 			r, n = utf8.DecodeRune(b[i:])
+			isSpace = unicode.IsSpace(r)
 		}
-		if unicode.IsSpace(r) {
-			if !inSpace {
-				out = append(out, ' ')
-			}
-			inSpace = true
-		} else {
-			out = append(out, b[i:i+n]...)
-			inSpace = false
+		switch {
+		case !isSpace && n == 1:
+			b[end] = c
+			end++
+		case !isSpace:
+			end += copy(b[end:], b[i:i+n])
+		case !inSpace:
+			b[end] = ' '
+			end++
 		}
+		inSpace = isSpace
 		i += n
 	}
-	return out
+	return b[:end]
 }
