@@ -48,17 +48,48 @@ func (s *Server) store(ctx context.Context, m *mailstore.Message, t target) erro
 		return err
 	}
 	defer mail.Release()
+	id, known := t.mailbox, true
+	if id == "" {
+		id, known = s.inboxes.get(t.user)
+	}
+	if known {
+		if err = s.storeOnce(ctx, mail, m, t.user, id); !errors.Is(err, mailstore.ErrNoMailbox) {
+			return err
+		}
+	}
 	inbox, err := mail.MailboxNamed(ctx, "INBOX")
 	if err != nil {
 		return err
 	}
-	if t.mailbox != "" {
-		err = s.storeOnce(ctx, mail, m, t.user, t.mailbox)
-		if !errors.Is(err, mailstore.ErrNoMailbox) {
-			return err
-		}
-	}
+	s.inboxes.put(t.user, inbox.ID)
 	return s.storeOnce(ctx, mail, m, t.user, inbox.ID)
+}
+
+// inboxes remembers each user's INBOX, whose id hardly ever changes, and then an
+// append to the old one fails. A place for each user of a slot is 100 bytes.
+type inboxes struct {
+	mu sync.Mutex // guards id
+	id map[mailbox.User]mailbox.ID
+}
+
+func (b *inboxes) get(u mailbox.User) (mailbox.ID, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id, ok := b.id[u]
+	return id, ok
+}
+
+// maxInboxes is more users than a slot is made for; beyond it, memory is given
+// up all at once.
+const maxInboxes = 100_000
+
+func (b *inboxes) put(u mailbox.User, id mailbox.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.id == nil || len(b.id) >= maxInboxes {
+		b.id = make(map[mailbox.User]mailbox.ID)
+	}
+	b.id[u] = id
 }
 
 func (s *Server) storeOnce(ctx context.Context, mail *mailstore.Mail, m *mailstore.Message, u mailbox.User, id mailbox.ID) error {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fixture is a server over a real store with the users anna, bob and
 // carla@example.org.
 type fixture struct {
-	t        *testing.T
+	t        testing.TB
 	store    *mailstore.Store
 	accounts *account.Accounts
 	server   *Server
@@ -35,7 +35,7 @@ type fixture struct {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-func newFixture(t *testing.T, o Options, so mailstore.Options) *fixture {
+func newFixture(t testing.TB, o Options, so mailstore.Options) *fixture {
 	t.Helper()
 	so.Conf = t.TempDir()
 	store, err := mailstore.Open(t.Context(), so)
@@ -156,7 +156,7 @@ func (f *fixture) count(user string) int { return len(f.messages(user, "INBOX"))
 
 // client is one dialogue.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
 }

@@ -561,3 +561,34 @@ func TestDuplicatesAreForgotten(t *testing.T) {
 		t.Error("the second was not told that it is stored")
 	}
 }
+
+// TestMailboxesThatGo: a folder that is deleted between RCPT and the message, and
+// an INBOX that is another one than last time.
+func TestMailboxesThatGo(t *testing.T) {
+	f := newFixture(t, Options{}, mailstore.Options{})
+	c := f.hello()
+	c.deliver(hello, "anna@example.org")
+	a, err := f.accounts.Lookup(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.server.inboxes.put(a.ID, "000000000000000000000000")
+	c.deliver(hello, "anna@example.org")
+	c.say("MAIL FROM:<a@example.com>", "250")
+	c.say("RCPT TO:<anna+Archive@example.org>", "250")
+	f.mail("anna", func(ctx context.Context, m *mailstore.Mail) {
+		st, err := m.MailboxNamed(ctx, "Archive")
+		if err == nil {
+			err = m.Delete(ctx, "", st.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	c.say("DATA", "354")
+	c.send(hello + "\r\n.\r\n")
+	c.expect("250")
+	if n := f.count("anna"); n != 3 {
+		t.Errorf("%d messages in INBOX", n)
+	}
+}

@@ -17,6 +17,7 @@ type Server struct {
 	o       Options
 	metrics *metrics
 	seen    *duplicates // nil if duplicates are stored
+	inboxes inboxes
 
 	mu    sync.Mutex         // guards conns
 	conns map[*conn]struct{} // open connections
