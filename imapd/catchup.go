@@ -42,7 +42,8 @@ func (s *session) readNews(ctx context.Context, m *mailstore.Mail, expunge bool)
 	if state.UIDValidity != v.validity {
 		return news{}, fmt.Errorf("UIDs of %s are no longer valid: %w", state.Name, mailstore.ErrNoMailbox)
 	}
-	if state.HighestModSeq == v.modSeq && (!expunge || v.gone.IsEmpty()) {
+	complete := v.live() == uint64(state.Counts.Exists)
+	if state.HighestModSeq == v.modSeq && complete && (!expunge || v.gone.IsEmpty()) {
 		v.own = nil
 		return news{}, nil
 	}

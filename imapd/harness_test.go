@@ -284,3 +284,17 @@ func (h *harness) deliver(t testing.TB, user, name, text string) mailbox.UID {
 func mail(subject string) string {
 	return "From: Ann <ann@example.com>\r\nSubject: " + subject + "\r\n\r\nHello\r\n"
 }
+
+// forget drops the records of all that was expunged, as if they had grown old.
+func (h *harness) forget(t testing.TB, user string) {
+	t.Helper()
+	ctx := context.Background()
+	m, err := h.store.Acquire(ctx, h.users[user])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	if n, err := m.Forget(ctx, time.Now().Add(time.Hour)); err != nil || n == 0 {
+		t.Fatalf("forgot %d records, error %v", n, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -314,5 +315,27 @@ func count(t *testing.T, n *int, untagged []string) {
 				t.Errorf("FETCH of %d with %d messages", number, *n)
 			}
 		}
+	}
+}
+
+// A session that slept for longer than records of expunged messages are kept
+// hears of what went all the same.
+func TestExpungeForgottenMeanwhile(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	for _, subject := range []string{"one", "two", "three"} {
+		h.deliver(t, "alice", "INBOX", mail(subject))
+	}
+	sleeper, other := h.selected(t, "alice", "INBOX"), h.selected(t, "alice", "INBOX")
+	other.do(t, `STORE 1,3 +FLAGS.SILENT (\Deleted)`)
+	other.do(t, "EXPUNGE")
+	h.deliver(t, "alice", "INBOX", mail("four"))
+	h.forget(t, "alice")
+	want := []string{"* 1 EXPUNGE", "* 2 EXPUNGE", "* 2 EXISTS", "* 1 RECENT"}
+	other.do(t, "NOOP")
+	if got := sleeper.do(t, "NOOP"); !slices.Equal(got, want) {
+		t.Errorf("told %q, not %q", got, want)
+	}
+	if got := sleeper.do(t, "FETCH 1:2 UID"); !slices.Equal(got, []string{"* 1 FETCH (UID 2)", "* 2 FETCH (UID 4)"}) {
+		t.Errorf("after that %q", got)
 	}
 }
