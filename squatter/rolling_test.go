@@ -3,12 +3,15 @@ package squatter_test
 import (
 	"context"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/squatter"
 	"teraslot/synclog"
@@ -116,6 +119,44 @@ func TestRunFollowsTheLog(t *testing.T) {
 		in(3 * time.Second)
 		if n := f.indexed(); n != 5 {
 			t.Errorf("%d of 5 messages are indexed after the restart", n)
+		}
+		stop()
+	})
+}
+
+// A sync log that cannot be read for a while stops nobody.
+func TestRunOutlivesAFailingLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, squatter.Options{})
+		var broken atomic.Bool
+		log, err := synclog.Open(synclog.Options{Dir: f.path("conf", "sync", "squatter"), Logger: quiet(t),
+			FS: disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+				if broken.Load() && op == disk.OpRename {
+					return syscall.EIO
+				}
+				return nil
+			}})})
+		f.must(err)
+		log.Compared()
+		f.reopen(squatter.Options{Log: log})
+		stop := f.rolling(log)
+		f.deliver(0, 3)
+		broken.Store(true)
+		log.Add(synclog.Note{User: user, Mailbox: f.inbox})
+		in(30 * time.Second)
+		if n := f.indexed(); n != 0 {
+			t.Errorf("%d messages are indexed, of which only the log knows", n)
+		}
+		f.q.Wake(user)
+		in(0)
+		if n := f.indexed(); n != 3 {
+			t.Errorf("%d of 3 messages are indexed after waking", n)
+		}
+		f.deliver(3, 5)
+		broken.Store(false)
+		in(10 * time.Second)
+		if n := f.indexed(); n != 5 {
+			t.Errorf("%d of 5 messages are indexed after the log has recovered", n)
 		}
 		stop()
 	})

@@ -157,31 +157,48 @@ func (q *Squatter) report(ctx context.Context, u mailbox.User, n int, err error)
 	}
 }
 
-// follow queues whom the sync log names. A batch is done when each of its users
-// has been attempted once: failures are remembered by the queue.
+// logRetry is the wait before the sync log is tried again that could not be read.
+const logRetry = 5 * time.Second
+
+// follow queues whom the sync log names, until ctx is done. A log that fails, by a
+// full disk say, ends neither the indexing nor the daemon: Notify still tells of
+// mail, and the log is tried again.
 func (q *Squatter) follow(ctx context.Context) error {
-	if err := q.greet(ctx); err != nil {
+	for do := q.greet; ; {
+		err := do(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			do = q.followBatch
+			continue
+		}
+		q.o.Logger.Error("the sync log or the users cannot be read; will be tried again", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(logRetry):
+		}
+	}
+}
+
+// followBatch deals with one batch of the log. It is done when each of its users
+// has been attempted once: failures are remembered by the queue.
+func (q *Squatter) followBatch(ctx context.Context) error {
+	batch, err := q.o.Log.Next(ctx)
+	if err != nil {
 		return err
 	}
-	for {
-		batch, err := q.o.Log.Next(ctx)
-		if err != nil {
-			return err
-		}
-		var users []mailbox.User
-		for _, n := range batch.Notes() {
-			users = append(users, n.User)
-		}
-		if err := q.attemptAll(ctx, users, q.queue.note); err != nil {
-			return err
-		}
-		if err := q.compareAll(ctx); err != nil { // if the batch was damaged
-			return err
-		}
-		if err := batch.Done(); err != nil {
-			return err
-		}
+	var users []mailbox.User
+	for _, n := range batch.Notes() {
+		users = append(users, n.User)
 	}
+	if err := q.attemptAll(ctx, users, q.queue.note); err != nil {
+		return err
+	}
+	if err := q.compareAll(ctx); err != nil { // if the batch was damaged
+		return err
+	}
+	return batch.Done()
 }
 
 // greet queues, at a start, whose index lost a part meanwhile, by a reboot that
