@@ -201,11 +201,13 @@ func TestChunking(t *testing.T) {
 	if got := f.messages("anna", "INBOX"); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// Given up in the middle, nothing is stored, and the dialogue goes on.
+	// Given up in the middle, nothing is stored, and the session ends.
 	begin()
 	c.send("BDAT 6\r\nB: 2\r\n")
 	c.expect("250")
-	c.say("RSET", "250")
+	c.say("RSET", "421")
+	c.closed()
+	c = f.hello()
 	// A long line in a chunk.
 	begin()
 	c.send("BDAT 50000 LAST\r\n" + strings.Repeat("x", 50_000))
@@ -217,7 +219,8 @@ func TestChunking(t *testing.T) {
 	c.expect("250")
 	c.send("BDAT 60000\r\n" + strings.Repeat("x", 60_000))
 	c.expect("552 5.3.4")
-	c.say("NOOP", "250")
+	c.expect("421")
+	c.closed()
 	if a, b := f.count("anna"), f.count("bob"); a != 2 || b != 2 {
 		t.Errorf("anna has %d, bob %d, want 2 each", a, b)
 	}

@@ -19,8 +19,9 @@ type session struct {
 	// library's calls do not pass one.
 	ctx context.Context
 
-	mu       sync.Mutex // guards envelope: with BDAT a RSET may come beside LMTPData
+	mu       sync.Mutex // guards what follows: with BDAT a RSET may come beside LMTPData
 	envelope envelope
+	taking   bool // LMTPData is at work
 }
 
 // envelope is what MAIL and RCPT said.
@@ -79,8 +80,17 @@ func (s *session) current() envelope {
 	return s.envelope
 }
 
+// take marks the time that LMTPData is at work.
+func (s *session) take(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = on
+}
+
 // LMTPData stores the message and sets each recipient's status once.
 func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
+	s.take(true)
+	defer s.take(false)
 	s.conn.receive()
 	e := s.current()
 	sent := &clientReader{r: r}
@@ -109,11 +119,20 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 	return nil
 }
 
-// Reset forgets the message; what was in flight is answered by now, or given up.
+// Reset forgets the message; what was in flight is answered by now. A message
+// that is given up between its BDAT chunks ends the session: the library would
+// give its outcome to the next one.
 func (s *session) Reset() {
 	s.mu.Lock()
 	s.envelope = envelope{}
+	abandoned := s.taking
 	s.mu.Unlock()
+	if abandoned {
+		// Errors mean that the client has gone already.
+		_, _ = io.WriteString(s.conn, "421 4.4.2 Message given up, bye\r\n")
+		_ = s.conn.Close()
+		return
+	}
 	s.conn.end()
 }
 
