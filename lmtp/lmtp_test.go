@@ -205,8 +205,8 @@ func TestChunking(t *testing.T) {
 	begin()
 	c.send("BDAT 6\r\nB: 2\r\n")
 	c.expect("250")
-	c.say("RSET", "421")
-	c.closed()
+	c.send("RSET\r\n")
+	c.ends("250", "421")
 	c = f.hello()
 	// A long line in a chunk.
 	begin()
@@ -218,9 +218,7 @@ func TestChunking(t *testing.T) {
 	c.send("BDAT 60000\r\n" + strings.Repeat("x", 60_000))
 	c.expect("250")
 	c.send("BDAT 60000\r\n" + strings.Repeat("x", 60_000))
-	c.expect("552 5.3.4")
-	c.expect("421")
-	c.closed()
+	c.ends("552", "421")
 	if a, b := f.count("anna"), f.count("bob"); a != 2 || b != 2 {
 		t.Errorf("anna has %d, bob %d, want 2 each", a, b)
 	}

@@ -22,6 +22,8 @@ type session struct {
 	mu       sync.Mutex // guards what follows: with BDAT a RSET may come beside LMTPData
 	envelope envelope
 	taking   bool // LMTPData is at work
+
+	abandoned sync.Once
 }
 
 // envelope is what MAIL and RCPT said.
@@ -99,6 +101,9 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 		// The library answers a last BDAT for each recipient only if all of it
 		// was read. What is left of a broken connection ends at once.
 		_, _ = io.Copy(io.Discard, r)
+		if errors.Is(err, smtp.ErrDataReset) {
+			s.abandon()
+		}
 		return s.server.refusal(sent.blame(err), "")
 	}
 	defer func() {
@@ -119,21 +124,26 @@ func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
 	return nil
 }
 
-// Reset forgets the message; what was in flight is answered by now. A message
-// that is given up between its BDAT chunks ends the session: the library would
-// give its outcome to the next one.
+// Reset forgets the message; what was in flight is answered by now, or given up.
 func (s *session) Reset() {
 	s.mu.Lock()
 	s.envelope = envelope{}
 	abandoned := s.taking
 	s.mu.Unlock()
 	if abandoned {
+		s.abandon()
+	}
+	s.conn.end()
+}
+
+// abandon ends the session after a message that was given up between its BDAT
+// chunks: the library might give its outcome to the next one.
+func (s *session) abandon() {
+	s.abandoned.Do(func() {
 		// Errors mean that the client has gone already.
 		_, _ = io.WriteString(s.conn, "421 4.4.2 Message given up, bye\r\n")
 		_ = s.conn.Close()
-		return
-	}
-	s.conn.end()
+	})
 }
 
 // Logout ends the dialogue.
