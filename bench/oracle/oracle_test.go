@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,13 +23,17 @@ func TestMain(m *testing.M) {
 
 const password = "correct horse"
 
-// TestPython runs the oracle over each corpus, every n-th message of it by
-// default and all of it where COUNT asks for 2,000 queries or more.
+// corpora are the archives, and which part of each is taken by default: every
+// n-th message.
+var corpora = []struct {
+	name  string
+	every int
+}{{"mime-torture", 1}, {"spamassassin", 12}, {"kernel-list", 60}}
+
+// TestPython asks a slot whose mail is indexed, half of it in one tier and half in
+// another. COUNT is the number of queries; from 2,000 on, all messages are taken.
 func TestPython(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		every int
-	}{{"mime-torture", 1}, {"spamassassin", 10}, {"kernel-list", 50}} {
+	for _, c := range corpora {
 		t.Run(c.name, func(t *testing.T) {
 			queries, every := environ("COUNT", 250), c.every
 			if queries >= 2000 {
@@ -37,10 +42,46 @@ func TestPython(t *testing.T) {
 			messages := corpus.Messages(t, c.name)
 			slot := daemon.New(t, filepath.Join(daemon.Scratch(t), "slot"), "")
 			slot.AddUser(t, "anna", password)
-			importEvery(t, slot, messages, every)
+			half := len(messages) / 2
+			importEvery(t, slot, messages[:half], every)
+			run(t, slot, "squatter", "-C", slot.Config, "-i", "-r", "-u", "anna")
+			run(t, slot, "squatter", "-C", slot.Config, "-z", "data", "-t", "temp", "-u", "anna")
+			importEvery(t, slot, messages[half:], every)
+			run(t, slot, "squatter", "-C", slot.Config, "-i", "-r", "-u", "anna")
 			slot.Start(t)
 			ask(t, slot, queries)
 			slot.Stop(t)
+			a := answered(t, slot)
+			t.Logf("proof: %s: messages answered by the index %d, verified %d, scanned %d", c.name, a.indexed, a.verified, a.scanned)
+			if a.scanned != 0 || a.indexed == 0 {
+				t.Errorf("with an index that is whole, %+v", a)
+			}
+		})
+	}
+}
+
+// TestPythonWithoutIndex asks a slot that has no index and makes none: the same
+// answers by scanning.
+func TestPythonWithoutIndex(t *testing.T) {
+	for _, c := range corpora {
+		t.Run(c.name, func(t *testing.T) {
+			queries, every := min(environ("COUNT", 100), 300), 3*c.every
+			messages := corpus.Messages(t, c.name)
+			slot := daemon.New(t, filepath.Join(daemon.Scratch(t), "slot"), "[squatter]\noff = true\n")
+			slot.AddUser(t, "anna", password)
+			importEvery(t, slot, messages, every)
+			run(t, slot, "squatter", "-C", slot.Config, "-i", "-r", "-u", "anna")
+			if err := os.RemoveAll(filepath.Join(slot.Root, "search-temp")); err != nil {
+				t.Fatal(err)
+			}
+			slot.Start(t)
+			ask(t, slot, queries)
+			slot.Stop(t)
+			a := answered(t, slot)
+			t.Logf("proof: %s, temp root deleted: messages answered by the index %d, verified %d, scanned %d", c.name, a.indexed, a.verified, a.scanned)
+			if a.scanned == 0 || a.indexed+a.verified != 0 {
+				t.Errorf("without an index, %+v", a)
+			}
 		})
 	}
 }
@@ -62,23 +103,53 @@ func importEvery(t *testing.T, slot *daemon.Slot, messages []corpus.Message, n i
 			t.Fatal(err)
 		}
 	}
-	if out, err := slot.Run(context.Background(), t, "", "slotctl", "--config", slot.Config, "import", "anna", dir); err != nil {
+	run(t, slot, "slotctl", "--config", slot.Config, "import", "anna", dir)
+}
+
+// run runs one of the commands.
+func run(t *testing.T, slot *daemon.Slot, name string, args ...string) {
+	t.Helper()
+	if out, err := slot.Run(context.Background(), t, "", name, args...); err != nil {
 		t.Fatal(out, err)
 	}
 }
 
-// ask runs oracle.py; its closing line is the proof.
+// ask runs oracle.py; its closing lines are the proof.
 func ask(t *testing.T, slot *daemon.Slot, queries int) {
 	t.Helper()
 	_, port, err := net.SplitHostPort(slot.IMAP)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("python3", "oracle.py", "--port", port, "--user", "anna", "--password", password,
-		"--queries", strconv.Itoa(queries), "--seed", strconv.Itoa(environ("SEED", 1)), "--judged", "judged.txt").CombinedOutput()
+	cmd := exec.Command("python3", "oracle.py", "--port", port, "--user", "anna", "--password", password,
+		"--queries", strconv.Itoa(queries), "--seed", strconv.Itoa(environ("SEED", 1)), "--judged", "judged.txt")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	t.Log(lines[len(lines)-1])
+	for _, line := range lines[max(0, len(lines)-2):] {
+		t.Log("proof: " + t.Name() + ": " + line)
+	}
 	if err != nil {
 		t.Errorf("oracle.py: %v\n%s", err, strings.Join(lines[:min(400, len(lines))], "\n"))
 	}
+}
+
+// answers counts the messages that text keys were asked about, by what answered.
+type answers struct{ indexed, verified, scanned int }
+
+var searchLine = regexp.MustCompile(`indexed=(\d+) verified=(\d+) scanned=(\d+)`)
+
+// answered adds up what the slot has logged of its searches.
+func answered(t *testing.T, slot *daemon.Slot) (a answers) {
+	t.Helper()
+	for _, m := range searchLine.FindAllStringSubmatch(slot.Log(), -1) {
+		for i, to := range []*int{&a.indexed, &a.verified, &a.scanned} {
+			n, err := strconv.Atoi(m[i+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			*to += n
+		}
+	}
+	return a
 }
