@@ -81,12 +81,10 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// From here on nobody can log in, and a crash ends in a removal.
+	// From here on nobody can log in, and a crash ends in a removal. Sessions that
+	// are open find no mail any longer.
 	if err := s.accounts.Disable(ctx, name, true); err != nil {
 		return err
-	}
-	if d, ok := any(s.imap).(interface{ Disconnect(mailbox.User) }); ok && s.imap != nil {
-		d.Disconnect(a.ID)
 	}
 	if err := s.removeMail(ctx, a.ID); err != nil {
 		return fmt.Errorf("remove %s (the account is disabled; try again): %w", name, err)
