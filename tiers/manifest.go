@@ -74,13 +74,6 @@ type fileInfo struct {
 	CRC  uint32 // CRC-32C of the whole file
 }
 
-func (m manifest) docs() (n uint32) {
-	for _, s := range m.Segments {
-		n += s.Docs
-	}
-	return n
-}
-
 const (
 	manifestFirst  = "teraslot-database 1\n"
 	idForm         = "id %s %s\n"

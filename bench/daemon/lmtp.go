@@ -22,7 +22,7 @@ func DialLMTP(addr string) (*Deliverer, error) {
 		return nil, err
 	}
 	d := &Deliverer{conn, bufio.NewReader(conn), bufio.NewWriterSize(conn, 64<<10)}
-	if err := d.expect("220"); err == nil {
+	if err = d.expect("220"); err == nil {
 		err = d.command("250", "LHLO test\r\n")
 	}
 	if err != nil {
