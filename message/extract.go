@@ -13,7 +13,7 @@ import (
 
 // ExtractVersion rises whenever Extract gives other units for any message. A
 // database of another version is no claim (design §4, decision 6).
-const ExtractVersion = 1
+const ExtractVersion = 2
 
 // Limits bound the work of Extract. The zero value has the defaults.
 type Limits struct {
@@ -109,6 +109,20 @@ func (x *extractor) header(src source, p *Part, own bool) error {
 	return nil
 }
 
+// rubbish takes the lines of a part's header that are no fields.
+func (x *extractor) rubbish(src source, p *Part) error {
+	header, err := readHeader(src.r, p)
+	if err != nil {
+		return err
+	}
+	for f := range fields(header) {
+		if f.name == nil && x.take(len(f.raw)) {
+			x.body(DecodeHeader(string(f.raw)))
+		}
+	}
+	return nil
+}
+
 func decodeValue(value []byte) string { return DecodeHeader(unfold(value)) }
 
 // unit adds a unit, unless it is a body without text.
@@ -130,6 +144,11 @@ func (x *extractor) body(s string) { x.unit(text.BodyUnit(s)) }
 func (x *extractor) part(src source, p *Part, root bool) error {
 	if err := x.ctx.Err(); err != nil {
 		return fmt.Errorf("message: extract: %w", err)
+	}
+	if !root {
+		if err := x.rubbish(src, p); err != nil {
+			return err
+		}
 	}
 	x.labels(p, root)
 	for _, c := range p.Children {

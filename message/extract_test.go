@@ -54,6 +54,11 @@ func TestExtractBody(t *testing.T) {
 		{"HTML", "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n<p>caf=C3=A9<b>s</b><p>b", []string{text.Normalize("cafés b")}},
 		{"HTML naming its charset", "Content-Type: text/html\n\n<meta http-equiv=x content='text/html; charset=koi8-r'>\xf0\xd2\xc9", []string{"ПРИ"}},
 		{"HTML under a named charset", "Content-Type: text/html; charset=iso-8859-1\n\n<meta charset=koi8-r>\xe9", []string{text.Normalize("é")}},
+		{"rubbish in the header of a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\nsigned by\n hand\nContent-Description: note\n\ntext\n--b--",
+			[]string{"SIGNED BY HAND", "NOTE", "TEXT"}},
+		{"name of an encoded message", "Content-Type: message/rfc822; name=\"a b.eml\"\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeAoKdGV4dAo=",
+			[]string{"A B.EML", "SUBJECT: X", "TEXT"}},
+		{"name of a multipart without parts", "Content-Type: multipart/mixed; boundary=b; charset*=''koi8%2Dr; name*=''n%C3%A9\n\n\xf0\xd2\xc9", []string{text.Normalize("né"), "ПРИ"}},
 		{"image", "Content-Type: image/png; name=\"=?utf-8?q?a=2Epng?=\"\nContent-Description: not again\n\nx", []string{"A.PNG"}},
 		{"file names", "Content-Type: multipart/mixed; boundary=b\n\npreamble\n--b\nContent-Type: image/png; name=one.png\n" +
 			"Content-Disposition: attachment; filename*=utf-8''tw%C3%B6.png\nContent-Description: =?utf-8?q?a_picture?=\n\nx\n" +

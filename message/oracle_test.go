@@ -56,7 +56,7 @@ func (d *dumb) part(start, end, text int, message, digest bool, boundaries []str
 // header reads a header and gives where the body starts; cut says that it has no
 // blank line, and there is no body.
 func (d *dumb) header(p *Part, start, end, text int, message bool) (body int, cut bool) {
-	at, junk, asked := start, -1, false
+	at, junk, asked := start, -1, 0
 	d.typed = false
 	for at < end {
 		line, _, _ := strings.Cut(d.raw[at:end], "\n")
@@ -74,11 +74,13 @@ func (d *dumb) header(p *Part, start, end, text int, message bool) (body int, cu
 		case at == start && isMboxLine([]byte(line)):
 		case at == start && !message:
 			return start, false
-		case junk < 0:
-			junk = at
+		default:
+			if junk < 0 {
+				junk = at
+			}
 			b := strings.TrimRight(rawParam(p.Params, "boundary"), " \t")
-			if strings.HasPrefix(line, "--") && !asked {
-				asked = true
+			if strings.HasPrefix(line, "--") && asked < maxGuesses {
+				asked++
 				if p.Type == "multipart" && b != "" && (delimits(line, b) || delimits(line, b+"--")) {
 					return junk, false
 				}

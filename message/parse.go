@@ -12,6 +12,10 @@ const (
 	maxParts  = 10_000  // of one message
 	maxHeader = 4 << 20 // octets of one header that are interpreted
 	maxKept   = 8 << 20 // octets of strings (and what holds them) in a Structure
+
+	// maxGuesses is how many lines of one header are looked at as the boundary that
+	// shows its blank line to be missing. Each costs reading the header so far.
+	maxGuesses = 8
 )
 
 // Parse takes a message of size octets apart, in one pass and time linear in
@@ -43,7 +47,7 @@ type parser struct {
 
 	inHeader bool
 	first    bool  // the header's first line is next
-	guessed  bool  // a missing blank line has been looked for
+	guesses  int   // how often a missing blank line may still be looked for
 	junk     int64 // where the lines at the header's end that are no fields begin; -1
 	junkLF   int64
 }
@@ -102,7 +106,7 @@ func (p *parser) begin(part *Part, env *Envelope, digest bool, offset int64) {
 	p.parts++
 	part.HeaderStart = offset
 	p.open = append(p.open, entity{part: part, envelope: env, digest: digest})
-	p.inHeader, p.first, p.guessed, p.junk = true, true, false, -1
+	p.inHeader, p.first, p.guesses, p.junk = true, true, maxGuesses, -1
 }
 
 // headerLine takes a line of a header; false if it is not one and has to be read
@@ -124,10 +128,12 @@ func (p *parser) headerLine(line []byte, start, end int64) bool {
 	case nameEnd(line) >= 0:
 		p.junk = -1
 	case first && isMboxLine(line):
-	case p.junk < 0:
-		p.junk, p.junkLF = start, p.lf
+	default:
+		if p.junk < 0 {
+			p.junk, p.junkLF = start, p.lf
+		}
 		part := p.open[len(p.open)-1].envelope == nil
-		if first && part || !p.guessed && bytes.HasPrefix(line, []byte("--")) && p.declares(line, start) {
+		if first && part || p.guesses > 0 && bytes.HasPrefix(line, []byte("--")) && p.declares(line, start) {
 			p.rewind()
 			return false
 		}
@@ -144,9 +150,9 @@ func (p *parser) rewind() {
 }
 
 // declares reports whether the header so far, up to offset, names the boundary
-// that line is: then its blank line is missing. It is asked once for a header.
+// that line is: then its blank line is missing.
 func (p *parser) declares(line []byte, offset int64) bool {
-	p.guessed = true
+	p.guesses--
 	e := p.open[len(p.open)-1]
 	saved := bytes.Clone(line)
 	var part Part
@@ -197,13 +203,20 @@ func (p *parser) endHeader(offset, lf int64) {
 }
 
 // degrade makes a leaf of a part that cannot be taken apart. Of its parameters
-// only the charset means anything now.
+// only the name, and the charset of a text, mean anything now.
 func (p *Part) degrade(t, subtype string) {
-	charset := rawParam(p.Params, "charset")
-	p.Type, p.Subtype, p.Params, p.Degraded = t, subtype, nil, true
-	if charset != "" && t == "text" {
-		p.Params = []Param{{"charset", charset}}
+	var kept []Param
+	for _, param := range p.Params {
+		switch strings.TrimSuffix(param.Name, "*") {
+		case "name":
+			kept = append(kept, param)
+		case "charset":
+			if t == "text" {
+				kept = append(kept, param)
+			}
+		}
 	}
+	p.Type, p.Subtype, p.Params, p.Degraded = t, subtype, kept, true
 }
 
 // delimiter takes a line that begins with "--" and reports whether it is a

@@ -54,6 +54,7 @@ func TestParse(t *testing.T) {
 		{"no boundary line", "Content-Type: multipart/mixed; boundary=b; charset=x\n\none\n", `!text/plain"one\n"`},
 		{"only the last boundary", "Content-Type: multipart/mixed; boundary=b\n\none\n--b--\n", `!text/plain"one\n--b--\n"`},
 		{"no blank line before the boundary", "Content-Type: multipart/mixed; boundary=b\n--b\nContent-Type: text/html\n\none\n--b--", `multipart/mixed(text/html"one")`},
+		{"no blank line, but rubbish before the boundary", "Content-Type: multipart/mixed; boundary=b\n(\n-- \n--b\nContent-Type: text/html\n\none\n--b--", `multipart/mixed(text/html"one")`},
 		{"no blank line in a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nhello\n--b\nSubject: x\n--b--", `multipart/mixed(text/plain"hello" text/plain"")`},
 		{"no header in a part", "Content-Type: multipart/mixed; boundary=b\n\n--b\nhello\nWhere: here\n\nthere\n--b--", `multipart/mixed(text/plain"hello\nWhere: here\n\nthere")`},
 		{"empty parts", "Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\n\n--b\n\n\n--b--", `multipart/mixed(text/plain"" text/plain"" text/plain"")`},
