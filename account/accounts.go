@@ -62,6 +62,7 @@ type Accounts struct {
 	db      *sql.DB
 	hashing chan struct{} // a place for each hash that is being computed
 	decoy   hash          // compared where there is no user, or a disabled one
+	byName  *sql.Stmt     // selectAccount of a name: asked for every recipient and login
 }
 
 // userVersion is SQLite's PRAGMA user_version of the schema.
@@ -107,6 +108,9 @@ func Open(ctx context.Context, path string, o Options) (*Accounts, error) {
 	if err := a.prepareSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), db.Close())
 	}
+	if a.byName, err = db.PrepareContext(ctx, selectAccount+" AND name = ?"); err != nil {
+		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), db.Close())
+	}
 	return a, nil
 }
 
@@ -136,7 +140,7 @@ func dsn(path string) string {
 }
 
 // Close closes the database.
-func (a *Accounts) Close() error { return a.db.Close() }
+func (a *Accounts) Close() error { return errors.Join(a.byName.Close(), a.db.Close()) }
 
 func (a *Accounts) prepareSchema(ctx context.Context) error {
 	return a.update(ctx, func(tx *sql.Tx) error {
@@ -327,7 +331,7 @@ func (a *Accounts) lookup(ctx context.Context, name string) (Account, string, er
 	if err != nil {
 		return Account{}, "", fmt.Errorf("%w: %w", ErrNoAccount, err)
 	}
-	acc, phc, err := scanAccount(a.db.QueryRowContext(ctx, selectAccount+" AND name = ?", folded).Scan)
+	acc, phc, err := scanAccount(a.byName.QueryRowContext(ctx, folded).Scan)
 	if err != nil {
 		return Account{}, "", fmt.Errorf("user %s: %w", folded, err)
 	}

@@ -11,7 +11,8 @@ import (
 
 // queue says which user is to be indexed when: the batching rule of design §5.
 // A user becomes due when batch messages or delay have gathered since the first
-// notice, at once by now, and later after a failure. A user is never handed out
+// notice, at once by now, and later after a failure; a batch waits for a rest
+// after the one before. A user is never handed out
 // twice at a time; notices that come while he is being indexed start anew.
 type queue struct {
 	batch int
@@ -19,6 +20,7 @@ type queue struct {
 
 	mu      sync.Mutex // guards what follows
 	users   map[mailbox.User]*waiting
+	quiet   time.Time // until then, a full batch waits for more
 	order   byDue
 	changed chan struct{} // holds one token when order may have a new first
 }
@@ -60,9 +62,26 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 	}
 	wait := q.delay
 	if w.messages >= q.batch {
-		wait = 0
+		wait = min(q.delay, max(0, time.Until(q.quiet)))
 	}
 	q.set(w, wait)
+}
+
+// restShare is how many times as long as an attempt took the indexing rests
+// before the next full batch, at most for the delay. Where much mail comes in,
+// batches so grow: the cost of a message falls by more than half from a batch of
+// 20 to one of some hundreds, and delivery has the processors for itself
+// meanwhile. Nobody can see it but by the clock: what waits is scanned, and
+// whoever searches has his mail indexed at once.
+const restShare = 3
+
+// rest begins the rest after an attempt that took so long.
+func (q *queue) rest(took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if until := time.Now().Add(min(q.delay, restShare*took)); until.After(q.quiet) {
+		q.quiet = until
+	}
 }
 
 // now makes u due at once, unless he has just failed.

@@ -70,6 +70,29 @@ func TestQueueBatchIsTakenAtOnce(t *testing.T) {
 	})
 }
 
+func TestQueueRestsAfterABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		q.rest(100 * time.Millisecond)
+		q.note(alice, 20, nil)
+		q.note(bob, 1, nil)
+		q.now(bob)
+		if w, took := attempt(t, q); took != 0 || w.user != bob {
+			t.Errorf("%v was taken after %v, want bob, who searches, at once", w.user, took)
+		} else {
+			q.done(w, false)
+		}
+		if w, took := attempt(t, q); took != 300*time.Millisecond || w.user != alice {
+			t.Errorf("%v was taken after %v, want alice after three times the attempt before", w.user, took)
+		}
+		q.rest(time.Hour)
+		q.note(bob, 20, nil)
+		if _, took := attempt(t, q); took != 2*time.Second {
+			t.Errorf("a batch waited %v after a long attempt, want the delay", took)
+		}
+	})
+}
+
 func TestQueueWakesTheSleeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(20, time.Minute)

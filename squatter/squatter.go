@@ -129,7 +129,9 @@ func (q *Squatter) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		start := time.Now()
 		n, err := q.IndexUser(ctx, w.user, IndexOptions{})
+		q.queue.rest(time.Since(start))
 		q.report(ctx, w.user, n, err)
 		for _, attempted := range attempts {
 			attempted()
