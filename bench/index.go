@@ -29,12 +29,12 @@ func index(b *bench) {
 		start = time.Now()
 		b.squatter(s, "-i", "-r", "-u", "user0")
 		rate("  bulk indexing into temp (squatter -i)", len(mail), time.Since(start))
-		b.sizes(s, "search-temp", raw)
+		b.sizes(s.Temp, raw)
 		for _, step := range []struct{ to, from, dir string }{{"data", "temp", "search/data"}, {"archive", "data", "search/archive"}} {
 			start = time.Now()
 			b.squatter(s, "-z", step.to, "-t", step.from, "-u", "user0")
 			rate("  compaction "+step.from+" → "+step.to, len(mail), time.Since(start))
-			b.sizes(s, step.dir, raw)
+			b.sizes(filepath.Join(s.Root, step.dir), raw)
 		}
 	}
 }
@@ -66,10 +66,10 @@ func sizeOf(mail []corpus.Message) int64 {
 func mb(n int64) float64 { return float64(n) / 1e6 }
 
 // sizes prints the bytes below a search root, by kind of file.
-func (b *bench) sizes(s *daemon.Slot, dir string, raw int64) {
+func (b *bench) sizes(dir string, raw int64) {
 	kinds := map[string]int64{}
 	var total int64
-	b.must(filepath.WalkDir(filepath.Join(s.Root, dir), func(path string, e fs.DirEntry, err error) error {
+	b.must(filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -89,5 +89,5 @@ func (b *bench) sizes(s *daemon.Slot, dir string, raw int64) {
 	for kind, n := range kinds {
 		parts = append(parts, fmt.Sprintf("%s %.1f", kind, mb(n)))
 	}
-	row("    size of "+dir, "%.1f MB, %.0f %% of the mail (%s)", mb(total), 100*float64(total)/float64(raw), strings.Join(parts, ", "))
+	row("    size of "+filepath.Base(dir), "%.1f MB, %.0f %% of the mail (%s)", mb(total), 100*float64(total)/float64(raw), strings.Join(parts, ", "))
 }

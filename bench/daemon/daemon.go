@@ -63,6 +63,7 @@ type Slot struct {
 	Config string // the configuration file
 	IMAP   string // address
 	LMTP   string // address
+	Temp   string // root of the temp tier, in memory where there is any
 
 	process *exec.Cmd
 	exited  chan struct{}
@@ -72,9 +73,9 @@ type Slot struct {
 // New writes the configuration of a slot below root, with more TOML appended.
 func New(tb TB, root, more string) *Slot {
 	tb.Helper()
-	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: freeAddress(tb), LMTP: freeAddress(tb)}
+	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: freeAddress(tb), LMTP: freeAddress(tb), Temp: filepath.Join(Scratch(tb), "temp")}
 	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
-		root, more, filepath.Join(root, "search-temp"), s.IMAP, s.LMTP)
+		root, more, s.Temp, s.IMAP, s.LMTP)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -179,6 +180,23 @@ func (s *Slot) Log() string { return s.log.String() }
 
 // Pid is the process id of what Start started.
 func (s *Slot) Pid() int { return s.process.Process.Pid }
+
+// CPU is the processor time that the process has used, in user and system mode,
+// to a hundredth of a second: unlike the time on the clock, it says the same on
+// a busy machine.
+func (s *Slot) CPU(tb TB) time.Duration {
+	tb.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.Pid()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var user, system int64
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100 on Linux
+}
 
 // Run runs one of the commands to its end and returns what it printed.
 func (s *Slot) Run(ctx context.Context, tb TB, stdin, name string, args ...string) (string, error) {
