@@ -245,10 +245,11 @@ QUOTABLE = re.compile(rb"[ !#-\[\]-~]{0,100}")
 
 def render(rng, parts):
     """A search's keys; strings as quoted ones or as literals that need no answer."""
-    out = b""
+    out, before = b"", "("
     for p in parts:
-        if out and not out.endswith(b"(") and p != ")":
+        if before != "(" and p != ")":
             out += b" "
+        before = p
         if isinstance(p, str):
             out += p.encode()
         elif QUOTABLE.fullmatch(p) and rng.random() < 0.5:
@@ -263,13 +264,13 @@ def search(imap, keys):
     imap.send(tag + b" UID SEARCH " + (b"" if keys.isascii() else b"CHARSET UTF-8 ") + keys + b"\r\n")
     found = set()
     while True:
-        line = imap.readline().rstrip(b"\r\n")
+        line = imap.readline()
+        if not line or line.startswith(b"* BYE"):
+            raise ConnectionError("the server closed the connection: %r after %r" % (line, keys))
         if line.startswith(b"* SEARCH"):
             found.update(int(x) for x in line.split()[2:] if x.isdigit())
         elif line.startswith(tag):
-            return found, line[len(tag) + 1:]
-        elif not line:
-            raise ConnectionError("the server closed the connection")
+            return found, line[len(tag) + 1:].rstrip(b"\r\n")
 
 
 def chunks(uids, n):

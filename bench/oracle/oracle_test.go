@@ -71,7 +71,7 @@ func TestPythonWithoutIndex(t *testing.T) {
 			slot.AddUser(t, "anna", password)
 			importEvery(t, slot, messages, every)
 			run(t, slot, "squatter", "-C", slot.Config, "-i", "-r", "-u", "anna")
-			if err := os.RemoveAll(filepath.Join(slot.Root, "search-temp")); err != nil {
+			if err := os.RemoveAll(slot.Temp); err != nil {
 				t.Fatal(err)
 			}
 			slot.Start(t)
@@ -131,6 +131,8 @@ func ask(t *testing.T, slot *daemon.Slot, queries int) {
 	}
 	if err != nil {
 		t.Errorf("oracle.py: %v\n%s", err, strings.Join(lines[:min(400, len(lines))], "\n"))
+		log := strings.Split(slot.Log(), "\n")
+		t.Logf("the slot's last lines:\n%s", strings.Join(log[max(0, len(log)-20):], "\n"))
 	}
 }
 
