@@ -94,6 +94,7 @@ func (s *session) tellFlags(r *mailbox.Record, withUID bool) {
 	if !ok {
 		return
 	}
+	s.introduce(r.Flags)
 	f := s.out.Fetch(number)
 	if withUID {
 		f.UID(r.UID)

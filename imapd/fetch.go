@@ -20,6 +20,7 @@ type fetchPlan struct {
 	withUID    bool
 	structures bool // the cached envelope and structure
 	contents   bool // the message's octets
+	flags      bool // tells flags
 	marks      bool // sets \Seen
 }
 
@@ -41,7 +42,9 @@ func planFetch(c *wire.Fetch) (*fetchPlan, error) {
 		switch item.Attr {
 		case wire.FetchUID:
 			p.withUID = false
-		case wire.FetchFlags, wire.FetchInternalDate, wire.FetchRFC822Size:
+		case wire.FetchFlags:
+			p.flags = true
+		case wire.FetchInternalDate, wire.FetchRFC822Size:
 		case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
 			p.structures = true
 		case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize,
@@ -173,6 +176,9 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 		number, ok := f.s.view.number(r.UID)
 		if !ok || f.plan.structures && structures[i] == nil {
 			continue
+		}
+		if f.plan.flags {
+			f.s.introduce(r.Flags)
 		}
 		sent, err := f.message(ctx, number, r, structures[i])
 		if err != nil {

@@ -55,13 +55,11 @@ func (h *hub) notify(ev mailbox.Event) {
 
 // claimRecent returns the UID above which messages are recent for a session
 // that is told of those up to last, and takes them from later sessions if claim
-// is set. Nothing of this is kept on disk: after a start, all messages of a
-// mailbox are recent for its first session, as RFC 3501 §2.3.2 wants of a server
-// that cannot know.
-func (h *hub) claimRecent(id mailbox.ID, last mailbox.UID, claim bool) mailbox.UID {
+// is set. stored is up to where the store knows that none are recent.
+func (h *hub) claimRecent(id mailbox.ID, stored, last mailbox.UID, claim bool) mailbox.UID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	above := h.recent[id]
+	above := max(h.recent[id], stored)
 	if !claim || last <= above {
 		return above
 	}

@@ -18,6 +18,7 @@ type entry struct {
 	name       string
 	state      *mailbox.State // nil: there is no such mailbox
 	subscribed bool
+	status     []wire.StatusValue // if it was asked for
 	// children and subscribedBelow: mailboxes, subscriptions below it.
 	children, subscribedBelow bool
 }
@@ -96,7 +97,9 @@ func (s *session) list(ctx context.Context, c *wire.List) (*completion, error) {
 	}
 	var d directory
 	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-		d, err = readDirectory(ctx, m)
+		if d, err = readDirectory(ctx, m); err == nil && len(c.Return.Status) > 0 {
+			err = s.readStatus(ctx, m, d, c)
+		}
 		return err
 	})
 	if err != nil {
@@ -105,12 +108,27 @@ func (s *session) list(ctx context.Context, c *wire.List) (*completion, error) {
 	for _, e := range d {
 		if selects, childInfo := e.listed(c); selects {
 			s.out.List(e.response(c, childInfo))
-			if e.state != nil && len(c.Return.Status) > 0 {
-				s.tellStatus(e.state, c.Return.Status)
+			if e.status != nil {
+				s.out.Status(e.name, e.status)
 			}
 		}
 	}
 	return nil, nil
+}
+
+// readStatus reads what LIST-STATUS tells of the mailboxes that are listed.
+func (s *session) readStatus(ctx context.Context, m *mailstore.Mail, d directory, c *wire.List) error {
+	for _, e := range d {
+		selects, _ := e.listed(c)
+		if !selects || e.state == nil {
+			continue
+		}
+		var err error
+		if e.status, err = s.statusOf(ctx, m, e.state, c.Return.Status); err != nil && !isMissing(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *entry) response(c *wire.List, childInfo bool) *wire.ListEntry {

@@ -86,23 +86,34 @@ func (s *session) status(ctx context.Context, c *wire.Status) (*completion, erro
 		return nil, err
 	}
 	var state mailbox.State
+	var values []wire.StatusValue
 	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-		state, err = m.MailboxNamed(ctx, c.Mailbox)
+		if state, err = m.MailboxNamed(ctx, c.Mailbox); err == nil {
+			values, err = s.statusOf(ctx, m, &state, c.Items)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.tellStatus(&state, c.Items)
+	s.out.Status(state.Name, values)
 	return nil, nil
 }
 
-func (s *session) tellStatus(state *mailbox.State, items []wire.StatusItem) {
+// statusOf is what STATUS tells of a mailbox.
+func (s *session) statusOf(ctx context.Context, m *mailstore.Mail, state *mailbox.State, items []wire.StatusItem) ([]wire.StatusValue, error) {
 	values := make([]wire.StatusValue, len(items))
 	for i, item := range items {
-		values[i] = wire.StatusValue{Item: item, Number: statusValues[item](s, state)}
+		n, err := statusValues[item](s, state), error(nil)
+		if item == wire.StatusRecent {
+			n, err = s.recentIn(ctx, m, state)
+		}
+		if err != nil {
+			return nil, err
+		}
+		values[i] = wire.StatusValue{Item: item, Number: n}
 	}
-	s.out.Status(state.Name, values)
+	return values, nil
 }
 
 // checkStatus refuses items of extensions that are not offered.
@@ -115,7 +126,8 @@ func checkStatus(items []wire.StatusItem) error {
 	return nil
 }
 
-// statusValues say what the STATUS items are made of.
+// statusValues say what the STATUS items are made of. RECENT takes more than the
+// state: see recentIn.
 var statusValues = map[wire.StatusItem]func(*session, *mailbox.State) uint64{
 	wire.StatusMessages:    func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Exists) },
 	wire.StatusUIDNext:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDNext) },
@@ -124,22 +136,7 @@ var statusValues = map[wire.StatusItem]func(*session, *mailbox.State) uint64{
 	wire.StatusDeleted:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Deleted) },
 	wire.StatusSize:        func(_ *session, b *mailbox.State) uint64 { return uint64(max(b.Counts.Size, 0)) },
 	wire.StatusAppendLimit: func(s *session, _ *mailbox.State) uint64 { return uint64(s.srv.o.Limits.Message) },
-	wire.StatusRecent:      (*session).recentIn,
-}
-
-// recentIn is how many messages would be recent for a session that selected the
-// mailbox now, without counting them: UIDs above the mark that were given out.
-// Those of them that are expunged already count too, up to all messages.
-func (s *session) recentIn(b *mailbox.State) uint64 {
-	if s.selects(b.ID) {
-		return s.view.recent.Len()
-	}
-	above := s.srv.hub.claimRecent(b.ID, 0, false)
-	given := uint64(0)
-	if b.UIDNext > above+1 {
-		given = uint64(b.UIDNext - above - 1)
-	}
-	return min(given, uint64(b.Counts.Exists))
+	wire.StatusRecent:      func(*session, *mailbox.State) uint64 { return 0 },
 }
 
 // isMissing reports whether an error says that a mailbox is not there.

@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"context"
-	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -18,11 +17,11 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		return nil, bad("CONDSTORE and QRESYNC are not offered")
 	}
 	if s.view != nil {
+		s.announce(ctx)
 		s.unselect()
 		s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeOK, Code: wire.CodeClosed, Text: "The mailbox before is closed"})
 	}
-	var state mailbox.State
-	var uids []mailbox.UID
+	var sel mailstore.Selection
 	err := s.withMail(ctx, func(m *mailstore.Mail) error {
 		named, err := m.MailboxNamed(ctx, c.Mailbox)
 		if err != nil {
@@ -31,28 +30,35 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		// From here on a change wakes the session; what comes between this line
 		// and the next is in both and does no harm.
 		s.watched.Store(&named.ID)
-		state, uids, err = m.UIDs(ctx, named.ID)
+		sel, err = m.Select(ctx, named.ID)
 		return err
 	})
 	if err != nil {
 		s.watched.Store(nil)
 		return nil, err
 	}
-	s.view = &view{id: state.ID, validity: state.UIDValidity, readOnly: c.ReadOnly, modSeq: state.HighestModSeq, uids: uids}
-	s.claimRecent(uids)
+	s.view = &view{id: sel.State.ID, validity: sel.State.UIDValidity, readOnly: c.ReadOnly, modSeq: sel.State.HighestModSeq,
+		uids: sel.UIDs, announced: sel.Announced, keywords: knownKeywords{names: sel.Keywords}}
+	s.claimRecent(sel.UIDs)
+	s.announce(ctx)
 	s.state = selected
-	s.describe(c, &state)
+	s.describe(c, &sel)
 	return s.opened(c), nil
 }
 
 // describe sends what a client has to know of a mailbox that it selects.
-func (s *session) describe(c *wire.Select, state *mailbox.State) {
-	s.out.Flags(mailbox.Flags{System: allSystemFlags}.List())
+func (s *session) describe(c *wire.Select, sel *mailstore.Selection) {
+	state := &sel.State
+	s.tellKeywords()
 	s.out.Exists(s.view.exists())
 	if !s.rev2 {
 		s.out.Recent(uint32(s.view.recent.Len()))
+		if first, ok := s.view.number(sel.FirstUnseen); ok {
+			// RFC 3501 §6.3.1; IMAP4rev2 has it no more.
+			s.tellCode(wire.UnseenCode(first), "The first unseen message")
+		}
 	}
-	s.tellCode(wire.PermanentFlagsCode(permanentFlags(c.ReadOnly)), "Flags that are kept")
+	s.tellCode(wire.PermanentFlagsCode(permanentFlags(c.ReadOnly, sel.Keywords)), "Flags that are kept")
 	s.tellCode(wire.UIDValidityCode(state.UIDValidity), "UIDs are valid")
 	s.tellCode(wire.UIDNextCode(state.UIDNext), "The next UID")
 	if s.rev2 {
@@ -65,11 +71,11 @@ const allSystemFlags = mailbox.Seen | mailbox.Answered | mailbox.Flagged | mailb
 
 // permanentFlags are the flags that a client can change for good: all, and
 // keywords of its own making.
-func permanentFlags(readOnly bool) []string {
+func permanentFlags(readOnly bool, keywords []string) []string {
 	if readOnly {
 		return nil
 	}
-	return append(mailbox.Flags{System: allSystemFlags}.List(), `\*`)
+	return append(flagsWith(keywords), `\*`)
 }
 
 func (s *session) opened(c *wire.Select) *completion {
@@ -87,20 +93,9 @@ func (s *session) unselect() {
 	}
 }
 
-// claimRecent notes which of the messages this session is the first to be told of.
-func (s *session) claimRecent(uids []mailbox.UID) {
-	v := s.view
-	if len(uids) == 0 {
-		return
-	}
-	// above is below the highest UID there is, so above+1 is a UID.
-	above := s.srv.hub.claimRecent(v.id, uids[len(uids)-1], !v.readOnly)
-	first, _ := slices.BinarySearch(uids, above+1)
-	addAll(&v.recent, uids[first:])
-}
-
 // unselectCommand is UNSELECT (RFC 9051 §6.4.2).
-func (s *session) unselectCommand(context.Context, *wire.Unselect) (*completion, error) {
+func (s *session) unselectCommand(ctx context.Context, _ *wire.Unselect) (*completion, error) {
+	s.announce(ctx)
 	s.unselect()
 	return nil, nil
 }
@@ -108,6 +103,7 @@ func (s *session) unselectCommand(context.Context, *wire.Unselect) (*completion,
 // close is CLOSE (RFC 9051 §6.4.1): expunges without telling, unless read-only.
 func (s *session) close(ctx context.Context, _ *wire.Close) (*completion, error) {
 	v := s.view
+	s.announce(ctx)
 	s.unselect()
 	if v.readOnly {
 		return nil, nil

@@ -100,7 +100,7 @@ func (s *session) selects(id mailbox.ID) bool {
 func (s *session) run(ctx context.Context, stop <-chan struct{}) {
 	s.stop = stop
 	s.loginBy = time.Now().Add(s.srv.o.Limits.Login)
-	defer s.end()
+	defer s.end(context.WithoutCancel(ctx))
 	s.greet()
 	err := s.out.Flush()
 	for err == nil && s.state != ended {
@@ -110,7 +110,8 @@ func (s *session) run(ctx context.Context, stop <-chan struct{}) {
 }
 
 // end frees what the session holds.
-func (s *session) end() {
+func (s *session) end(ctx context.Context) {
+	s.announce(ctx)
 	s.unselect()
 	if s.account.ID == "" {
 		return

@@ -31,6 +31,9 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 	if err != nil || uids.IsEmpty() {
 		return nil, err
 	}
+	if c.Op != wire.StoreRemove {
+		s.introduce(flags)
+	}
 	if c.Silent {
 		return nil, s.storeSilently(ctx, c, uids, flags)
 	}

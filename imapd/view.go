@@ -27,6 +27,10 @@ type view struct {
 	// recent are the messages that this session was the first to be told of
 	// (RFC 3501 §2.3.2).
 	recent mailbox.UIDSet
+	// announced is the UID up to which the store knows that messages are not recent.
+	announced mailbox.UID
+	// keywords are those that the client was told of.
+	keywords knownKeywords
 	// found is the search result variable "$" (RFC 9051 §6.4.4.1).
 	found mailbox.UIDSet
 	// own are the flag changes that this client made and so knows.

@@ -38,7 +38,7 @@ var (
 // crc is drawn in docs/formats.md, "Mail database".
 func (c *content) crc() int64 {
 	b := make([]byte, 0, 96)
-	b = append(b, schemaVersion)
+	b = append(b, crcVersion)
 	b = binary.BigEndian.AppendUint32(b, c.num)
 	b = append(b, c.guid[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.size))

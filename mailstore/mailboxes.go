@@ -159,7 +159,7 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 		ID: mailbox.ID(hex.EncodeToString(id[:])), Name: name, UIDValidity: validity, UIDNext: 1,
 		HighestModSeq: modseq, CreatedModSeq: modseq, SpecialUse: specialUse,
 	}, delta: delta{from: modseq}}
-	err = t.c.exec(`INSERT INTO mailbox VALUES (?, ?, ?, ?, 1, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?)`, b.row, string(b.ID), name,
+	err = t.c.exec(`INSERT INTO mailbox VALUES (?, ?, ?, ?, 1, ?, ?, 0, 0, 0, 0, 0, 0, 0, ?, 0, 0)`, b.row, string(b.ID), name,
 		int64(validity), int64(modseq), int64(modseq), specialUse)
 	if err != nil {
 		return nil, err
@@ -201,6 +201,9 @@ func (t *txn) deleteBox(b *box) error {
 		return err
 	}
 	if err := t.c.exec(`DELETE FROM expunged WHERE id BETWEEN ? AND ?`, lo, hi); err != nil {
+		return err
+	}
+	if err := t.c.exec(`DELETE FROM keyword WHERE box = ?`, b.row); err != nil {
 		return err
 	}
 	if err := t.c.exec(`DELETE FROM mailbox WHERE box = ?`, b.row); err != nil {

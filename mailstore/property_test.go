@@ -30,8 +30,10 @@ type oracleBox struct {
 	next     mailbox.UID
 	highest  mailbox.ModSeq
 	special  string
-	live     map[mailbox.UID]oracleMessage
-	gone     map[mailbox.UID]mailbox.ModSeq // not forgotten yet
+	// announced is the highest UID of a call of Announce.
+	announced mailbox.UID
+	live      map[mailbox.UID]oracleMessage
+	gone      map[mailbox.UID]mailbox.ModSeq // not forgotten yet
 }
 
 type oracleMessage struct {
@@ -306,6 +308,14 @@ func (x *machine) transfer(move bool) {
 	}
 }
 
+func (x *machine) Announce(t *rapid.T) {
+	x.t = t
+	_, b := x.pick()
+	upTo := mailbox.UID(rapid.IntRange(0, int(b.next)+1).Draw(t, "announced"))
+	x.ok(x.m.Announce(context.Background(), b.id, upTo))
+	b.announced = max(b.announced, min(upTo, b.next-1))
+}
+
 func (x *machine) Expunge(t *rapid.T) {
 	x.t = t
 	_, b := x.pick()
@@ -540,6 +550,7 @@ func (x *machine) compareBox(st mailbox.State, b *oracleBox) {
 	if !slices.Equal(uids, want) {
 		x.t.Fatalf("UIDs %v, want %v", uids, want)
 	}
+	x.compareSelection(b, uids)
 	v, err := x.m.View(ctx, b.id)
 	x.ok(err)
 	var sum mailbox.Checksum
@@ -562,6 +573,32 @@ func (x *machine) compareBox(st mailbox.State, b *oracleBox) {
 		x.t.Fatalf("%d records, want %d; checksum %v, want %v", len(v.Records), len(want), st.Checksum, sum)
 	}
 	x.compareChanges(b)
+}
+
+// compareSelection holds what SELECT is told against what the messages say.
+func (x *machine) compareSelection(b *oracleBox, uids []mailbox.UID) {
+	sel, err := x.m.Select(context.Background(), b.id)
+	x.ok(err)
+	words := map[string]bool{}
+	first := mailbox.UID(0)
+	for uid, m := range b.live {
+		for _, word := range m.flags.KeywordList() {
+			words[strings.ToLower(word)] = true
+		}
+		if !m.flags.Has(mailbox.Seen) && (first == 0 || uid < first) {
+			first = uid
+		}
+	}
+	var got []string
+	for _, word := range sel.Keywords {
+		got = append(got, strings.ToLower(word))
+	}
+	if want := slices.Sorted(maps.Keys(words)); !slices.Equal(got, want) {
+		x.t.Fatalf("keywords %v, want %v", got, want)
+	}
+	if sel.FirstUnseen != first || sel.Announced != b.announced || sel.State.ID != b.id || !slices.Equal(sel.UIDs, uids) {
+		x.t.Fatalf("selection %+v, want first unseen %d, announced %d, UIDs %v", sel, first, b.announced, uids)
+	}
 }
 
 // compareChanges checks that what changed since any moment can be learned.

@@ -24,6 +24,9 @@ var (
 
 func rowID(b int64, uid mailbox.UID) int64 { return b<<32 | int64(uid) }
 
+// crcVersion is the first octet of what the CRCs of records and contents cover.
+const crcVersion = 1
+
 // fixedSize is the size of what appendFixed appends.
 const fixedSize = 80
 
@@ -66,7 +69,7 @@ func parseDate(p []byte) mailbox.Date {
 // recordCRC is drawn in docs/formats.md, "Mail database".
 func recordCRC(b int64, r *mailbox.Record, fixed []byte) int64 {
 	var buf [64]byte
-	p := append(buf[:0], schemaVersion)
+	p := append(buf[:0], crcVersion)
 	p = binary.BigEndian.AppendUint64(p, uint64(rowID(b, r.UID)))
 	p = binary.BigEndian.AppendUint64(p, uint64(r.ModSeq))
 	p = append(p, byte(r.Flags.System), 0)
@@ -118,7 +121,9 @@ func (t *txn) count(b *box, r *mailbox.Record, by int) {
 	b.Counts.Exists += n
 	if !r.Flags.Has(mailbox.Seen) {
 		b.Counts.Unseen += n
+		b.countUnseen(r.UID, by)
 	}
+	b.countKeywords(r.Flags, by)
 	if r.Flags.Has(mailbox.Deleted) {
 		b.Counts.Deleted += n
 	}

@@ -13,7 +13,7 @@ import (
 // docs/formats.md draws each version.
 const (
 	applicationID = 0x54534D4C // "TSML"
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 const recordColumns = `
@@ -53,7 +53,14 @@ var schema = []string{
 	bytes INTEGER NOT NULL,
 	sum_a INTEGER NOT NULL,
 	sum_b INTEGER NOT NULL,
-	special TEXT NOT NULL) STRICT`,
+	special TEXT NOT NULL,
+	first_unseen INTEGER NOT NULL,
+	recent INTEGER NOT NULL) STRICT`,
+	`CREATE TABLE keyword (
+	box INTEGER NOT NULL,
+	word TEXT NOT NULL COLLATE NOCASE,
+	n INTEGER NOT NULL,
+	PRIMARY KEY (box, word)) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`,
 	`CREATE TABLE message (` + recordColumns + `) STRICT`,
 	`CREATE TABLE expunged (` + recordColumns + `,

@@ -37,8 +37,9 @@ type box struct {
 	mailbox.State
 	row     int64
 	horizon mailbox.ModSeq
-	dirty   bool
-	delta   delta // what this transaction changed of its records
+	summary
+	dirty bool
+	delta delta // what this transaction changed of its records
 }
 
 // commit runs fn in a transaction and returns the events to tell. The writer's
@@ -120,11 +121,15 @@ func (t *txn) flush() error {
 		if !b.dirty {
 			continue
 		}
+		if err := t.flushSummary(b); err != nil {
+			return err
+		}
 		err := t.c.exec(`UPDATE mailbox SET uidvalidity = ?, uidnext = ?, modseq = ?, horizon = ?, live = ?, unseen = ?,
-			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, special = ?, name = ? WHERE box = ?`,
+			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, special = ?, name = ?,
+			first_unseen = ?, recent = ? WHERE box = ?`,
 			int64(b.UIDValidity), int64(b.UIDNext), int64(b.HighestModSeq), int64(b.horizon), int64(b.Counts.Exists),
 			int64(b.Counts.Unseen), int64(b.Counts.Deleted), b.Counts.Size, int64(b.Checksum.A), int64(b.Checksum.B),
-			b.SpecialUse, b.Name, b.row)
+			b.SpecialUse, b.Name, int64(b.firstUnseen), int64(b.recent), b.row)
 		if err != nil {
 			return err
 		}
@@ -180,13 +185,14 @@ func (t *txn) named(name string) (*box, error) {
 }
 
 const boxColumns = `box, id, name, uidvalidity, uidnext, modseq, created, horizon, live, unseen, deleted, bytes, sum_a, sum_b, special,
-	EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name)`
+	first_unseen, recent, EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name)`
 
 func scanBox(row []driver.Value) *box {
 	return &box{
 		row:     integer(row[0]),
 		delta:   delta{from: mailbox.ModSeq(integer(row[5]))},
 		horizon: mailbox.ModSeq(integer(row[7])),
+		summary: summary{firstUnseen: mailbox.UID(integer(row[15])), recent: mailbox.UID(integer(row[16]))},
 		State: mailbox.State{
 			ID:            mailbox.ID(text(row[1])),
 			Name:          text(row[2]),
@@ -202,7 +208,7 @@ func scanBox(row []driver.Value) *box {
 			},
 			Checksum:   mailbox.Checksum{A: uint64(integer(row[12])), B: uint64(integer(row[13]))},
 			SpecialUse: text(row[14]),
-			Subscribed: integer(row[15]) != 0,
+			Subscribed: integer(row[17]) != 0,
 		},
 	}
 }

@@ -113,12 +113,20 @@ func (v *verification) database(ctx context.Context, c *conn) error {
 func (v *verification) box(c *conn, b *box) error {
 	var counts mailbox.Counts
 	var sum mailbox.Checksum
+	var first mailbox.UID
+	words := map[string]int64{}
 	err := v.records(c, b, "message", false, func(r *mailbox.Record) {
 		sum.Add(r)
 		counts.Exists++
 		counts.Size += r.Size
 		if !r.Flags.Has(mailbox.Seen) {
 			counts.Unseen++
+			if first == 0 {
+				first = r.UID
+			}
+		}
+		for _, word := range r.Flags.KeywordList() {
+			words[word]++
 		}
 		if r.Flags.Has(mailbox.Deleted) {
 			counts.Deleted++
@@ -136,6 +144,15 @@ func (v *verification) box(c *conn, b *box) error {
 	if sum != b.Checksum {
 		v.report(Finding{Mailbox: b.ID, Problem: "checksum does not match the records"})
 	}
+	if first != b.firstUnseen {
+		v.report(Finding{Mailbox: b.ID, UID: first, Problem: fmt.Sprintf("is the first unseen, the mailbox says UID %d", b.firstUnseen)})
+	}
+	if b.recent >= b.UIDNext {
+		v.report(Finding{Mailbox: b.ID, Problem: fmt.Sprintf("messages to UID %d were announced, the next is %d", b.recent, b.UIDNext)})
+	}
+	if err := v.keywords(c, b, words); err != nil {
+		return err
+	}
 	v.highest = max(v.highest, b.HighestModSeq)
 	v.usage.Bytes += counts.Size
 	v.usage.Messages += int64(counts.Exists)
@@ -144,7 +161,7 @@ func (v *verification) box(c *conn, b *box) error {
 
 func (v *verification) records(c *conn, b *box, table string, expunged bool, fn func(r *mailbox.Record)) error {
 	var r mailbox.Record
-	return c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ?", func(row []driver.Value) error {
+	return c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
 		at := Finding{Mailbox: b.ID, UID: mailbox.UID(integer(row[0]))}
 		if err := v.m.scanRecord(b, row, expunged, &r); err != nil {
 			at.Problem = errRecord.Error()
@@ -161,14 +178,45 @@ func (v *verification) records(c *conn, b *box, table string, expunged bool, fn 
 	}, rowID(b.row, 0), rowID(b.row, math.MaxUint32))
 }
 
+// keywords compares the table of keywords with those of the records.
+func (v *verification) keywords(c *conn, b *box, words map[string]int64) error {
+	counted := map[string]int64{}
+	for word, n := range words {
+		counted[foldASCII(word)] += n
+	}
+	err := c.each(`SELECT word, n FROM keyword WHERE box = ?`, func(row []driver.Value) error {
+		word, n := text(row[0]), integer(row[1])
+		if counted[foldASCII(word)] != n || n == 0 {
+			v.report(Finding{Mailbox: b.ID, Problem: fmt.Sprintf("keyword %q counts %d messages, has %d", word, n, counted[foldASCII(word)])})
+		}
+		delete(counted, foldASCII(word))
+		return nil
+	}, b.row)
+	for word, n := range counted {
+		v.report(Finding{Mailbox: b.ID, Problem: fmt.Sprintf("keyword %q of %d messages is not in the table", word, n)})
+	}
+	return err
+}
+
+// foldASCII is how keywords compare, here as in SQLite's NOCASE.
+func foldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
 // strays finds records of mailboxes that are not there.
 func (v *verification) strays(c *conn, boxes []*box) error {
 	known := map[int64]bool{}
 	for _, b := range boxes {
 		known[b.row] = true
 	}
-	for _, table := range []string{"message", "expunged"} {
-		err := c.each("SELECT DISTINCT id >> 32 FROM "+table, func(row []driver.Value) error {
+	for table, column := range map[string]string{"message": "id >> 32", "expunged": "id >> 32", "keyword": "box"} {
+		err := c.each("SELECT DISTINCT "+column+" FROM "+table, func(row []driver.Value) error {
 			if n := integer(row[0]); !known[n] {
 				v.problem("table %s has records of mailbox number %d, which is not there", table, n)
 			}

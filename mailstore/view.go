@@ -21,16 +21,22 @@ type View struct {
 // shared: do not change it.
 func (m *Mail) UIDs(ctx context.Context, id mailbox.ID) (mailbox.State, []mailbox.UID, error) {
 	state, now, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (cached, error) {
-		if old.records == nil {
-			return m.refreshUIDs(c, b, old)
-		}
-		now, err := m.refreshRecords(ctx, c, b, old)
-		if now.uids == nil {
-			now.uids = uidsOf(now.records)
-		}
-		return now, err
+		return m.refreshUIDsOrRecords(ctx, c, b, old)
 	})
 	return state, now.uids, err
+}
+
+// refreshUIDsOrRecords brings a cached mailbox up to date, with its UIDs, and
+// without reading records if none are cached.
+func (m *Mail) refreshUIDsOrRecords(ctx context.Context, c *conn, b *box, old cached) (cached, error) {
+	if old.records == nil {
+		return m.refreshUIDs(c, b, old)
+	}
+	now, err := m.refreshRecords(ctx, c, b, old)
+	if now.uids == nil {
+		now.uids = uidsOf(now.records)
+	}
+	return now, err
 }
 
 // View returns a mailbox with all its live records.

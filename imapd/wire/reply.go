@@ -39,8 +39,18 @@ const (
 func CapabilityCode(caps []imap.Cap) Code { return list("CAPABILITY", caps, "", "") }
 
 // PermanentFlagsCode is PERMANENTFLAGS; `\*` among the flags says that keywords
-// can be made.
-func PermanentFlagsCode(flags []string) Code { return list("PERMANENTFLAGS", flags, "(", ")") }
+// can be made. A keyword that a response code cannot carry, such as "[Gmail]", is
+// left out.
+func PermanentFlagsCode(flags []string) Code {
+	fit := make([]string, 0, len(flags))
+	for _, f := range flags {
+		name := strings.TrimPrefix(f, `\`)
+		if f == `\*` || name != "" && strings.IndexFunc(name, func(r rune) bool { return r > 0x7e || classes[r]&classAtom == 0 }) < 0 {
+			fit = append(fit, f)
+		}
+	}
+	return list("PERMANENTFLAGS", fit, "(", ")")
+}
 
 // BadCharsetCode is BADCHARSET with the charsets that are known, if any are given.
 func BadCharsetCode(known ...string) Code {
