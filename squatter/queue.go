@@ -73,7 +73,7 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 // 20 to one of some hundreds, and delivery has the processors for itself
 // meanwhile. Nobody can see it but by the clock: what waits is scanned, and
 // whoever searches has his mail indexed at once.
-const restShare = 3
+const restShare = 9
 
 // rest begins the rest after an attempt that took so long.
 func (q *queue) rest(took time.Duration) {

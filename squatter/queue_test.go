@@ -82,8 +82,8 @@ func TestQueueRestsAfterABatch(t *testing.T) {
 		} else {
 			q.done(w, false)
 		}
-		if w, took := attempt(t, q); took != 300*time.Millisecond || w.user != alice {
-			t.Errorf("%v was taken after %v, want alice after three times the attempt before", w.user, took)
+		if w, took := attempt(t, q); took != 900*time.Millisecond || w.user != alice {
+			t.Errorf("%v was taken after %v, want alice after nine times as long as the attempt before", w.user, took)
 		}
 		q.rest(time.Hour)
 		q.note(bob, 20, nil)
