@@ -25,7 +25,7 @@ var (
 	// ErrLostRace: the sources were no longer what they were when the result was to
 	// take their place. The result is discarded; nothing has changed.
 	ErrLostRace = activefile.ErrLostRace
-	// ErrTier is returned for a destination that has no root.
+	// ErrTier is returned for a tier that has no root.
 	ErrTier = errors.New("unknown tier")
 )
 
@@ -68,8 +68,11 @@ const deadShare = 5
 // for another compaction to disk. Whatever happens, databases that the activefile
 // does not name are deleted at the end, those of earlier crashes included.
 func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err error) {
-	if _, ok := x.set.o.Roots[o.Dest]; !ok {
-		return res, fmt.Errorf("compact to %q: %w", o.Dest, ErrTier)
+	if err := x.set.CheckTier(o.Dest); err != nil {
+		return res, fmt.Errorf("compact to: %w", err)
+	}
+	if err := x.set.CheckSources(o.Sources...); err != nil {
+		return res, fmt.Errorf("compact from: %w", err)
 	}
 	if _, err := x.set.o.FS.Stat(x.dir); errors.Is(err, fs.ErrNotExist) {
 		return Result{Nothing: true}, nil
@@ -98,6 +101,30 @@ func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err 
 		err = errors.Join(err, fmt.Errorf("clean up after compacting %s: %w", o.Name, clean))
 	}
 	return res, errors.Join(err, held.Unlock())
+}
+
+// CheckTier returns ErrTier for the name of a tier that has no root.
+func (s *Set) CheckTier(name string) error {
+	if _, ok := s.o.Roots[name]; !ok {
+		return fmt.Errorf("%w %q", ErrTier, name)
+	}
+	return nil
+}
+
+// CheckSources returns ErrTier for a name that is neither that of a tier with a
+// root nor of a database in one. Whether there is such a database is no matter: one
+// that is not live is no source.
+func (s *Set) CheckSources(names ...string) error {
+	for _, name := range names {
+		tier := name
+		if db, err := activefile.Parse(name); err == nil {
+			tier = db.Tier
+		}
+		if s.CheckTier(tier) != nil {
+			return fmt.Errorf("%w %q", ErrTier, name)
+		}
+	}
+	return nil
 }
 
 // compaction is one run. It holds index.compact.

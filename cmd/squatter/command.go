@@ -140,10 +140,18 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-r needs mailboxes")
 	case f.sleep < 0 || f.sleep > 1e6:
 		return fmt.Errorf("-S %v: not a number of seconds", f.sleep)
-	case slices.ContainsFunc(slices.Concat(f.sources, f.again), func(s string) bool { return strings.TrimSpace(s) == "" }):
+	case !trim(f.sources) || !trim(f.again):
 		return fmt.Errorf("-t and -T: an empty tier")
 	}
 	return nil
+}
+
+// trim takes spaces off the names, and reports whether something is left of each.
+func trim(names []string) bool {
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	return !slices.Contains(names, "")
 }
 
 // run opens the slot and does what the flags say.

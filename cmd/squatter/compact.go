@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"teraslot/mailbox"
 	"teraslot/squatter"
@@ -11,6 +12,18 @@ import (
 
 // tries is how often a compaction is begun that loses the race.
 const tries = 3
+
+// checkTiers refuses tiers that the slot does not have, before anything is done.
+func (j *job) checkTiers() error {
+	if j.f.dest == "" {
+		return nil
+	}
+	err := errors.Join(j.tiers.CheckTier(j.f.dest), j.tiers.CheckSources(j.f.sources...), j.tiers.CheckSources(j.f.again...))
+	if err != nil {
+		return fmt.Errorf("%w: INVALID: %w", errUsage, err)
+	}
+	return nil
+}
 
 // compact merges databases of a user's index.
 func (j *job) compact(ctx context.Context, u mailbox.User) error {

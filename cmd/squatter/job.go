@@ -103,6 +103,9 @@ func (j *job) do(ctx context.Context, args []string) error {
 	if j.f.rolling {
 		return j.roll(ctx)
 	}
+	if err := j.checkTiers(); err != nil {
+		return err
+	}
 	targets, err := j.targets(ctx, args)
 	if err != nil {
 		return err

@@ -196,7 +196,6 @@ func TestMailboxArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{"-i", "user.nobody"}, {"-i", "user.brong.Nothing"}, {"-i", "-u", "nobody"}, {"-r", "user.brong.Nothing"},
 		{"brong"}, {"-A", "-u", "nobody"}, {"-z", "data", "-t", "temp", "-u", "nobody", "brong"},
-		{"-z", "nowhere", "-t", "temp", "-u", "brong"},
 	} {
 		if _, errs := f.squatter(exitTempFail, args...); !strings.Contains(errs, "squatter: ") {
 			t.Errorf("%v: nothing was said", args)
@@ -232,6 +231,29 @@ func TestUsage(t *testing.T) {
 	f.must(os.WriteFile(empty, fmt.Appendf(nil, "root = %q\n", t.TempDir()), 0o600))
 	if code := run(t.Context(), []string{"-C", empty, "-i"}, &out, &errs); code != exitTempFail {
 		t.Errorf("without a slot: exit %d", code)
+	}
+}
+
+// A tier that the slot does not have is refused before anything is done; a
+// database or a tier of which the user has nothing is nothing to do.
+func TestUnknownTier(t *testing.T) {
+	f := newFixture(t, "")
+	f.deliver("brong", "INBOX", 1)
+	f.squatter(exitOK, "-i")
+	for _, args := range [][]string{
+		{"-z", "nowhere", "-t", "temp"}, {"-z", "data", "-t", "nowhere"}, {"-z", "data", "-t", "temp,nowhere:3"},
+		{"-z", "data", "-t", "temp", "-T", "nowhere"}, {"-z", "data", "-t", "data:x"}, {"-z", "data:3", "-t", "temp"},
+		{"-z", "data", "-t", "temp:"}, {"-z", "data", "-t", "temp:01"},
+	} {
+		out, errs := f.squatter(exitUsage, append(args, "-v", "-u", "brong")...)
+		if out != "" || !strings.Contains(errs, "INVALID: unknown tier") {
+			t.Errorf("%v: got %q and %q", args, out, errs)
+		}
+	}
+	for _, sources := range []string{"archive", "data:71", "meta,temp:999", " data "} {
+		if out, errs := f.squatter(exitOK, "-v", "-z", "data", "-t", sources, "-u", "brong"); out+errs != "" {
+			t.Errorf("-t %s: got %q and %q", sources, out, errs)
+		}
 	}
 }
 
