@@ -24,8 +24,8 @@
 //     where RFC 9051 §7.5.1 allows it.
 //   - While octets go to a client nothing of the store is held: no lock, no
 //     transaction, and no user's database but an open message file.
-//   - Messages are streamed. In memory are at most a batch of structures and one
-//     buffer for each session that writes; a session that waits has none.
+//   - Messages are streamed. In memory are at most a batch of structures, some
+//     small messages, and one buffer for each session that writes; a session that waits has none.
 //   - A message that cannot be read as it was written fails the command with NO
 //     and sends nothing of it.
 //   - Every wait has an end: Limits. No goroutine outlives Serve.

@@ -145,6 +145,53 @@ type fetcher struct {
 	prepared []prepared
 }
 
+// contents are messages that were opened together: those of records from on.
+type contents struct {
+	from   int
+	opened []mailstore.Opened
+}
+
+func (c *contents) close() {
+	for _, o := range c.opened {
+		if o.Content != nil {
+			_ = o.Content.Close() // it was only read
+		}
+	}
+	c.opened = nil
+}
+
+// Bounds of messages that are opened together: they are in memory. A larger one
+// comes alone, and from its file.
+const (
+	openMessages = 64
+	openOctets   = 256 << 10
+)
+
+// content opens the message of records[i], and those that follow with it; nil if
+// none is needed. It stays open until a later one is asked for.
+func (f *fetcher) content(ctx context.Context, records []mailbox.Record, i int, c *contents) (*mailstore.Content, error) {
+	if !f.plan.contents {
+		return nil, nil
+	}
+	if i >= c.from+len(c.opened) {
+		c.close()
+		n, octets := 1, records[i].Size
+		for i+n < len(records) && n < openMessages && octets+records[i+n].Size <= openOctets {
+			octets += records[i+n].Size
+			n++
+		}
+		err := f.s.withMail(ctx, func(m *mailstore.Mail) error {
+			*c = contents{i, m.OpenAll(ctx, f.s.view.id, records[i:i+n])}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	o := &c.opened[i-c.from]
+	return o.Content, o.Err
+}
+
 // Bounds of a batch: so many messages, or so many octets of them, which their
 // structures cannot exceed.
 const (
@@ -171,16 +218,25 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 		return err
 	}
 	var seen mailbox.UIDSet
+	var opened contents
+	defer opened.close()
 	for i := range records {
 		r := &records[i]
 		number, ok := f.s.view.number(r.UID)
 		if !ok || f.plan.structures && structures[i] == nil {
 			continue
 		}
+		content, err := f.content(ctx, records, i, &opened)
+		if err != nil {
+			if f.skips(err) {
+				continue
+			}
+			return err
+		}
 		if f.plan.flags {
 			f.s.introduce(r.Flags)
 		}
-		sent, err := f.message(ctx, number, r, structures[i])
+		sent, err := f.respond(ctx, number, &fetched{r, structures[i], content})
 		if err != nil {
 			return err
 		}
@@ -241,26 +297,6 @@ func (f *fetcher) skips(err error) bool {
 		return false
 	}
 	return true
-}
-
-// message writes the response of one message. sent is false if it could not be
-// read; then nothing was written of it.
-func (f *fetcher) message(ctx context.Context, number uint32, r *mailbox.Record, st *message.Structure) (sent bool, err error) {
-	var content *mailstore.Content
-	if f.plan.contents {
-		err := f.s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-			content, err = m.Open(ctx, f.s.view.id, *r)
-			return err
-		})
-		if err != nil {
-			if f.skips(err) {
-				return false, nil
-			}
-			return false, err
-		}
-		defer content.Close()
-	}
-	return f.respond(ctx, number, &fetched{r, st, content})
 }
 
 // markSeen sets \Seen and tells so, after the messages were sent: one that could

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -49,7 +50,8 @@ func (c *content) crc() int64 {
 }
 
 func structureCRC(num uint32, data []byte) int64 {
-	b := binary.BigEndian.AppendUint64(nil, uint64(num))
+	var buf [8]byte
+	b := binary.BigEndian.AppendUint64(buf[:0], uint64(num))
 	return int64(crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, data))
 }
 
@@ -215,22 +217,59 @@ func (m *Mail) Structures(ctx context.Context, recs []mailbox.Record, fn func(i 
 // structureRows reads cached structures; nil stands for one that is not whole.
 func (m *Mail) structureRows(ctx context.Context, recs []mailbox.Record) ([][]byte, error) {
 	out := make([][]byte, len(recs))
+	at := byNum(recs)
 	err := m.read(ctx, func(c *conn) error {
-		for i := range recs {
-			num := recs[i].Num
-			_, err := c.one(`SELECT data, crc FROM structure WHERE num = ?`, func(row []driver.Value) error {
-				if b := blob(row[0]); structureCRC(num, b) == integer(row[1]) {
-					out[i] = b
+		for rest := at; len(rest) > 0; {
+			n := numRun(recs, rest)
+			run := rest[:n]
+			err := c.each(`SELECT num, data, crc FROM structure WHERE num BETWEEN ? AND ? ORDER BY num`, func(row []driver.Value) error {
+				num, data := uint32(integer(row[0])), blob(row[1])
+				for len(run) > 0 && recs[run[0]].Num < num {
+					run = run[1:]
+				}
+				if len(run) == 0 || recs[run[0]].Num != num || structureCRC(num, data) != integer(row[2]) {
+					return nil
+				}
+				for ; len(run) > 0 && recs[run[0]].Num == num; run = run[1:] {
+					out[run[0]] = data
 				}
 				return nil
-			}, int64(num))
+			}, int64(recs[rest[0]].Num), int64(recs[rest[n-1]].Num))
 			if err != nil {
 				return err
 			}
+			rest = rest[n:]
 		}
 		return nil
 	})
 	return out, err
+}
+
+// byNum returns the positions of records in rising order of their contents.
+func byNum(recs []mailbox.Record) []int {
+	at := make([]int, len(recs))
+	for i := range at {
+		at[i] = i
+	}
+	rising := func(a, b int) int { return int(int64(recs[a].Num) - int64(recs[b].Num)) }
+	if !slices.IsSortedFunc(at, rising) {
+		slices.SortStableFunc(at, rising)
+	}
+	return at
+}
+
+// numGap is how many contents that nobody asked for a scan may step over: so
+// many rows cost less than a query of their own.
+const numGap = 3
+
+// numRun returns how many of the first positions lie so close together that one
+// scan reads their contents best.
+func numRun(recs []mailbox.Record, at []int) int {
+	n := 1
+	for n < len(at) && recs[at[n]].Num-recs[at[n-1]].Num <= numGap+1 {
+		n++
+	}
+	return n
 }
 
 // structure decodes a cached structure, or parses the message anew.

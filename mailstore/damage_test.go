@@ -133,6 +133,7 @@ func (d damaged) readAll(t *testing.T, s *Store, m *Mail) int {
 			t.Errorf("UID %d: %v does not name the place", r.UID, err)
 		}
 	}
+	sameTogether(t, m, d.inbox, v.Records)
 	found := map[mailbox.UID]bool{}
 	if err := s.Verify(t.Context(), user1, func(f Finding) {
 		if f.UID != 0 {
@@ -265,6 +266,7 @@ func TestLostContent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sameTogether(t, m, d.inbox, v.Records)
 		for i, r := range v.Records {
 			c, err := m.Open(t.Context(), d.inbox, r)
 			var dm *Damage

@@ -572,6 +572,7 @@ func (x *machine) compareBox(st mailbox.State, b *oracleBox) {
 	if len(v.Records) != len(want) || sum != st.Checksum {
 		x.t.Fatalf("%d records, want %d; checksum %v, want %v", len(v.Records), len(want), st.Checksum, sum)
 	}
+	sameTogether(x.t, x.m, b.id, v.Records)
 	x.compareChanges(b)
 }
 
