@@ -17,7 +17,8 @@ type node interface {
 	cost() int
 	// judge splits rows. It must not change rows; what it returns lies within.
 	judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap) (verdict, error)
-	// match decides about one message, reading its text if need be.
+	// match decides about one message, reading its text if need be. A *CutError is
+	// an answer, too: what of the text could be looked at does not decide.
 	match(ctx context.Context, e *evaluation, c *candidate) (bool, error)
 }
 
@@ -79,12 +80,17 @@ func (n andNode) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 }
 
 func (n andNode) match(ctx context.Context, e *evaluation, c *candidate) (bool, error) {
+	var open error
 	for _, kid := range n {
-		if ok, err := kid.match(ctx, e, c); !ok || err != nil {
+		ok, err := kid.match(ctx, e, c)
+		switch {
+		case undecided(err):
+			open = err // another kid may still decide
+		case !ok || err != nil:
 			return false, err
 		}
 	}
-	return true, nil
+	return open == nil, open
 }
 
 // orNode matches what one kid matches; they are in order of cost.
@@ -111,12 +117,17 @@ func (n orNode) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap) 
 }
 
 func (n orNode) match(ctx context.Context, e *evaluation, c *candidate) (bool, error) {
+	var open error
 	for _, kid := range n {
-		if ok, err := kid.match(ctx, e, c); ok || err != nil {
+		ok, err := kid.match(ctx, e, c)
+		switch {
+		case undecided(err):
+			open = err // another kid may still decide
+		case ok || err != nil:
 			return ok, err
 		}
 	}
-	return false, nil
+	return false, open
 }
 
 // negation matches what kid does not.
@@ -219,5 +230,8 @@ func (k textKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 
 func (k textKey) match(ctx context.Context, _ *evaluation, c *candidate) (bool, error) {
 	units, err := c.text(ctx)
-	return err == nil && k.key.Match(units), err
+	if err != nil || k.key.Match(units) {
+		return err == nil, err
+	}
+	return false, c.beyond()
 }

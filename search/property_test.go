@@ -119,7 +119,7 @@ func TestSearchAgreesWithTheOracle(t *testing.T) {
 		g := newGenerator(uint64(envInt(t, "SEED", 1) + round))
 		oracleRound(t, g, &all)
 	}
-	t.Logf("%d queries: %d %% with hits, %d %% inside a word, %d %% across separators; %+v", all.queries,
+	t.Logf("proof: %d queries: %d %% with hits, %d %% inside a word, %d %% across separators; %+v", all.queries,
 		100*all.hits/all.queries, 100*all.inside/all.queries, 100*all.across/all.queries, all.stats)
 	if all.hits*100 < 60*all.queries || all.inside*100 < 20*all.queries || all.across*100 < 15*all.queries {
 		t.Error("the queries are too easy: want 60 % with hits, 20 % inside a word, 15 % across separators")

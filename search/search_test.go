@@ -383,19 +383,44 @@ func TestManyKeys(t *testing.T) {
 }
 
 // A message of which more is text than the limits allow is found by what is
-// within them, each time by a scan, and counted.
+// within them, each time by a scan, and counted. A search whose answer hangs on
+// what lies beyond fails and names the message: it neither misses it nor takes it
+// for one without the key.
 func TestCutMessages(t *testing.T) {
 	f := newFixture(t, search.Options{Limits: search.Limits{Extract: message.Limits{Text: 80_000}}})
 	long := plain("long", "begin "+strings.Repeat("filler\r\n", 20_000)+" beyond")
-	f.deliver(long)
-	res, err := f.find(search.Body("begin"))
-	f.must(err)
-	if len(res.UIDs) != 1 || res.Stats.Cut != 1 || res.Stats.Scanned != 1 {
-		t.Errorf("got %v, %+v", res.UIDs, res.Stats)
-	}
-	res, err = f.find(search.Body("beyond"))
-	f.must(err)
-	if len(res.UIDs) != 0 || res.Stats.Cut != 1 {
-		t.Errorf("got %v, %+v: what is cut is reported", res.UIDs, res.Stats)
+	f.deliver(plain("short", "begin, and no more"), long)
+	begin, beyond, short := search.Body("begin"), search.Body("beyond"), search.UIDs{Set: mailbox.UIDRange(1, 1)}
+	for _, c := range []struct {
+		name string
+		q    search.Query
+		want []mailbox.UID // nil: it cannot be told
+		cut  int
+	}{
+		{"within", begin, []mailbox.UID{1, 2}, 1},
+		{"not within", search.Not{Key: begin}, []mailbox.UID{}, 1},
+		{"beyond", beyond, nil, 0},
+		{"not beyond", search.Not{Key: beyond}, nil, 0},
+		{"both", search.And{begin, beyond}, nil, 0},
+		{"either", search.Or{begin, beyond}, []mailbox.UID{1, 2}, 1},
+		{"either, the cut one first", search.Or{beyond, begin}, []mailbox.UID{1, 2}, 1},
+		{"neither", search.Not{Key: search.Or{beyond, begin}}, []mailbox.UID{}, 1},
+		{"beyond and surely not", search.And{beyond, search.Not{Key: begin}}, []mailbox.UID{}, 1},
+		{"not both, the one surely", search.Not{Key: search.And{beyond, search.Not{Key: begin}}}, []mailbox.UID{1, 2}, 1},
+		{"of the others", search.And{beyond, short}, []mailbox.UID{}, 0},
+		{"of the others, or", search.Or{search.And{beyond, short}, search.Not{Key: short}}, []mailbox.UID{2}, 0},
+	} {
+		res, err := f.find(c.q)
+		if c.want == nil {
+			cut, ok := errors.AsType[*search.CutError](err)
+			if !ok || cut.UID != 2 || !errors.Is(err, search.ErrLimit) || res != nil {
+				t.Errorf("%s: got %v, %v; want that the message with UID 2 is too large", c.name, res, err)
+			}
+			continue
+		}
+		f.must(err)
+		if !slices.Equal(res.UIDs, c.want) || res.Stats.Cut != c.cut {
+			t.Errorf("%s: got %v, %+v; want %v, %d cut", c.name, res.UIDs, res.Stats, c.want, c.cut)
+		}
 	}
 }
