@@ -58,6 +58,8 @@ func (s *session) untilDone(ctx context.Context) error {
 			}
 		case <-s.stop:
 			s.bye("UNAVAILABLE", "The server is stopping")
+		case <-s.leave.told:
+			s.dismissed()
 		case <-limit.C:
 			s.bye("", "Idle for too long")
 		}

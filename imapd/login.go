@@ -22,7 +22,7 @@ func (s *session) login(ctx context.Context, c *wire.Login) (*completion, error)
 	if err != nil {
 		return nil, s.rejected(ctx, "LOGIN", c.User, err)
 	}
-	return s.loggedIn(acc, "LOGIN")
+	return s.loggedIn(ctx, acc, "LOGIN")
 }
 
 var errPrivacy = no(imap.ResponseCodePrivacyRequired, "TLS is needed first")
@@ -54,7 +54,7 @@ func (s *session) authenticate(ctx context.Context, c *wire.Authenticate) (*comp
 			return nil, s.rejected(ctx, c.Mechanism, name, err)
 		}
 		if done {
-			return s.loggedIn(acc, c.Mechanism)
+			return s.loggedIn(ctx, acc, c.Mechanism)
 		}
 		if response, err = s.challenge(challenge); err != nil {
 			return nil, err
@@ -97,14 +97,19 @@ func userOf(response []byte) (name string, formed bool) {
 }
 
 // loggedIn makes the session that of a user.
-func (s *session) loggedIn(acc account.Account, mechanism string) (*completion, error) {
+func (s *session) loggedIn(ctx context.Context, acc account.Account, mechanism string) (*completion, error) {
 	if !s.srv.admission.login(acc.ID, &s.srv.o.Limits) {
 		s.log.Warn("imap: too many sessions", "user", acc.Name)
 		return nil, no(imap.ResponseCodeLimit, "Too many sessions of this user")
 	}
-	s.account, s.state = acc, authenticated
-	s.in.SetLimits(userLimits(&s.srv.o.Limits))
+	s.account = acc
 	s.srv.hub.join(s)
+	if err := s.admitted(ctx, acc); err != nil {
+		s.leaveUser()
+		return nil, err
+	}
+	s.state = authenticated
+	s.in.SetLimits(userLimits(&s.srv.o.Limits))
 	s.log.Info("imap: logged in", "user", acc.Name, "mechanism", mechanism, "tls", s.secure())
 	return &completion{code: wire.CapabilityCode(s.capabilities()), text: "Logged in"}, nil
 }

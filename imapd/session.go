@@ -29,7 +29,7 @@ const (
 	ended    // the server has said BYE
 )
 
-// session is one client's dialogue. Everything but wake and selects belongs to
+// session is one client's dialogue. Everything but wake, selects and leave belongs to
 // its goroutine, which runs one command after the other.
 type session struct {
 	srv     *Server
@@ -53,10 +53,11 @@ type session struct {
 
 	watched atomic.Pointer[mailbox.ID] // the selected mailbox, for other goroutines
 	news    chan struct{}              // holds one wake
+	leave   dismissal
 }
 
 func newSession(srv *Server, c *conn, from netip.Prefix) *session {
-	s := &session{srv: srv, id: srv.newSessionID(), c: c, from: from, news: make(chan struct{}, 1)}
+	s := &session{srv: srv, id: srv.newSessionID(), c: c, from: from, news: make(chan struct{}, 1), leave: newDismissal()}
 	s.log = srv.log.With("session", s.id, "address", address(c.raw))
 	s.out = wire.NewWriter(c)
 	s.in = wire.NewReader(c, wire.Options{
@@ -99,11 +100,14 @@ func (s *session) selects(id mailbox.ID) bool {
 // to be cut, stop is closed when the server wants to end.
 func (s *session) run(ctx context.Context, stop <-chan struct{}) {
 	s.stop = stop
+	ctx, s.leave.cut = context.WithCancel(ctx)
+	defer close(s.leave.over)
+	defer s.leave.cut()
 	s.loginBy = time.Now().Add(s.srv.o.Limits.Login)
 	defer s.end(context.WithoutCancel(ctx))
 	s.greet()
 	err := s.out.Flush()
-	for err == nil && s.state != ended {
+	for err == nil && s.state != ended && !s.leave.isTold() {
 		err = s.turn(ctx)
 	}
 	s.farewell(err)
@@ -116,9 +120,15 @@ func (s *session) end(ctx context.Context) {
 	if s.account.ID == "" {
 		return
 	}
+	s.log.Info("imap: session ended", "user", s.account.Name, "commands", s.commands, "sent", s.c.written)
+	s.leaveUser()
+}
+
+// leaveUser makes the session nobody's.
+func (s *session) leaveUser() {
 	s.srv.hub.part(s)
 	s.srv.admission.logout(s.account.ID)
-	s.log.Info("imap: session ended", "user", s.account.Name, "commands", s.commands, "sent", s.c.written)
+	s.account = account.Account{}
 }
 
 // secure reports whether TLS protects the connection.
@@ -243,7 +253,10 @@ func (s *session) fault(e *wire.SyntaxError) error {
 // farewell says BYE as far as the client can hear it.
 func (s *session) farewell(err error) {
 	switch {
-	case err == nil || s.state == ended:
+	case s.state == ended:
+	case s.leave.isTold():
+		s.dismissed()
+	case err == nil:
 	case errors.Is(err, errStopping):
 		s.bye("UNAVAILABLE", "The server is stopping")
 	case errors.Is(err, wire.ErrBroken):
