@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,12 +22,18 @@ type folder struct {
 	keywords [26]string // by letter, a to z
 }
 
-// maildirs finds the Maildirs at and below path.
-func maildirs(path string) ([]folder, error) {
-	var found []folder
-	err := filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
+// maildirs finds the Maildirs at and below path, and links to others, which are not
+// followed: they may lead in circles.
+func maildirs(path string) (found []folder, links []string, err error) {
+	err = filepath.WalkDir(path, func(at string, d fs.DirEntry, err error) error {
+		if err != nil {
 			return err
+		}
+		if d.Type() == fs.ModeSymlink && hasCur(at) {
+			links = append(links, at)
+		}
+		if !d.IsDir() {
+			return nil
 		}
 		switch d.Name() {
 		case "cur", "new", "tmp":
@@ -34,7 +41,7 @@ func maildirs(path string) ([]folder, error) {
 				return filepath.SkipDir
 			}
 		}
-		if info, err := os.Stat(filepath.Join(at, "cur")); err != nil || !info.IsDir() {
+		if !hasCur(at) {
 			return nil
 		}
 		rel, err := filepath.Rel(path, at)
@@ -46,7 +53,13 @@ func maildirs(path string) ([]folder, error) {
 		found = append(found, f)
 		return err
 	})
-	return found, err
+	return found, links, err
+}
+
+// hasCur reports whether a directory has the one that makes it a Maildir.
+func hasCur(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, "cur"))
+	return err == nil && info.IsDir()
 }
 
 // folderName makes a mailbox name of a path below the top Maildir. Maildir++
@@ -93,10 +106,11 @@ type letter struct {
 	unique string // the name without its flags
 	flags  string
 	size   int64
+	err    error // it cannot be read
 }
 
 func (s *Source) openMaildir() error {
-	folders, err := maildirs(s.path)
+	folders, links, err := maildirs(s.path)
 	if err != nil {
 		return err
 	}
@@ -115,6 +129,11 @@ func (s *Source) openMaildir() error {
 		all = append(all, list...)
 	}
 	s.read = func(ctx context.Context, yield func(Item) bool) error {
+		for _, path := range links {
+			if !yield(Item{Place: path, Key: path, Err: fmt.Errorf("%w: a link to a Maildir; import that by itself", ErrNoFile)}) {
+				return nil
+			}
+		}
 		for _, l := range all {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -141,11 +160,19 @@ func (f folder) list() ([]letter, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
-				continue // gone since, or no message
+			if strings.HasPrefix(e.Name(), ".") {
+				continue // no message
 			}
-			l := letter{folder: f, file: filepath.Join(sub, e.Name()), size: info.Size()}
+			l := letter{folder: f, file: filepath.Join(sub, e.Name())}
+			info, err := regular(filepath.Join(f.dir, l.file))
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue // gone since
+			case err != nil:
+				l.err = err
+			default:
+				l.size = info.Size()
+			}
 			l.unique, l.flags = splitFlags(e.Name())
 			all = append(all, l)
 		}
@@ -171,6 +198,10 @@ func (s *Source) letter(l letter) Item {
 		Mailbox: l.folder.mailbox,
 		Flags:   l.folder.decode(l.flags),
 		Read:    l.size,
+		Err:     l.err,
+	}
+	if l.err != nil {
+		return it
 	}
 	it.Body, it.Date, it.Err = s.readFile(path)
 	if info, err := os.Stat(path); err == nil && it.Date.IsZero() {

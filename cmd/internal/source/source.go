@@ -55,6 +55,8 @@ var ErrFormat = errors.New("not mail in a known format")
 var (
 	ErrTooBig = errors.New("message is too big")
 	ErrEmpty  = errors.New("message is empty")
+	// ErrNoFile: a pipe, a device, a link to nothing or to a directory.
+	ErrNoFile = errors.New("not a file")
 )
 
 // Options say how to read. The zero value works.
@@ -87,7 +89,10 @@ func Open(path string, o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	s := &Source{o: o, path: filepath.Clean(path)}
+	s := &Source{o: o}
+	if s.path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
 	if o.Format == "" || o.Format == Auto {
 		if s.o.Format, err = detect(s.path, info); err != nil {
 			return nil, fmt.Errorf("import: %w", err)
@@ -129,7 +134,7 @@ func (s *Source) Items(ctx context.Context) iter.Seq[Item] {
 
 func detect(path string, info fs.FileInfo) (Format, error) {
 	if info.IsDir() {
-		found, err := maildirs(path)
+		found, _, err := maildirs(path)
 		if err != nil {
 			return "", err
 		}
@@ -151,6 +156,25 @@ func detect(path string, info fs.FileInfo) (Format, error) {
 		return Mbox, nil
 	}
 	return Directory, nil
+}
+
+// regular looks at what a directory has under a name, and where a link leads. The
+// error is ErrNoFile for what cannot be a message, and fs.ErrNotExist for what went
+// since the directory was listed.
+func regular(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		if info, err = os.Stat(path); err != nil {
+			return nil, fmt.Errorf("%w: a link that leads nowhere: %v", ErrNoFile, err)
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %v", ErrNoFile, info.Mode())
+	}
+	return info, nil
 }
 
 // readFile reads a file that holds one message.
@@ -203,33 +227,40 @@ func toCRLF(b []byte) []byte {
 	return out
 }
 
-// openDirectory takes every regular file below the path as a message; a path
-// that is a file itself is one.
+// entry is a file in a directory of messages.
+type entry struct {
+	path, mailbox string
+	size          int64
+	err           error // it cannot be read
+}
+
+// openDirectory takes every file below the path as a message; a path that is a file
+// itself is one.
 func (s *Source) openDirectory() error {
-	type entry struct {
-		path, mailbox string
-		size          int64
-	}
 	var entries []entry
 	err := filepath.WalkDir(s.path, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name := d.Name()
-		if strings.HasPrefix(name, ".") && path != s.path {
+		if strings.HasPrefix(d.Name(), ".") && path != s.path {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if d.IsDir() {
 			return nil
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
+		e := entry{path: path}
+		info, err := regular(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			e.err = err
+		default:
+			e.size = info.Size()
 		}
-		e := entry{path: path, size: info.Size()}
 		if dir, err := filepath.Rel(s.path, filepath.Dir(path)); err == nil && s.o.Folders && dir != "." && filepath.IsLocal(dir) {
 			e.mailbox = filepath.ToSlash(dir)
 		}
@@ -242,14 +273,20 @@ func (s *Source) openDirectory() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			it := Item{Place: e.path, Key: e.path, Mailbox: e.mailbox, Read: e.size}
-			it.Body, it.Date, it.Err = s.readFile(e.path)
-			it.Flags = statusFlags(it.Body)
-			if !yield(it) {
+			if !yield(s.entry(e)) {
 				return nil
 			}
 		}
 		return nil
 	}
 	return err
+}
+
+func (s *Source) entry(e entry) Item {
+	it := Item{Place: e.path, Key: e.path, Mailbox: e.mailbox, Read: e.size, Err: e.err}
+	if e.err == nil {
+		it.Body, it.Date, it.Err = s.readFile(e.path)
+		it.Flags = statusFlags(it.Body)
+	}
+	return it
 }

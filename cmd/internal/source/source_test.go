@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +60,61 @@ func bodies(list []Item) []string {
 		}
 	}
 	return out
+}
+
+// told is what a test expects of an item: its text, or that it is refused.
+func told(list []Item) map[string]string {
+	out := make(map[string]string)
+	for _, it := range list {
+		switch {
+		case errors.Is(it.Err, ErrNoFile):
+			out[filepath.Base(it.Place)] = "no file"
+		case it.Err != nil:
+			out[filepath.Base(it.Place)] = it.Err.Error()
+		default:
+			out[filepath.Base(it.Place)] = it.Mailbox + "|" + strings.TrimSpace(string(it.Body))
+		}
+	}
+	return out
+}
+
+// What is no regular file is read if it leads to one; else it is reported, and
+// never opened: a pipe would be waited for.
+func TestLinksAndOtherFiles(t *testing.T) {
+	elsewhere := write(t, map[string]string{"letter": "A: linked\n", "folder/cur/5": "A: in a linked folder\n"})
+	for name, c := range map[string]struct {
+		files map[string]string
+		below string
+		want  map[string]string
+	}{
+		"maildir": {map[string]string{"cur/1:2,S": "A: 1\n", "new/": ""}, "cur",
+			map[string]string{"1:2,S": "|A: 1", "2:2,S": "|A: linked", "3:2,S": "no file", "4": "no file", "6": "no file", ".Linked": "no file"}},
+		"directory": {map[string]string{"in/1": "A: 1\n"}, "in",
+			map[string]string{"1": "|A: 1", "2:2,S": "|A: linked", "3:2,S": "no file", "4": "no file", "6": "no file"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := write(t, c.files)
+			for name, to := range map[string]string{c.below + "/2:2,S": filepath.Join(elsewhere, "letter"),
+				c.below + "/3:2,S": filepath.Join(elsewhere, "nothing"), c.below + "/4": elsewhere, ".Linked": filepath.Join(elsewhere, "folder")} {
+				if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := syscall.Mkfifo(filepath.Join(dir, c.below, "6"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := told(items(t, dir, Options{})); !maps.Equal(got, c.want) {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+			link := filepath.Join(t.TempDir(), "link")
+			if err := os.Symlink(dir, link); err != nil {
+				t.Fatal(err)
+			}
+			if got := told(items(t, link, Options{})); !maps.Equal(got, c.want) {
+				t.Errorf("by a link: got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
 }
 
 func TestMbox(t *testing.T) {
