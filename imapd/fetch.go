@@ -3,7 +3,6 @@ package imapd
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -102,38 +101,11 @@ func (s *session) records(ctx context.Context, picked mailbox.UIDSet) (out []mai
 	if picked.IsEmpty() {
 		return nil, nil
 	}
-	var view *mailstore.View
 	err = s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-		view, err = m.View(ctx, s.view.id)
+		out, err = m.Records(ctx, s.view.id, picked)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return pickRecords(view.Records, picked), nil
-}
-
-// pickRecords returns the records whose UIDs are in the set. One range costs nothing:
-// the records are shared.
-func pickRecords(all []mailbox.Record, picked mailbox.UIDSet) []mailbox.Record {
-	var out []mailbox.Record
-	at := func(uid mailbox.UID) (int, bool) {
-		return slices.BinarySearchFunc(all, uid, func(r mailbox.Record, uid mailbox.UID) int {
-			return int(int64(r.UID) - int64(uid))
-		})
-	}
-	for _, r := range picked.Ranges() {
-		from, _ := at(r.Lo)
-		to, found := at(r.Hi)
-		if found {
-			to++
-		}
-		if len(picked.Ranges()) == 1 {
-			return all[from:to]
-		}
-		out = append(out, all[from:to]...)
-	}
-	return out
+	return out, err
 }
 
 // fetcher writes the responses of one FETCH.

@@ -573,7 +573,27 @@ func (x *machine) compareBox(st mailbox.State, b *oracleBox) {
 		x.t.Fatalf("%d records, want %d; checksum %v, want %v", len(v.Records), len(want), st.Checksum, sum)
 	}
 	sameTogether(x.t, x.m, b.id, v.Records)
+	x.compareRecords(b, v.Records)
 	x.compareChanges(b)
+}
+
+// compareRecords reads some records by their UIDs, cached and not.
+func (x *machine) compareRecords(b *oracleBox, all []mailbox.Record) {
+	if rapid.Bool().Draw(x.t, "from disk") {
+		x.m.s.views.forget(x.m.user)
+	}
+	set := x.set(b)
+	var want []mailbox.Record
+	for _, r := range all {
+		if set.Contains(r.UID) {
+			want = append(want, r)
+		}
+	}
+	got, err := x.m.Records(context.Background(), b.id, set)
+	x.ok(err)
+	if !slices.Equal(got, want) {
+		x.t.Fatalf("records %v of %v, want %v", got, set, want)
+	}
 }
 
 // compareSelection holds what SELECT is told against what the messages say.

@@ -50,6 +50,62 @@ func (m *Mail) View(ctx context.Context, id mailbox.ID) (*View, error) {
 	return &View{State: state, Records: now.records}, nil
 }
 
+// fewRecords is how many times fewer than all those must be that Records reads one by one.
+const fewRecords = 16
+
+// Records returns those of a mailbox's live records that a set names, sorted by
+// UID; UIDs that are not there are passed over. A few of many are read by
+// themselves, each checked against its CRC, so that one message of a large mailbox
+// costs no View. The slice may be shared: do not change it.
+func (m *Mail) Records(ctx context.Context, id mailbox.ID, uids mailbox.UIDSet) ([]mailbox.Record, error) {
+	var few bool
+	var out []mailbox.Record
+	err := m.read(ctx, func(c *conn) error {
+		b, err := loadBox(c, "id", string(id))
+		if err != nil {
+			return err
+		}
+		known := m.s.views.get(viewKey{m.user, id})
+		few = (known.records == nil || known.modseq != b.HighestModSeq) && uids.Len()*fewRecords < uint64(b.Counts.Exists)
+		if few {
+			out, err = m.selected(c, b, uids)
+		}
+		return err
+	})
+	if err != nil || few {
+		return out, err
+	}
+	v, err := m.View(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return within(v.Records, uids), nil
+}
+
+// within returns the records that a set names. One range costs nothing: the
+// records are shared.
+func within(all []mailbox.Record, uids mailbox.UIDSet) []mailbox.Record {
+	var out []mailbox.Record
+	at := func(uid mailbox.UID) (int, bool) {
+		return slices.BinarySearchFunc(all, uid, func(r mailbox.Record, uid mailbox.UID) int {
+			return int(int64(r.UID) - int64(uid))
+		})
+	}
+	ranges := uids.Ranges()
+	for _, r := range ranges {
+		from, _ := at(r.Lo)
+		to, found := at(r.Hi)
+		if found {
+			to++
+		}
+		if len(ranges) == 1 {
+			return all[from:to:to]
+		}
+		out = append(out, all[from:to]...)
+	}
+	return out
+}
+
 // refresh brings what is cached of a mailbox up to date by fn, in one read
 // transaction with the mailbox's state.
 func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, cached) (cached, error)) (mailbox.State, cached, error) {
