@@ -65,6 +65,7 @@ func (m *Mail) StoreFlags(ctx context.Context, session string, id mailbox.ID, ui
 func (t *txn) storeFlags(b *box, records []mailbox.Record, op FlagOp, f mailbox.Flags, unchangedSince *mailbox.ModSeq) (StoreResult, error) {
 	var out StoreResult
 	var changed mailbox.UIDSet
+	var before []mailbox.Record
 	modseq := mailbox.ModSeq(0)
 	for i := range records {
 		old := &records[i]
@@ -80,13 +81,13 @@ func (t *txn) storeFlags(b *box, records []mailbox.Record, op FlagOp, f mailbox.
 			modseq = t.nextModSeq()
 		}
 		next.ModSeq = modseq
-		if err := t.update(b, old, &next); err != nil {
-			return out, err
-		}
 		changed.Add(next.UID)
-		out.Changed = append(out.Changed, next)
+		before, out.Changed = append(before, *old), append(out.Changed, next)
 	}
 	if modseq > 0 {
+		if err := t.update(b, before, out.Changed); err != nil {
+			return out, err
+		}
 		t.event(b, mailbox.FlagsStored, changed, modseq, t.session)
 	}
 	return out, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"strings"
 
 	"teraslot/mailbox"
 )
@@ -99,10 +100,12 @@ func (m *Mail) scanRecord(b *box, row []driver.Value, expunged bool, r *mailbox.
 }
 
 // recordArgs are the values of a row, in the order of the table's columns.
-func recordArgs(b int64, r *mailbox.Record) []any {
+func recordArgs(b int64, r *mailbox.Record) []any { return appendRecord(make([]any, 0, 7), b, r) }
+
+func appendRecord(args []any, b int64, r *mailbox.Record) []any {
 	fixed := appendFixed(make([]byte, 0, fixedSize), r)
-	return []any{rowID(b, r.UID), int64(r.ModSeq), int64(r.Flags.System), r.Flags.Keywords, int64(r.Num), fixed,
-		recordCRC(b, r, fixed)}
+	return append(args, rowID(b, r.UID), int64(r.ModSeq), int64(r.Flags.System), r.Flags.Keywords, int64(r.Num), fixed,
+		recordCRC(b, r, fixed))
 }
 
 // nextUID gives out a UID of b.
@@ -156,19 +159,37 @@ func (t *txn) insert(b *box, r *mailbox.Record) error {
 	return nil
 }
 
-// update replaces a record's flags and mod-sequence.
-func (t *txn) update(b *box, old, next *mailbox.Record) error {
-	var fixed [fixedSize]byte
-	crc := recordCRC(b.row, next, appendFixed(fixed[:0], next))
-	err := t.c.exec(`UPDATE message SET modseq = ?, system = ?, keywords = ?, crc = ? WHERE id = ?`,
-		int64(next.ModSeq), int64(next.Flags.System), next.Flags.Keywords, crc, rowID(b.row, next.UID))
-	if err != nil {
-		return err
+// atOnce is how many records one statement replaces. More gain nothing: the
+// driver's cost of binding grows with the square of the arguments.
+const atOnce = 8
+
+var replaceMany = `REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)` + strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?)`, atOnce-1)
+
+// update replaces records whose flags and mod-sequences changed; old and next are
+// pairs. Whole rows are written, so that SQLite need not take apart what is there.
+func (t *txn) update(b *box, old, next []mailbox.Record) error {
+	for i := range next {
+		t.count(b, &old[i], -1)
+		t.count(b, &next[i], 1)
+		b.changed(next[i].ModSeq)
 	}
-	t.count(b, old, -1)
-	t.count(b, next, 1)
-	b.changed(next.ModSeq)
-	b.delta.changed = append(b.delta.changed, *next)
+	b.delta.changed = append(b.delta.changed, next...)
+	args := make([]any, 0, 7*atOnce)
+	for len(next) >= atOnce {
+		args = args[:0]
+		for i := range next[:atOnce] {
+			args = appendRecord(args, b.row, &next[i])
+		}
+		if err := t.c.exec(replaceMany, args...); err != nil {
+			return err
+		}
+		next = next[atOnce:]
+	}
+	for i := range next {
+		if err := t.c.exec(`REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)`, recordArgs(b.row, &next[i])...); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
