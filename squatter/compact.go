@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -18,9 +17,8 @@ type CompactOptions struct {
 	Dest    string // a tier
 	// Force rewrites also a single database of Dest with little dead in it.
 	Force bool
-	// Reindex names tiers or databases whose messages are extracted anew first, so
-	// that Dest gets what the current code makes of them. The writable database,
-	// which takes them in, then is among the sources whether named or not.
+	// Reindex names those of Sources whose messages are extracted anew, so that Dest
+	// gets what the current code makes of them. Nothing else is touched.
 	Reindex []string
 	Name    string       // of the user, for people; "": the id
 	Log     func(string) // gets the lines of design §8; may be nil
@@ -44,50 +42,53 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 		return tiers.Result{}, err
 	}
 	defer mail.Release()
-	index := q.o.Tiers.User(u)
-	var skipped error
-	if len(o.Reindex) > 0 {
-		if o.Sources, skipped, err = q.reindex(ctx, u, index, o); err != nil {
-			return tiers.Result{}, err
-		}
-	}
-	res, err := index.Compact(ctx, tiers.CompactOptions{
-		Sources: o.Sources, Dest: o.Dest, Force: o.Force, Name: o.Name, Log: o.Log,
-		Held: func() (func(mailbox.GUID) bool, error) { return mail.Held(ctx) },
+	// What is made anew goes straight to Dest. Messages that cannot be extracted
+	// keep the documents that they have, and are an error of their own.
+	again := &run{q: q, mail: mail, user: u}
+	res, err := q.o.Tiers.User(u).Compact(ctx, tiers.CompactOptions{
+		Sources: o.Sources, Dest: o.Dest, Force: o.Force, Again: o.Reindex, Name: o.Name, Log: o.Log,
+		Held:  func() (func(mailbox.GUID) bool, error) { return mail.Held(ctx) },
+		Renew: again.renew,
 	})
 	if err != nil {
 		return res, err
 	}
+	var skipped error
+	if len(again.failures) > 0 {
+		skipped = &Skipped{Failures: again.failures, Tried: again.tried}
+	}
 	return res, errors.Join(skipped, q.restore(ctx, u, mail, res))
 }
 
-// reindex commits messages anew and returns the sources that then hold all of
-// them. Messages that could not be indexed are an error of their own, which does
-// not keep the others from being compacted.
-func (q *Squatter) reindex(ctx context.Context, u mailbox.User, index *tiers.Index, o CompactOptions) (sources []string, skipped, err error) {
-	if o.Log != nil {
-		o.Log("Reindexing messages for " + o.Name)
+// renew extracts messages that a compaction asks for (tiers.Renew).
+func (r *run) renew(ctx context.Context, guids []mailbox.GUID, add func([]document) error) error {
+	r.failures, r.tried = nil, 0
+	wanted := make(map[mailbox.GUID]bool, len(guids))
+	for _, g := range guids {
+		wanted[g] = true
 	}
-	again, err := within(ctx, index, o.Reindex)
+	var items []mailstore.Item
+	err := r.mail.Contents(ctx, 0, func(it mailstore.Item) error {
+		if wanted[it.GUID] {
+			items = append(items, it)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	_, err = q.IndexUser(ctx, u, IndexOptions{All: again == nil, Again: again, Retry: true})
-	if _, some := errors.AsType[*Skipped](err); some {
-		skipped, err = err, nil
+	for len(items) > 0 {
+		n := r.batch(items)
+		docs, err := r.extract(ctx, items[:n])
+		if err == nil {
+			err = add(docs)
+		}
+		if err != nil {
+			return err
+		}
+		items = items[n:]
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	snap, err := index.Snapshot(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer snap.Close()
-	if active := snap.Active().Databases; len(active) > 0 {
-		return append([]string{active[0].String()}, o.Sources...), skipped, nil
-	}
-	return o.Sources, skipped, nil
+	return nil
 }
 
 // restore indexes what a compaction dropped and should not have: messages that
@@ -108,39 +109,4 @@ func (q *Squatter) restore(ctx context.Context, u mailbox.User, mail *mailstore.
 	}
 	_, err := q.IndexUser(ctx, u, IndexOptions{})
 	return err
-}
-
-// within returns a test for the messages that have documents in the named tiers
-// or databases; nil if that cannot be told, because one of them is damaged or
-// went in this moment.
-func within(ctx context.Context, index *tiers.Index, names []string) (func(mailbox.GUID) bool, error) {
-	snap, err := index.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer snap.Close()
-	stats, err := index.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Both list the databases in search order.
-	stats = slices.DeleteFunc(stats, func(d tiers.DatabaseStats) bool { return d.State != "" || d.Segments == 0 })
-	stamps := databases(snap)
-	if len(stamps) != len(stats) {
-		return nil, nil
-	}
-	named := make(map[string]bool)
-	for i, d := range stats {
-		named[stamps[i]] = slices.Contains(names, d.Database.Tier) || slices.Contains(names, d.Database.String())
-	}
-	guids := make(map[mailbox.GUID]bool)
-	for _, seg := range snap.Segments() {
-		if !named[databaseOf(seg)] {
-			continue
-		}
-		for n := range seg.Len() {
-			guids[seg.GUID(n)] = true
-		}
-	}
-	return func(g mailbox.GUID) bool { return guids[g] }, nil
 }

@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"teraslot/mailbox"
+	"teraslot/message"
 	"teraslot/squatter"
 	"teraslot/tiers"
 )
@@ -104,22 +106,60 @@ func TestIndexDuringCompaction(t *testing.T) {
 	}
 }
 
+// Reindexing rewrites what was named where it is to go, and touches nothing else.
 func TestCompactReindexes(t *testing.T) {
-	f := newFixture(t, squatter.Options{})
+	f := newFixture(t, squatter.Options{Bulk: 3})
 	f.deliver(0, 10)
 	f.index(10, squatter.IndexOptions{})
 	f.compact("data")
 	f.deliver(10, 12)
 	f.index(2, squatter.IndexOptions{})
-	var lines []string
-	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"data"}, Dest: "archive", Reindex: []string{"data"},
-		Name: "brong", Log: func(s string) { lines = append(lines, s) }})
-	f.must(err)
-	if res.Docs != 12 || lines[0] != "Reindexing messages for brong" {
-		t.Errorf("%d documents, %q", res.Docs, lines)
+	reindex := func(sources, again []string, dest string) (tiers.Result, []string) {
+		t.Helper()
+		var lines []string
+		res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: sources, Dest: dest, Reindex: again,
+			Name: "brong", Log: func(s string) { lines = append(lines, s) }})
+		f.must(err)
+		if a := f.audit(); a.Indexed != 12 || a.Double != 0 || !a.Whole() {
+			t.Errorf("%+v", a)
+		}
+		return res, lines
 	}
-	if a := f.audit(); a.Indexed != 12 || a.Double != 0 || !a.Whole() {
-		t.Errorf("%+v", a)
+	if res, lines := reindex([]string{"archive"}, []string{"archive"}, "data"); !res.Nothing || lines != nil {
+		t.Errorf("of a tier with nothing in it: %+v, %q", res, lines)
+	}
+	for _, dest := range []string{"archive", "archive", "data"} {
+		res, lines := reindex([]string{"data", "archive"}, []string{"data", "archive"}, dest)
+		if res.Docs != 10 || len(res.Sources) != 1 || !strings.HasPrefix(res.Active.String(), "temp:2 "+dest+":") {
+			t.Errorf("%d documents of %v, active %v; want the 10 that lay there", res.Docs, res.Sources, res.Active)
+		}
+		if !slices.Contains(lines, "Reindexing messages for brong") || slices.Contains(lines, "Compressing messages for brong") {
+			t.Errorf("to %s: %q", dest, lines)
+		}
+	}
+	res, lines := reindex([]string{"temp", "data"}, []string{"temp"}, "data")
+	if res.Docs != 12 || !slices.Contains(lines, "Reindexing messages for brong") || !slices.Contains(lines, "Compressing messages for brong") {
+		t.Errorf("%d documents, %q; want 2 anew and 10 as they were", res.Docs, lines)
+	}
+}
+
+// A database that an older program made is brought up to date where it is to go.
+func TestCompactReindexesOldVersions(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.compact("data")
+	f.must(f.tiers.Close())
+	f.version = message.ExtractVersion + 1
+	f.openTiers()
+	f.reopen(squatter.Options{})
+	if n := f.indexed(); n != 0 {
+		t.Fatalf("%d messages count as indexed by another version", n)
+	}
+	res, err := f.q.Compact(t.Context(), user, squatter.CompactOptions{Sources: []string{"data"}, Dest: "data", Reindex: []string{"data"}})
+	f.must(err)
+	if a := f.audit(); res.Docs != 10 || a.Indexed != 10 || !a.Whole() || res.Active.String() != "temp:2 data:2" {
+		t.Errorf("%d documents, active %v, %+v", res.Docs, res.Active, a)
 	}
 }
 

@@ -1,6 +1,7 @@
 package squatter_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,8 @@ type fixture struct {
 	notify func(mailbox.Event)
 	// step is called at each step of the index, if set.
 	step func(string)
+	// version of the extraction, if it is to be another than the code's.
+	version uint32
 	// damaged is set by tests that harm the store or the index.
 	damaged bool
 }
@@ -77,7 +80,7 @@ func (f *fixture) open(o squatter.Options) {
 func (f *fixture) openTiers() {
 	f.t.Helper()
 	var err error
-	f.tiers, err = tiers.New(tiers.Options{Conf: f.path("conf"), ExtractVersion: message.ExtractVersion, Logger: quiet(f.t),
+	f.tiers, err = tiers.New(tiers.Options{Conf: f.path("conf"), ExtractVersion: cmp.Or(f.version, message.ExtractVersion), Logger: quiet(f.t),
 		Roots: map[string]string{"temp": f.path("temp"), "data": f.path("data"), "archive": f.path("old")},
 		Step: func(s string) {
 			if f.step != nil {

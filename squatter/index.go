@@ -22,8 +22,6 @@ type IndexOptions struct {
 	// All indexes also what is indexed already; the next compaction leaves the
 	// newer of the documents.
 	All bool
-	// Again, unless nil, chooses messages to be indexed though they are already.
-	Again func(mailbox.GUID) bool
 	// Mailboxes, unless nil, bounds the work to the messages of these.
 	Mailboxes []mailbox.ID
 	// Retry also tries messages that failed and whose next try is not due.
@@ -182,7 +180,7 @@ func (r *run) start(snap *tiers.Snapshot) uint32 {
 	r.q.mu.Lock()
 	c := r.q.cursors[r.user]
 	r.q.mu.Unlock()
-	if r.o.All || r.o.Again != nil {
+	if r.o.All {
 		return 0
 	}
 	if !holds(databases(snap), c.databases) {
@@ -210,7 +208,7 @@ func (r *run) finder(snap *tiers.Snapshot, from uint32) func(mailbox.GUID) bool 
 	}
 	return func(g mailbox.GUID) bool {
 		_, ok := docs[[16]byte(g[:])]
-		return ok && (r.o.Again == nil || !r.o.Again(g))
+		return ok
 	}
 }
 

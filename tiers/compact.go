@@ -40,6 +40,10 @@ type CompactOptions struct {
 	Held func() (func(mailbox.GUID) bool, error)
 	// Force rewrites a single database within its tier even if little of it is dead.
 	Force bool
+	// Again names those of the sources, as Sources does, whose messages Renew makes
+	// documents of anew. Like Force, it has a single database rewritten.
+	Again []string
+	Renew Renew
 	Name  string       // of the user, for people; "": the id
 	Log   func(string) // gets the lines that squatter -v prints, in order
 }
@@ -71,7 +75,7 @@ func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err 
 	if err := x.set.CheckTier(o.Dest); err != nil {
 		return res, fmt.Errorf("compact to: %w", err)
 	}
-	if err := x.set.CheckSources(o.Sources...); err != nil {
+	if err := x.set.CheckSources(slices.Concat(o.Sources, o.Again)...); err != nil {
 		return res, fmt.Errorf("compact from: %w", err)
 	}
 	if _, err := x.set.o.FS.Stat(x.dir); errors.Is(err, fs.ErrNotExist) {
@@ -140,6 +144,9 @@ type compaction struct {
 	id      stamp  // of dest
 	keep    func(mailbox.GUID) bool
 	res     Result
+
+	renewed   []segmentInfo // in dir, until they are merged
+	renewedID stamp         // in the place of their database's
 }
 
 // source is a frozen database.
@@ -171,7 +178,6 @@ func (c *compaction) run(ctx context.Context) (Result, error) {
 		return c.res, err
 	}
 	c.logf("compacting databases")
-	c.logf("Compressing messages for %s", c.o.Name)
 	if err := c.merge(ctx); err != nil {
 		return c.res, err
 	}
@@ -239,7 +245,7 @@ func (c *compaction) due(ctx context.Context) (bool, error) {
 	if len(chosen) > 1 || chosen[0] == active.Databases[0] || chosen[0].Tier != c.o.Dest || c.o.Force {
 		return true, nil
 	}
-	if s := c.x.source(chosen[0]); !s.live() {
+	if s := c.x.source(chosen[0]); !s.live() || c.renewing(s) {
 		return true, nil
 	}
 	return c.deadEnough(ctx, chosen[0])
@@ -368,6 +374,12 @@ func (c *compaction) merge(ctx context.Context) error {
 	if err := disk.MkdirAll(c.x.set.o.FS, filepath.Join(c.dir, storeDir), 0o700); err != nil {
 		return err
 	}
+	if err := c.renew(ctx); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.sources, func(s source) bool { return !c.renewing(s) }) {
+		c.logf("Compressing messages for %s", c.o.Name)
+	}
 	info, err := c.mergeSources(ctx)
 	if errors.Is(err, errFault) || errors.Is(err, errChecksum) {
 		// A source failed though it was whole when it was opened: look again.
@@ -390,6 +402,9 @@ func (c *compaction) merge(ctx context.Context) error {
 		return nil
 	}
 	c.res.Docs, c.res.Dest = int(info.Docs), c.dest
+	if err := c.dropRenewed(); err != nil {
+		return err
+	}
 	if err := c.finish(info); err != nil {
 		return err
 	}
@@ -400,11 +415,18 @@ func (c *compaction) merge(ctx context.Context) error {
 // mergedNumber is that of the one segment of a compacted database.
 const mergedNumber = 2
 
-// mergeSources merges all sources that can be read; the others get a damage.
+// mergeSources merges what was renewed and all sources that can be read; the others
+// get a damage.
 func (c *compaction) mergeSources(ctx context.Context) (segmentInfo, error) {
 	job := newMerge(c.x.set, c.dir, mergedNumber)
 	defer job.close()
 	job.keep = c.kept()
+	for _, info := range c.renewed {
+		job.add(c.dir, c.renewedID, info)
+	}
+	if err := job.open(); err != nil {
+		return segmentInfo{}, fmt.Errorf("what was indexed anew: %w", err)
+	}
 	for i := range c.sources {
 		s := &c.sources[i]
 		if !s.live() {

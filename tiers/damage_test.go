@@ -124,7 +124,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d damaged indexes", cases)
+	t.Logf("proof: %d damaged indexes", cases)
 	if got := find(t, newSet(t, testOptions(dir)).User(testUser), text.NewKey(text.InBody, "", "common")); !slices.Equal(got, numbers(0, 50)) {
 		t.Errorf("with all files whole again: found %v", got)
 	}

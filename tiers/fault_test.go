@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"teraslot/activefile"
 	"teraslot/disk"
+	"teraslot/mailbox"
 	"teraslot/text"
 )
 
@@ -45,7 +47,7 @@ func TestDiskFaults(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d runs", cases)
+	t.Logf("proof: %d runs on a disk that fails", cases)
 }
 
 // faultyRun commits and compacts, and returns the messages whose commit succeeded.
@@ -58,7 +60,8 @@ func faultyRun(t *testing.T, x *Index, want error) (acked []int) {
 			acked = append(acked, numbers(3*i, 3*i+3)...)
 		}
 		if i%2 == 1 {
-			_, compactErr := x.Compact(ctx, CompactOptions{Sources: []string{"temp", "data"}, Dest: "data"})
+			_, compactErr := x.Compact(ctx, CompactOptions{Sources: []string{"temp", "data"}, Dest: "data",
+				Again: []string{"data"}, Renew: renewed})
 			err = errors.Join(err, compactErr)
 		}
 		if err != nil && !errors.Is(err, want) {
@@ -66,6 +69,21 @@ func faultyRun(t *testing.T, x *Index, want error) (acked []int) {
 		}
 	}
 	return acked
+}
+
+// renewed makes the documents of docsOf anew, in batches of two.
+func renewed(_ context.Context, guids []mailbox.GUID, add func([]Doc) error) error {
+	for part := range slices.Chunk(guids, 2) {
+		var docs []Doc
+		for _, g := range part {
+			n := int(binary.BigEndian.Uint64(g[:]))
+			docs = append(docs, docsOf(n, n+1)...)
+		}
+		if err := add(docs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // afterFault looks at an index through a disk that works.

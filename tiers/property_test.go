@@ -233,7 +233,7 @@ func TestProperty(t *testing.T) {
 		keys += m.keys
 		hits += m.hits
 	})
-	t.Logf("%d keys, %d hits", keys, hits)
+	t.Logf("proof: %d keys, %d hits", keys, hits)
 	if keys == 0 || hits == 0 {
 		t.Error("nothing was looked for or found")
 	}

@@ -92,7 +92,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.StringSliceVarP(&f.sources, "srctier", "t", nil, "with -z: compact these `tiers` or databases, such as temp,data:71")
 	fs.BoolVarP(&f.filter, "filter", "F", false, "with -z: also rewrite a single database, to drop what is gone")
 	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index the messages of all sources anew")
-	fs.StringSliceVarP(&f.again, "reindex-tiers", "T", nil, "with -z: index the messages of these `tiers` or databases anew")
+	fs.StringSliceVarP(&f.again, "reindex-tiers", "T", nil, "with -z: index those of all sources anew that lie in these `tiers` or databases")
 	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
 	fs.Float64VarP(&f.sleep, "sleep", "S", 0, "sleep so many `seconds` after each user")
 	for _, u := range undone {

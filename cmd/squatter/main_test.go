@@ -149,9 +149,12 @@ func TestIndexAuditCompact(t *testing.T) {
 	}
 	f.squatter(exitOK, "-A")
 	out, _ = f.squatter(exitOK, "-v", "-X", "-z", "archive", "-t", "archive", "user.brong")
-	wants(t, out, `Reindexing messages for brong`, `compressing .*`, `finished compact of user\.brong .*`)
+	wants(t, out, `compressing archive:\d+ to archive:\d+ for .*`, `Reindexing messages for brong`, `finished compact of user\.brong \(active temp:\d+,archive:\d+\)`)
 	out, _ = f.squatter(exitOK, "-v", "-T", "archive", "-z", "data", "-t", "archive", "-u", "brong")
-	wants(t, out, `Reindexing messages for brong`, `compressing .*`, `finished compact of user\.brong .*`)
+	wants(t, out, `compressing archive:\d+ to data:\d+ for .*`, `Reindexing messages for brong`, `finished compact of user\.brong \(active temp:\d+,data:\d+\)`)
+	if out, _ = f.squatter(exitOK, "-v", "-X", "-z", "data", "-t", "archive", "-u", "brong"); out != "" {
+		t.Errorf("reindexing a tier with nothing in it says:\n%s", out)
+	}
 	out, _ = f.squatter(exitOK, "-A", "-v", "-u", "brong")
 	wants(t, out, `user\.brong: 5 messages held, 5 indexed, 0 incompletely; 0 expunged ones not indexed; of the documents 0 are dead and 0 double`)
 }
