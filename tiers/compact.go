@@ -69,8 +69,9 @@ const deadShare = 5
 // Compact merges databases into a new one of tier Dest, by the two-lock protocol:
 // the activefile is locked twice for a moment, searching and committing go on all
 // the while. It returns ErrHeld at once if the user is being compacted; it waits
-// for another compaction to disk. Whatever happens, databases that the activefile
-// does not name are deleted at the end, those of earlier crashes included.
+// for another compaction to disk. Databases that the activefile does not name are
+// deleted at the end, those of earlier crashes included, whatever happens; but not if
+// nobody knows which activefile a power cut would leave.
 func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err error) {
 	if err := x.set.CheckTier(o.Dest); err != nil {
 		return res, fmt.Errorf("compact to: %w", err)
@@ -100,6 +101,9 @@ func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err 
 	res, err = c.run(ctx)
 	if err != nil {
 		err = fmt.Errorf("compact %s: %w", o.Name, err)
+	}
+	if c.unsure {
+		return res, errors.Join(err, held.Unlock())
 	}
 	if clean := x.clean(context.WithoutCancel(ctx)); clean != nil {
 		err = errors.Join(err, fmt.Errorf("clean up after compacting %s: %w", o.Name, clean))
@@ -144,6 +148,7 @@ type compaction struct {
 	id      stamp  // of dest
 	keep    func(mailbox.GUID) bool
 	res     Result
+	unsure  bool // the publication failed, perhaps after it took place
 
 	renewed   []segmentInfo // in dir, until they are merged
 	renewedID stamp         // in the place of their database's
@@ -555,6 +560,7 @@ func (c *compaction) publish(ctx context.Context, staged *activefile.Staged) (er
 		err = errors.Join(lock.Publish(c.after(active)), staged.Discard())
 	}
 	if err != nil {
+		c.unsure = !errors.Is(err, ErrLostRace)
 		return err
 	}
 	c.res.Active, err = lock.Active()

@@ -1,12 +1,15 @@
 package tiers
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -104,6 +107,50 @@ func afterFault(t *testing.T, dir string, acked []int) {
 	}
 	verify(t, x)
 	noLeftovers(t, x)
+}
+
+// When the last sync of a publication fails, nobody knows which activefile a power
+// cut would leave: the sources stay until the next one who compacts has synced it.
+func TestPublicationOfWhichNobodyKnows(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(dir)
+	swapped := false
+	o.Step = func(step string) { swapped = swapped || step == "swapped" }
+	o.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+		if swapped && op == disk.OpSyncDir && strings.HasPrefix(name, o.Conf) {
+			swapped = false
+			return syscall.EIO
+		}
+		return nil
+	}})
+	x := newSet(t, o).User(testUser)
+	commit(t, x, docsOf(0, 3)...)
+	active := filepath.Join(x.dir, "index.active")
+	var before []byte
+	if _, err := x.Compact(t.Context(), CompactOptions{Sources: []string{"temp"}, Dest: "data", Held: func() (func(mailbox.GUID) bool, error) {
+		var err error
+		before, err = os.ReadFile(active)
+		return func(mailbox.GUID) bool { return true }, err
+	}}); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("compact: %v, want %v", err, syscall.EIO)
+	}
+	after, err := os.ReadFile(active)
+	if err != nil || bytes.Equal(before, after) {
+		t.Fatalf("the activefile has not changed, %v", err)
+	}
+	for _, content := range [][]byte{after, before, after} {
+		if err := os.WriteFile(active, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := find(t, x, text.NewKey(text.InBody, "", "common")); !slices.Equal(got, numbers(0, 3)) {
+			t.Errorf("with the activefile\n%sfound %v", content, got)
+		}
+	}
+	if err := x.Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	noLeftovers(t, x)
+	verify(t, x)
 }
 
 // A machine that has run out of something for a moment is no reason to give a
