@@ -1,9 +1,12 @@
 package search_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,6 +174,21 @@ func TestIncompleteDocumentsAreScannedAndDoNotWake(t *testing.T) {
 	f.must(f.tiers.User(user).Commit(t.Context(), docs))
 	if s := f.check(search.Body("odd")); s.Scanned != 5 || f.woken != 0 {
 		t.Errorf("%+v and woken %d times, want 5 scanned, none", s, f.woken)
+	}
+}
+
+// After a downgrade the index is of a later program: messages are read instead,
+// and the log says what can be done.
+func TestIndexOfALaterProgram(t *testing.T) {
+	var log bytes.Buffer
+	f := newFixture(t, search.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	f.library(10)
+	f.index(f.mails...)
+	name := filepath.Join(f.dir, "conf", user.Dir(), "index.active")
+	body := "temp:1\n#9 "
+	f.must(os.WriteFile(name, fmt.Appendf(nil, "%s%08x\n", body, crc32.Checksum([]byte(body), crc32.MakeTable(crc32.Castagnoli))), 0o600))
+	if s := f.check(search.Body("odd")); s.Scanned != 10 || !strings.Contains(log.String(), "delete "+name) {
+		t.Errorf("%+v; the log has:\n%s", s, &log)
 	}
 }
 

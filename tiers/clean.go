@@ -26,7 +26,7 @@ func (x *Index) Clean(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, held.Unlock()) }()
 	if err := x.clean(ctx); err != nil {
-		return fmt.Errorf("clean the index of %s: %w", x.user, err)
+		return fmt.Errorf("clean the index of %s: %w", x.user, x.advised(err))
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (x *Index) Remove(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, write.Unlock()) }()
 	if err := x.nameNone(ctx); err != nil {
-		return fmt.Errorf("remove the index of %s: %w", x.user, err)
+		return fmt.Errorf("remove the index of %s: %w", x.user, x.advised(err))
 	}
 	if err := x.clean(ctx); err != nil {
 		return fmt.Errorf("remove the index of %s: %w", x.user, err)

@@ -42,7 +42,7 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 		err = x.mergeSmall(ctx)
 	}
 	if err = errors.Join(err, write.Unlock()); err != nil {
-		return fmt.Errorf("index of %s: commit: %w", x.user, err)
+		return fmt.Errorf("index of %s: commit: %w", x.user, x.advised(err))
 	}
 	return nil
 }

@@ -100,9 +100,9 @@ func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err 
 	c := &compaction{x: x, o: o, held: held}
 	res, err = c.run(ctx)
 	if err != nil {
-		err = fmt.Errorf("compact %s: %w", o.Name, err)
+		err = fmt.Errorf("compact %s: %w", o.Name, x.advised(err))
 	}
-	if c.unsure {
+	if c.unsure || errors.Is(err, activefile.ErrVersion) {
 		return res, errors.Join(err, held.Unlock())
 	}
 	if clean := x.clean(context.WithoutCancel(ctx)); clean != nil {

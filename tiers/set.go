@@ -152,6 +152,15 @@ func (s *Set) User(u mailbox.User) *Index {
 	return x
 }
 
+// advised adds to an error about an activefile of a later program what can be done.
+func (x *Index) advised(err error) error {
+	if !errors.Is(err, activefile.ErrVersion) {
+		return err
+	}
+	return fmt.Errorf("%w: a later program wrote it; run that one, or delete %s to have the index made anew",
+		err, filepath.Join(x.dir, "index.active"))
+}
+
 // Index is one user's index.
 type Index struct {
 	set  *Set

@@ -117,7 +117,7 @@ func (x *Index) take(s *Snapshot, lock *activefile.Lock) (out []listedDatabase, 
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("index of %s: %w", x.user, err)
+		return nil, fmt.Errorf("index of %s: %w", x.user, x.advised(err))
 	}
 	for _, db := range s.active.Databases {
 		dir, err := x.databaseDir(db)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -274,6 +276,45 @@ func TestOutdated(t *testing.T) {
 	s = snapshot(t, x)
 	if s.Docs() != 5 || len(s.Outdated()) != 0 {
 		t.Errorf("%d documents, outdated %v", s.Docs(), s.Outdated())
+	}
+	verify(t, x)
+}
+
+// An activefile of a format to come is refused by all who would change it, with
+// what can be done; nothing is deleted.
+func TestForeignActivefile(t *testing.T) {
+	dir := t.TempDir()
+	x := newSet(t, testOptions(dir)).User(testUser)
+	commit(t, x, docsOf(0, 10)...)
+	name := filepath.Join(x.dir, "index.active")
+	body := "temp:1\n#2 0 temp:2 more "
+	content := fmt.Appendf(nil, "%s%08x\n", body, crc32.Checksum([]byte(body), castagnoli))
+	if err := os.WriteFile(name, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, filepath.Join(dir, "temp"))
+	ctx := t.Context()
+	_, snapErr := x.Snapshot(ctx)
+	_, compactErr := x.Compact(ctx, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
+	_, statsErr := x.Stats(ctx)
+	for what, err := range map[string]error{"snapshot": snapErr, "compact": compactErr, "stats": statsErr, "clean": x.Clean(ctx),
+		"remove": x.Remove(ctx), "commit": x.Commit(ctx, docsOf(10, 12)), "verify": x.Verify(ctx, func(d *Damage) { t.Error(d) })} {
+		if !errors.Is(err, activefile.ErrVersion) || strings.Count(fmt.Sprint(err), "delete "+name) != 1 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if now, err := os.ReadFile(name); err != nil || !bytes.Equal(now, content) {
+		t.Errorf("the activefile is %q, %v", now, err)
+	}
+	if after := tree(t, filepath.Join(dir, "temp")); !slices.Equal(after, before) {
+		t.Errorf("there were %q, now %q", before, after)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, x, docsOf(0, 10)...)
+	if got := find(t, x, text.NewKey(text.InBody, "", "common")); !slices.Equal(got, numbers(0, 10)) {
+		t.Errorf("after deleting it, found %v", got)
 	}
 	verify(t, x)
 }

@@ -26,7 +26,7 @@ func (x *Index) Verify(ctx context.Context, report func(*Damage)) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("verify the index of %s: %w", x.user, err)
+		return fmt.Errorf("verify the index of %s: %w", x.user, x.advised(err))
 	}
 	for _, db := range active.Databases {
 		err := x.verifyDatabase(ctx, db)
@@ -237,7 +237,7 @@ type DatabaseStats struct {
 func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
 	active, err := x.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("index of %s: %w", x.user, err)
+		return nil, fmt.Errorf("index of %s: %w", x.user, x.advised(err))
 	}
 	var out []DatabaseStats
 	for _, db := range active.Databases {
