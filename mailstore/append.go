@@ -317,7 +317,7 @@ func (m *Mail) openPack(ctx context.Context, p place) error {
 	w := m.current[p]
 	if w == nil {
 		var err error
-		if w, err = m.resumePack(p); err != nil {
+		if w, err = m.resumePack(ctx, p); err != nil {
 			return err
 		}
 		m.current[p] = w
@@ -329,8 +329,9 @@ func (m *Mail) openPack(ctx context.Context, p place) error {
 }
 
 // resumePack opens the current pack of mail.db; nil if there is none that can
-// be used. A damaged one is reported and stays as it is, for reading.
-func (m *Mail) resumePack(p place) (*packWriter, error) {
+// be used. A damaged one, and one with messages beyond its end, is reported and
+// stays as it is, for reading.
+func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 	var n uint64
 	var end int64
 	found, err := m.writer.one(`SELECT n, "end" FROM pack WHERE place = ? AND state = 0 ORDER BY n DESC`, func(row []driver.Value) error {
@@ -338,6 +339,9 @@ func (m *Mail) resumePack(p place) (*packWriter, error) {
 		return nil
 	}, int64(p))
 	if err != nil || !found {
+		return nil, err
+	}
+	if kept, err := m.keepUnknown(ctx, p, n, end); err != nil || kept {
 		return nil, err
 	}
 	if end == 0 {
@@ -358,6 +362,11 @@ func (m *Mail) resumePack(p place) (*packWriter, error) {
 // makes its file.
 func (m *Mail) nextPack(ctx context.Context, p place) error {
 	n, err := m.registerPack(ctx, p, packCurrent)
+	for taken := true; err == nil && taken; {
+		if taken, err = m.keepUnknown(ctx, p, n, 0); err == nil && taken {
+			n, err = m.registerPack(ctx, p, packCurrent)
+		}
+	}
 	if err != nil {
 		return err
 	}

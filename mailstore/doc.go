@@ -17,8 +17,8 @@
 //     error survives kill -9 and a power cut.
 //   - mail.db never refers to bytes that were not synced before: pack write, pack
 //     sync, then the commit. Bytes beyond the end that mail.db records were never
-//     acknowledged; the holder of slot.lock cuts or overwrites them, and nobody
-//     touches those below.
+//     acknowledged, unless to a newer mail.db that was lost; the holder of slot.lock cuts them where
+//     they are no whole messages, and nobody touches those below.
 //   - UIDs, content numbers, pack numbers and mailbox numbers are never used
 //     twice; UIDNEXT, HIGHESTMODSEQ and UIDVALIDITY only rise.
 //   - Counters, checksum and usage change in the transaction that changes the
