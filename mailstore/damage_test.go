@@ -244,6 +244,11 @@ func TestVanishedRecord(t *testing.T) {
 				if _, err := m.View(t.Context(), d.inbox); !errors.As(err, &dm) || dm.Mailbox != d.inbox {
 					t.Errorf("view: %v", err)
 				}
+				// From here on writing could only make it worse: a delivery has to fail.
+				_, err = m.Append(t.Context(), "", Append{Mailbox: d.inbox, Message: spool(t, s, sized(99, 400))})
+				if counted := tc.name != "record of another time" && tc.name != "record in the place of another"; counted && !errors.As(err, &dm) {
+					t.Errorf("append after damage was seen: %v", err)
+				}
 				found := 0
 				if err := s.Verify(t.Context(), user1, func(Finding) { found++ }); err != nil || found == 0 {
 					t.Errorf("verify: %d findings, %v", found, err)

@@ -25,6 +25,8 @@
 //     records. Verify checks that they agree.
 //   - Bytes are handed out only after frame, GUID, length and CRC were checked.
 //     Everything else is a *Damage.
+//   - Once mail.db is seen to be malformed, or its counters or checksum not to
+//     match, nothing is written to it: a delivery fails and stays where it came from.
 //
 // # Concurrency
 //

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"teraslot/mailbox"
 )
@@ -27,6 +28,10 @@ type Mail struct {
 	turn    chan struct{}
 	writer  *conn
 	current [places]*packWriter // nil until first used
+
+	// broken is the damage of mail.db as a whole that a reader met: from then on
+	// nothing is written, which could only make it worse.
+	broken atomic.Pointer[Damage]
 
 	repack sync.Mutex // held by Repack from beginning to end
 
@@ -108,16 +113,29 @@ func (m *Mail) close() error {
 }
 
 // wrap names the user in an error, and makes SQLite's word of a malformed
-// database a Damage.
+// database a Damage. It remembers damage that is not of single messages.
 func (m *Mail) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
 	var d *Damage
-	if databaseDamaged(err) && !errors.As(err, &d) {
-		return &Damage{User: m.user, Err: err}
+	if !errors.As(err, &d) && databaseDamaged(err) {
+		d = &Damage{User: m.user, Err: err}
+		err = d
+	} else {
+		err = fmt.Errorf("user %s: %w", m.user, err)
 	}
-	return fmt.Errorf("user %s: %w", m.user, err)
+	if d != nil && (databaseDamaged(d) || errors.Is(d, errCount) || errors.Is(d, errSum)) {
+		m.distrust(d)
+	}
+	return err
+}
+
+// distrust ends all writing.
+func (m *Mail) distrust(d *Damage) {
+	if m.broken.CompareAndSwap(nil, d) {
+		m.s.o.Logger.Error("mail.db is damaged: nothing is written to it until it is opened anew", "user", m.user, "err", d)
+	}
 }
 
 // damage is the error for a record that cannot be trusted.

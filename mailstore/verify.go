@@ -83,6 +83,7 @@ func (v *verification) database(ctx context.Context, c *conn) error {
 	if err := c.each("PRAGMA integrity_check", func(row []driver.Value) error {
 		if s := text(row[0]); s != "ok" {
 			v.problem("mail.db: %s", s)
+			v.m.distrust(&Damage{User: v.m.user, Err: errors.New(s)})
 		}
 		return nil
 	}); err != nil {
@@ -139,6 +140,7 @@ func (v *verification) box(c *conn, b *box) error {
 		return err
 	}
 	if counts != b.Counts {
+		v.m.distrust(&Damage{User: v.m.user, Mailbox: b.ID, Err: errCount})
 		v.report(Finding{Mailbox: b.ID, Problem: fmt.Sprintf("counters are %+v, records give %+v", b.Counts, counts)})
 	}
 	if sum != b.Checksum {
