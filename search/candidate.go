@@ -2,8 +2,8 @@ package search
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -19,34 +19,7 @@ type candidate struct {
 
 	loaded bool
 	units  []text.Unit
-	cut    bool // the message has more text than units
-}
-
-// CutError says that a message, which has more text than Limits.Extract allows,
-// might match by what lies beyond, or might not. It is an ErrLimit.
-type CutError struct{ UID mailbox.UID }
-
-// Error names the message.
-func (e *CutError) Error() string {
-	return fmt.Sprintf("%v: the message with UID %d has more text than is looked at", ErrLimit, e.UID)
-}
-
-// Unwrap returns ErrLimit.
-func (e *CutError) Unwrap() error { return ErrLimit }
-
-// undecided reports whether err is a *CutError.
-func undecided(err error) bool {
-	_, ok := errors.AsType[*CutError](err)
-	return ok
-}
-
-// beyond is what a text key answers that the message's text does not match: nil,
-// or a *CutError if there is more of it.
-func (c *candidate) beyond() error {
-	if c.cut {
-		return &CutError{c.record.UID}
-	}
-	return nil
+	raw    *raw // if the message has more text than units
 }
 
 // text returns the message's text units: those kept beside the index if there
@@ -100,8 +73,12 @@ func (c *candidate) read(ctx context.Context) ([]text.Unit, error) {
 		return nil, c.failed(err)
 	}
 	if !x.Complete {
-		c.cut = true
 		c.e.cut.Add(1)
+		msg := make([]byte, content.Size)
+		if _, err := content.ReadAt(msg, 0); err != nil && err != io.EOF {
+			return nil, c.failed(err)
+		}
+		c.raw = newRaw(msg)
 	}
 	return x.Units, nil
 }

@@ -22,11 +22,11 @@
 // *mailstore.Damage that names the message, or ErrLimit) and no result. An
 // index that fails under a search is left aside and the messages are read.
 //
-// A message's text is what message.Extract makes of it under Limits.Extract.
-// Where that is cut (Complete false), a key that is not met within the cut is
-// open: if the other keys do not decide, Search fails with a *CutError that names
-// the message. A search that leaves the message out, by its UID or its size, does
-// not look at it. Stats.Cut counts such messages that could be decided.
+// A message's text is what message.Extract makes of it under Limits.Extract. Where
+// that is cut (Complete false), the whole message as it lies in the store, undecoded,
+// is its text besides: what can be read is found, and one hostile message does not keep
+// the others from being searched. What is both beyond the limits and encoded is not text.
+// Stats.Cut counts such messages; they are never covered by the index.
 //
 // # Memory, goroutines, locks
 //

@@ -162,14 +162,14 @@ func (e *evaluation) decide(ctx context.Context, root node, rows []uint32) ([]ui
 	return hits, nil
 }
 
-// excuse returns nil for a message that could not be read, or not all of it, and
-// has left the mailbox since the view was taken: then it does not match, and nothing
-// is missed. Otherwise it returns what the search fails with.
+// excuse returns nil for a message that could not be read because it has left
+// the mailbox since the view was taken: then it does not match, and nothing is
+// missed. Otherwise it returns what the search fails with.
 func (e *evaluation) excuse(ctx context.Context, r *mailbox.Record, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, ErrLimit) && !undecided(err) {
+	if errors.Is(err, ErrLimit) {
 		return err
 	}
 	view, verr := e.mail.View(ctx, e.key.mailbox)

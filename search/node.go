@@ -17,8 +17,7 @@ type node interface {
 	cost() int
 	// judge splits rows. It must not change rows; what it returns lies within.
 	judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap) (verdict, error)
-	// match decides about one message, reading its text if need be. A *CutError is
-	// an answer, too: what of the text could be looked at does not decide.
+	// match decides about one message, reading its text if need be.
 	match(ctx context.Context, e *evaluation, c *candidate) (bool, error)
 }
 
@@ -80,17 +79,12 @@ func (n andNode) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 }
 
 func (n andNode) match(ctx context.Context, e *evaluation, c *candidate) (bool, error) {
-	var open error
 	for _, kid := range n {
-		ok, err := kid.match(ctx, e, c)
-		switch {
-		case undecided(err):
-			open = err // another kid may still decide
-		case !ok || err != nil:
+		if ok, err := kid.match(ctx, e, c); !ok || err != nil {
 			return false, err
 		}
 	}
-	return open == nil, open
+	return true, nil
 }
 
 // orNode matches what one kid matches; they are in order of cost.
@@ -117,17 +111,12 @@ func (n orNode) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap) 
 }
 
 func (n orNode) match(ctx context.Context, e *evaluation, c *candidate) (bool, error) {
-	var open error
 	for _, kid := range n {
-		ok, err := kid.match(ctx, e, c)
-		switch {
-		case undecided(err):
-			open = err // another kid may still decide
-		case ok || err != nil:
+		if ok, err := kid.match(ctx, e, c); ok || err != nil {
 			return ok, err
 		}
 	}
-	return false, open
+	return false, nil
 }
 
 // negation matches what kid does not.
@@ -230,8 +219,8 @@ func (k textKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 
 func (k textKey) match(ctx context.Context, _ *evaluation, c *candidate) (bool, error) {
 	units, err := c.text(ctx)
-	if err != nil || k.key.Match(units) {
-		return err == nil, err
+	if err != nil {
+		return false, err
 	}
-	return false, c.beyond()
+	return k.key.Match(units) || c.raw != nil && c.raw.match(k.key), nil
 }

@@ -18,9 +18,8 @@ import (
 	"teraslot/tiers"
 )
 
-// ErrLimit is returned when what has to be read goes over Limits; a *CutError is
-// one for a single message. There is no partial answer: a client is told NO instead
-// of missing a message.
+// ErrLimit is returned when what has to be read goes over Limits. There is no
+// partial answer: a client is told NO instead of missing a message.
 var ErrLimit = errors.New("search limit reached")
 
 // Limits bound what one search reads of messages that the index does not
@@ -98,7 +97,7 @@ type Stats struct {
 	Indexed  int // by the index alone
 	Verified int // by the index and then their text
 	Scanned  int // by their text: they are not (completely) in the index
-	Cut      int // of those read, how many were decided though they have more text than Limits.Extract allows
+	Cut      int // of those read, how many have more text than Limits.Extract allows: they were searched undecoded, too
 }
 
 // Result is the answer to a search.
