@@ -24,7 +24,7 @@ func (s *Slot) adminHandler() http.Handler {
 	})
 	mux.HandleFunc("POST /user/add", handle(s.addUser))
 	mux.HandleFunc("POST /user/passwd", handle(func(ctx context.Context, c ChangeUser) error {
-		return s.accounts.Passwd(ctx, c.Name, c.Password)
+		return s.changePassword(ctx, c.Name, c.Password)
 	}))
 	mux.HandleFunc("POST /user/rename", handle(func(ctx context.Context, c ChangeUser) error {
 		return s.accounts.Rename(ctx, c.Name, c.To)

@@ -72,6 +72,27 @@ func (s *Slot) heal(ctx context.Context) error {
 	return nil
 }
 
+// changePassword gives a user another password and ends all sessions: who knew the
+// old one is not to read on.
+func (s *Slot) changePassword(ctx context.Context, name, password string) error {
+	a, err := s.accounts.Lookup(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := s.accounts.Passwd(ctx, name, password); err != nil {
+		return err
+	}
+	s.disconnect(a.ID)
+	return nil
+}
+
+// disconnect ends a user's sessions, if the slot serves any.
+func (s *Slot) disconnect(u mailbox.User) {
+	if s.imap != nil {
+		s.imap.Disconnect(u)
+	}
+}
+
 // removalWait is how long a removal waits for others to let go of the mail.
 const removalWait = 15 * time.Second
 
@@ -81,11 +102,11 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	// From here on nobody can log in, and a crash ends in a removal. Sessions that
-	// are open find no mail any longer.
+	// From here on nobody can log in, and a crash ends in a removal.
 	if err := s.accounts.Disable(ctx, name, true); err != nil {
 		return err
 	}
+	s.disconnect(a.ID)
 	if err := s.removeMail(ctx, a.ID); err != nil {
 		return fmt.Errorf("remove %s (the account is disabled; try again): %w", name, err)
 	}
