@@ -125,6 +125,7 @@ func (m *Mail) commitBatch(ctx context.Context, batch []*delivery) error {
 			continue
 		}
 		if err != nil {
+			w.broken = w.broken || w.held > 0 && errors.Is(err, errCommit)
 			w.rollback()
 		} else {
 			w.commit()

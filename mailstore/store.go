@@ -284,6 +284,8 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 	path := s.databasePath(u)
 	if _, err := s.o.FS.Stat(path); err == nil {
 		return fmt.Errorf("user %s: %w", u, ErrExists)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create user %s: %w", u, err) // it may be there, and must not be replaced
 	}
 	if err := s.publishDatabase(path, u, o.Quota); err != nil {
 		return fmt.Errorf("create user %s: %w", u, classify(err))
@@ -350,6 +352,8 @@ func (s *Store) Users(ctx context.Context) ([]mailbox.User, error) {
 			}
 			if _, err := s.o.FS.Stat(s.databasePath(u)); err == nil {
 				users = append(users, u)
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
 			}
 		}
 	}

@@ -75,8 +75,15 @@ func (t *txn) finish(ctx context.Context) error {
 		return fmt.Errorf("fence: %w", err)
 	}
 	t.m.s.o.Step(StepFenced)
-	return t.c.exec("COMMIT")
+	if err := t.c.exec("COMMIT"); err != nil {
+		return fmt.Errorf("%w: %w", errCommit, err)
+	}
+	return nil
 }
+
+// errCommit: whether the transaction is in the WAL is unknown. After a crash it
+// may come back, so the bytes that it refers to must stay what they are.
+var errCommit = errors.New("commit")
 
 // rollback undoes everything. SQLite has done so already after some errors, a
 // full disk among them, and then has no transaction to end. A connection that
