@@ -5,17 +5,19 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"unicode/utf8"
 
 	"teraslot/text"
 )
 
-// ExtractVersion rises whenever Extract gives other units for any message. A
-// database of another version is no claim (design §4, decision 6).
+// ExtractVersion rises whenever Extract gives other units for any message of which
+// it gave all before. A database of another version is no claim (design §4,
+// decision 6).
 const ExtractVersion = 2
 
-// Limits bound the work of Extract. The zero value has the defaults.
+// Limits bound what Extract takes. The zero value has the defaults.
 type Limits struct {
 	// Text is how many octets of decoded text of one message are taken, headers
 	// included; 0 stands for 64 MiB.
@@ -24,43 +26,66 @@ type Limits struct {
 
 const defaultText = 64 << 20
 
-// Extraction is a message's text, for the index and for the scan.
+// maxUnits is how many units of one message are taken: a hostile header has
+// millions of fields.
+const maxUnits = 50_000
+
+// Extraction is a message's text, for the index.
 type Extraction struct {
 	Units []text.Unit
-	// Complete is false if a limit cut something short, so that a key may be in the
-	// message and in none of the units.
+	// Complete is false if a limit was met, so that there are more units.
 	Complete bool
 }
 
-// Extract gives the text units of a message of size octets: one for each field of
-// its header, in order, then those of its body. docs/search.md, "What is searched",
-// says what they are. The only errors are r's and ctx's.
+// Extract collects the units that Scan gives for a message of size octets, as far
+// as the limits go: a message with more than 50,000 is not Complete either. The only
+// errors are r's and ctx's.
 func Extract(ctx context.Context, r io.ReaderAt, size int64, lim Limits) (Extraction, error) {
 	if lim.Text == 0 {
 		lim.Text = defaultText
 	}
-	x := extractor{ctx: ctx, left: lim.Text, out: Extraction{Complete: true}}
-	x.buf = make([]byte, min(piece, max(0, size)+utf8.UTFMax))
-	if err := x.message(r, size, 0); err != nil {
+	out := Extraction{Complete: true}
+	x := extractor{ctx: ctx, parts: maxParts, left: lim.Text}
+	x.yield = func(u text.Unit) bool {
+		if len(out.Units) == maxUnits {
+			out.Complete = false
+			return false
+		}
+		out.Units = append(out.Units, u)
+		return true
+	}
+	err := x.run(r, size)
+	out.Complete = out.Complete && !x.cut
+	if err != nil {
 		return Extraction{}, err
 	}
-	return x.out, nil
+	return out, nil
 }
 
-// extractor collects the units of a message.
+// Scan calls yield with the text units of a message of size octets until it returns
+// false: one for each field of its header, in order, then those of its body.
+// docs/search.md, "What is searched", says what they are. All of them are given,
+// whatever the message is: the time is linear in its size, the memory a multiple of
+// its largest unit, not of their number, and for messages in a transfer encoding of
+// those. The only errors are r's and ctx's.
+func Scan(ctx context.Context, r io.ReaderAt, size int64, yield func(text.Unit) bool) error {
+	x := extractor{ctx: ctx, parts: maxParts, left: math.MaxInt64, yield: yield}
+	return x.run(r, size)
+}
+
+// extractor goes through the units of a message.
 type extractor struct {
-	ctx  context.Context // of the one call of Extract
-	out  Extraction
-	left int64  // octets of text that may still be taken
-	buf  []byte // for reading, piece octets or as many as the message has
+	ctx     context.Context // of the one call of Extract or Scan
+	parts   int             // of which this many are taken apart at a time
+	yield   func(text.Unit) bool
+	stopped bool   // yield wants no more
+	left    int64  // octets of text that may still be taken
+	cut     bool   // there are more
+	buf     []byte // for reading, piece octets or as many as the message has
 }
 
 // piece is how much text is decoded and folded at once.
 const piece = 32 << 10
-
-// maxUnits is how many units of one message are kept: a hostile header has
-// millions of fields.
-const maxUnits = 50_000
 
 // maxEncodedMessages is how deep messages are followed that lie in a transfer
 // encoding.
@@ -72,30 +97,36 @@ type source struct {
 	depth int // of encoded messages around it
 }
 
-func (x *extractor) message(r io.ReaderAt, size int64, depth int) error {
-	s, err := Parse(r, size)
-	if err != nil {
-		return err
+func (x *extractor) run(r io.ReaderAt, size int64) error {
+	x.buf = make([]byte, min(piece, max(0, size)+utf8.UTFMax))
+	return x.message(source{r, 0}, size)
+}
+
+// over reports whether no more units are wanted.
+func (x *extractor) over() bool { return x.stopped || x.cut }
+
+// message goes through a message, stretch by stretch.
+func (x *extractor) message(src source, size int64) error {
+	root, next, err := parseStretch(src.r, size, nil, x.parts)
+	if err == nil {
+		err = x.header(src, root, src.depth == 0)
 	}
-	x.out.Complete = x.out.Complete && !s.Truncated
-	src := source{r, depth}
-	if err := x.header(src, s.Root, depth == 0); err != nil {
-		return err
+	for err == nil {
+		if err = x.part(src, root, true); err != nil || next == nil || x.over() {
+			break
+		}
+		root, next, err = parseStretch(src.r, size, next, x.parts)
 	}
-	return x.part(src, s.Root, true)
+	return err
 }
 
 // header takes the fields of a message's header: the message's own are header
 // units, those of a message within it belong to the body. Lines that are no fields
 // are body, as a reader would see them there.
 func (x *extractor) header(src source, p *Part, own bool) error {
-	header, err := readHeader(src.r, p)
-	if err != nil {
-		return err
-	}
-	for f := range fields(header) {
+	return eachField(x.ctx, src.r, p, func(f field) bool {
 		if !x.take(len(f.raw)) {
-			return nil
+			return false
 		}
 		switch {
 		case f.name == nil:
@@ -105,35 +136,28 @@ func (x *extractor) header(src source, p *Part, own bool) error {
 		default:
 			x.body(string(f.name) + ": " + decodeValue(f.value))
 		}
-	}
-	return nil
+		return !x.over()
+	})
 }
 
 // rubbish takes the lines of a part's header that are no fields.
 func (x *extractor) rubbish(src source, p *Part) error {
-	header, err := readHeader(src.r, p)
-	if err != nil {
-		return err
-	}
-	for f := range fields(header) {
+	return eachField(x.ctx, src.r, p, func(f field) bool {
 		if f.name == nil && x.take(len(f.raw)) {
 			x.body(DecodeHeader(string(f.raw)))
 		}
-	}
-	return nil
+		return !x.over()
+	})
 }
 
 func decodeValue(value []byte) string { return DecodeHeader(unfold(value)) }
 
-// unit adds a unit, unless it is a body without text.
+// unit hands a unit on, unless it is a body without text.
 func (x *extractor) unit(u text.Unit) {
-	switch {
-	case u.Kind == text.Body && (u.Text == "" || u.Text == " "):
-	case len(x.out.Units) >= maxUnits:
-		x.out.Complete = false
-	default:
-		x.out.Units = append(x.out.Units, u)
+	if u.Kind == text.Body && (u.Text == "" || u.Text == " ") || x.stopped {
+		return
 	}
+	x.stopped = !x.yield(u)
 }
 
 // body adds a body unit.
@@ -142,6 +166,9 @@ func (x *extractor) body(s string) { x.unit(text.BodyUnit(s)) }
 // part takes what belongs to a part and to all below it. root says that its
 // header is a message's and has been taken.
 func (x *extractor) part(src source, p *Part, root bool) error {
+	if x.over() {
+		return nil
+	}
 	if err := x.ctx.Err(); err != nil {
 		return fmt.Errorf("message: extract: %w", err)
 	}
@@ -156,19 +183,26 @@ func (x *extractor) part(src source, p *Part, root bool) error {
 			return err
 		}
 	}
+	if p.Message == nil {
+		return x.leaf(src, p)
+	}
+	if err := x.header(src, p.Message, false); err != nil {
+		return err
+	}
+	return x.part(src, p.Message, true)
+}
+
+// leaf takes the text of a part without parts. A message or a multipart too deep to
+// be taken apart is a text, as it stands there: nothing that can be read is hidden.
+func (x *extractor) leaf(src source, p *Part) error {
 	switch {
-	case p.Message != nil:
-		if err := x.header(src, p.Message, false); err != nil {
-			return err
-		}
-		return x.part(src, p.Message, true)
-	case len(p.Children) > 0:
+	case x.over() || len(p.Children) > 0:
 		return nil
-	case p.Degraded && p.Type == "application":
+	case p.Degraded && p.Type == "application" && !identity(p.Encoding) && src.depth < maxEncodedMessages:
 		return x.encoded(src, p)
 	case p.Is("text", "html") || p.Is("application", "xhtml+xml"):
 		return x.html(src, p)
-	case p.Type == "text" || p.Type == "message":
+	case p.Type == "text" || p.Type == "message" || p.Degraded:
 		return x.text(src, p)
 	}
 	return nil
@@ -194,24 +228,17 @@ func (x *extractor) labels(p *Part, root bool) {
 // take counts n octets of text; false if they are more than is left.
 func (x *extractor) take(n int) bool {
 	x.left -= int64(n)
-	if x.left < 0 {
-		x.left, x.out.Complete = 0, false
-		return false
-	}
-	return true
+	x.cut = x.cut || x.left < 0
+	return !x.cut
 }
 
 // encoded follows a message that lies in a transfer encoding.
 func (x *extractor) encoded(src source, p *Part) error {
-	if src.depth >= maxEncodedMessages {
-		x.out.Complete = false
-		return nil
-	}
 	b, err := x.read(src, p)
-	if err != nil {
+	if err != nil || x.cut {
 		return err
 	}
-	return x.message(bytes.NewReader(b), int64(len(b)), src.depth+1)
+	return x.message(source{bytes.NewReader(b), src.depth + 1}, int64(len(b)))
 }
 
 // text takes a text part, piece by piece where its charset allows it.

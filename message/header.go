@@ -57,17 +57,23 @@ func fields(header []byte) iter.Seq[field] {
 			_, header = cutLine(header)
 		}
 		for len(header) > 0 && !isBlank(header) {
-			var f field
-			f.raw, header = cutField(header)
-			if colon := nameEnd(f.raw); colon >= 0 {
-				f.name = bytes.TrimRight(f.raw[:colon], " \t")
-				f.value = f.raw[colon+1:]
-			}
-			if !yield(f) {
+			var raw []byte
+			raw, header = cutField(header)
+			if !yield(newField(raw)) {
 				return
 			}
 		}
 	}
+}
+
+// newField takes a field, or a line that is none, apart.
+func newField(raw []byte) field {
+	f := field{raw: raw}
+	if colon := nameEnd(raw); colon >= 0 {
+		f.name = bytes.TrimRight(raw[:colon], " \t")
+		f.value = raw[colon+1:]
+	}
+	return f
 }
 
 // cutField cuts a line and the lines that continue it (RFC 5322 §2.2.3).

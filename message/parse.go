@@ -22,7 +22,7 @@ const (
 // size. It never fails on bad mail: an error is one of r's, wrapped, and
 // io.ErrUnexpectedEOF if r holds fewer than size octets.
 func Parse(r io.ReaderAt, size int64) (*Structure, error) {
-	p := &parser{lines: newLines(r, size), junk: -1}
+	p := &parser{lines: newLines(r, size), most: maxParts, junk: -1}
 	p.s = &Structure{Size: size, Root: &Part{}, Envelope: &Envelope{}}
 	p.begin(p.s.Root, p.s.Envelope, false, 0)
 	p.run()
@@ -40,6 +40,7 @@ type parser struct {
 	open   []entity
 	bounds int // boundaries among them
 	parts  int
+	most   int // parts to be begun
 	kept   int // octets of strings kept
 
 	lf      int64 // line ends so far
@@ -50,6 +51,9 @@ type parser struct {
 	guesses  int   // how often a missing blank line may still be looked for
 	junk     int64 // where the lines at the header's end that are no fields begin; -1
 	junkLF   int64
+
+	byStretch bool     // stop where there is enough, instead of leaving something out
+	paused    *stretch // where it stopped
 }
 
 // entity is an open part.
@@ -72,6 +76,9 @@ func (p *parser) run() {
 			break
 		}
 	}
+	if p.paused != nil {
+		return
+	}
 	p.lf += p.rest()
 	if p.err == nil {
 		p.closeAbove(-1, p.size, 0)
@@ -79,7 +86,7 @@ func (p *parser) run() {
 }
 
 func (p *parser) line(line []byte, start, end int64) {
-	if len(line) > 2 && line[0] == '-' && line[1] == '-' && p.delimiter(line, end) {
+	if len(line) > 2 && line[0] == '-' && line[1] == '-' && p.delimiter(line, start, end) {
 		return
 	}
 	if p.inHeader && !p.headerLine(line, start, end) {
@@ -181,7 +188,7 @@ func (p *parser) endHeader(offset, lf int64) {
 	e := &p.open[len(p.open)-1]
 	e.part.BodyStart, e.lf = offset, lf
 	p.interpret(e)
-	deeper := len(p.open) < maxDepth && p.parts < maxParts
+	deeper := len(p.open) < maxDepth && (p.byStretch || p.parts < p.most)
 	switch part := e.part; {
 	case part.Type == "multipart":
 		if b := boundary(part); b != nil && deeper {
@@ -221,7 +228,7 @@ func (p *Part) degrade(t, subtype string) {
 
 // delimiter takes a line that begins with "--" and reports whether it is a
 // boundary of an open multipart, the innermost first.
-func (p *parser) delimiter(line []byte, end int64) bool {
+func (p *parser) delimiter(line []byte, start, end int64) bool {
 	for i := len(p.open) - 1; i >= 0; i-- {
 		e := &p.open[i]
 		if e.boundary == nil {
@@ -235,7 +242,12 @@ func (p *parser) delimiter(line []byte, end int64) bool {
 			p.rewind() // and come back here
 			return true
 		}
-		if !last && p.parts >= maxParts {
+		switch {
+		case last || !p.full():
+		case p.byStretch:
+			p.pause(i, start)
+			return true
+		default:
 			p.truncate()
 			return false
 		}
@@ -253,6 +265,9 @@ func (p *parser) delimiter(line []byte, end int64) bool {
 	}
 	return false
 }
+
+// full reports whether no other part should be begun.
+func (p *parser) full() bool { return p.parts >= p.most || p.byStretch && p.kept > maxKept }
 
 // truncate lets the rest of the message be the part that is open.
 func (p *parser) truncate() {
@@ -319,7 +334,7 @@ func (p *parser) interpret(e *entity) {
 		name := f.lowerName(&buf)
 		if bytes.HasPrefix(name, []byte("content-")) {
 			part.setField(name, f.value, &seen)
-		} else if e.envelope != nil {
+		} else if e.envelope != nil && !p.byStretch {
 			e.envelope.setField(name, f.value)
 		}
 	}
@@ -332,7 +347,7 @@ func (p *parser) interpret(e *entity) {
 	if part.Encoding == "" {
 		part.Encoding = "7bit" // RFC 2045 §6.1
 	}
-	if e.envelope != nil {
+	if e.envelope != nil && !p.byStretch {
 		e.envelope.finish()
 	}
 	p.keep(e)
@@ -341,6 +356,9 @@ func (p *parser) interpret(e *entity) {
 // keep counts what the part's strings take and drops them above the limit.
 func (p *parser) keep(e *entity) {
 	p.kept += e.part.weight()
+	if p.byStretch {
+		return // what is kept ends with the stretch
+	}
 	if p.kept > maxKept {
 		p.s.Truncated = true
 		e.part.dropStrings()
