@@ -2,13 +2,15 @@ package lmtp
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 	"time"
 
 	"teraslot/mailbox"
 )
 
-// rememberDuplicates bounds how many deliveries are remembered: about 100 MB.
+// rememberDuplicates bounds how many deliveries are remembered, in about 200 octets
+// each: 100 MB.
 const rememberDuplicates = 500_000
 
 // duplicates remembers which Message-ID was stored where.
@@ -22,9 +24,9 @@ type duplicates struct {
 }
 
 type delivery struct {
-	user      mailbox.User
-	mailbox   mailbox.ID
-	messageID string
+	user    mailbox.User
+	mailbox mailbox.ID
+	message [sha256.Size]byte // digest of its Message-ID, which may be as long as a header
 }
 
 // entry is a delivery that is stored, or being stored until done is closed.
@@ -43,7 +45,7 @@ func newDuplicates(window time.Duration, now func() time.Time) *duplicates {
 // is storing it, claim waits for that: nobody is told that a message is safe
 // before it is.
 func (d *duplicates) claim(ctx context.Context, u mailbox.User, id mailbox.ID, messageID string) (func(stored bool), error) {
-	key := delivery{u, id, messageID}
+	key := delivery{u, id, sha256.Sum256([]byte(messageID))}
 	for {
 		other := d.enter(key)
 		if other == nil {

@@ -2,6 +2,7 @@ package lmtp
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -516,6 +518,39 @@ func TestDuplicateAfterFailureIsStored(t *testing.T) {
 	}
 }
 
+// However long a Message-ID is, remembering it takes the same room.
+func TestLongMessageIDsTakeNoRoom(t *testing.T) {
+	d := newDuplicates(time.Minute, time.Now)
+	stored, err := d.claim(t.Context(), "u", "m", strings.Repeat("x", 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored(true)
+	if again, err := d.claim(t.Context(), "u", "m", strings.Repeat("x", 1<<20)); again != nil || err != nil {
+		t.Errorf("the same Message-ID is not known again: %v", err)
+	}
+	for key := range d.entries {
+		if size := unsafe.Sizeof(key) + uintptr(len(key.user)+len(key.mailbox)); size > 100 {
+			t.Errorf("a key of %d octets", size)
+		}
+	}
+}
+
+// An account whose mail cannot be found is not refused for good.
+func TestAccountWithoutMail(t *testing.T) {
+	f := newFixture(t, Options{}, mailstore.Options{})
+	a, err := f.server.o.Accounts.Lookup(t.Context(), "anna")
+	if err == nil {
+		err = f.server.o.Store.RemoveUser(t.Context(), a.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := f.hello()
+	c.say("MAIL FROM:<a@example.org>", "250")
+	c.say("RCPT TO:<anna@example.org>", "451 4.3.0")
+}
+
 func TestConcurrentDuplicates(t *testing.T) {
 	f := newFixture(t, Options{Duplicates: time.Hour}, mailstore.Options{})
 	var wg sync.WaitGroup
@@ -553,7 +588,7 @@ func TestDuplicatesAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(time.Hour)
-	second := d.enter(delivery{"u", "m", "slow"})
+	second := d.enter(delivery{"u", "m", sha256.Sum256([]byte("slow"))})
 	if second == nil {
 		t.Fatal("a second storing of the same message was begun")
 	}

@@ -25,7 +25,7 @@ func (s *Server) refusal(err error, path string) *smtp.SMTPError {
 	case errors.As(err, &said): // by the library, about what the client sent
 		s.metrics.outcome("refused")
 		return said
-	case errors.Is(err, account.ErrNoAccount), errors.Is(err, mailstore.ErrNoUser):
+	case errors.Is(err, account.ErrNoAccount):
 		s.metrics.outcome("unknown user")
 		return reply(550, 5, 1, 1, "No such user here")
 	case errors.Is(err, mailstore.ErrOverQuota):
@@ -48,6 +48,8 @@ func (s *Server) refusal(err error, path string) *smtp.SMTPError {
 		s.metrics.outcome("aborted")
 		return reply(451, 4, 4, 2, "Message was not received whole")
 	}
+	// An account whose mail is not there (mailstore.ErrNoUser) is no unknown user:
+	// the sender keeps the message until somebody has looked into it.
 	s.metrics.outcome("failed")
 	s.o.Logger.Error("lmtp: delivery failed", "recipient", path, "err", err)
 	return reply(451, 4, 3, 0, "Local error, try again later")

@@ -17,6 +17,9 @@ import (
 // ErrOwner is returned where somebody else's process would work on the slot's files.
 var ErrOwner = errors.New("not the owner")
 
+// ErrMissing is returned for a slot of which a part is not there.
+var ErrMissing = errors.New("a part of the slot is missing")
+
 // CheckOwner refuses to work on a conf root that belongs to another user than
 // the process: files made now would be out of the daemon's reach later. A conf
 // root that is not there yet has no owner.
@@ -54,6 +57,42 @@ func (c *Config) CheckLocal() error {
 		return fmt.Errorf("conf root %w: move it to a local disk, or set allow_remote_conf", err)
 	}
 	return err
+}
+
+// CheckMounted refuses a slot of which a part is not there: below the mount point of
+// a partition that is not mounted, mail would be taken and vanish when it is, and
+// without conf every recipient would be unknown. Of a new slot nothing is there.
+func (c *Config) CheckMounted() error {
+	accounts, err := there(c.AccountsFile())
+	if err != nil {
+		return err
+	}
+	if accounts {
+		spool := filepath.Join(c.Spool, "incoming") // made before the accounts are
+		if ok, err := there(spool); ok || err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s is there and %s is not: mount the spool, or make that directory if the spool was lost",
+			ErrMissing, c.AccountsFile(), spool)
+	}
+	for _, root := range []string{c.Spool, c.Archive} {
+		users := filepath.Join(root, "users")
+		if ok, err := there(users); err != nil {
+			return err
+		} else if ok {
+			return fmt.Errorf("%w: %s is there and %s is not: mount the conf root, or put it back from a backup",
+				ErrMissing, users, c.AccountsFile())
+		}
+	}
+	return nil
+}
+
+func there(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // makeRoots makes the roots that are missing, readable by their owner alone.

@@ -238,6 +238,86 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// end stops the slot without checking what it has.
+func (r *running) end() {
+	r.t.Helper()
+	r.cancel()
+	r.cancel = nil
+	r.client.http.CloseIdleConnections()
+	if err := errors.Join(<-r.done, r.Close()); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// move renames a file or a directory.
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A partition that is not mounted is not taken for an empty one.
+func TestPartitionNotMounted(t *testing.T) {
+	c := newConfig(t, "")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	if err := r.deliver("A: 1\r\n\r\nquagga\r\n", "anna@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	for _, root := range []string{c.Spool, c.Conf} {
+		for _, mountPoint := range []bool{false, true} {
+			move(t, root, root+".disk")
+			if mountPoint {
+				if err := os.Mkdir(root, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := Open(t.Context(), c, Options{})
+			if !errors.Is(err, ErrMissing) {
+				t.Errorf("without %s: %v, want %v", root, err, ErrMissing)
+			}
+			if err == nil {
+				s.Close()
+			}
+			if err := os.RemoveAll(root); err != nil {
+				t.Fatal(err)
+			}
+			move(t, root+".disk", root)
+		}
+	}
+	if n := start(t, c, Options{}).hits("anna", "quagga"); n != 1 {
+		t.Errorf("with all mounted again: %d messages", n)
+	}
+}
+
+// Where mail.db was lost and the packs were not, nothing is made in its place.
+func TestLostRecordsAreNotReplaced(t *testing.T) {
+	c := newConfig(t, "")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	if err := r.deliver("A: 1\r\n\r\nquagga\r\n", "anna@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.accounts.Lookup(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	name := filepath.Join(c.Conf, a.ID.Dir(), "mail.db")
+	move(t, name, name+".lost")
+	r = start(t, c, Options{})
+	if err := r.deliver("A: 2\r\n\r\nquagga\r\n", "anna@example.org"); err == nil || !strings.Contains(err.Error(), "451") && !strings.Contains(err.Error(), "4.3.0") {
+		t.Errorf("delivery: %v, want 451", err)
+	}
+	r.end()
+	move(t, name+".lost", name)
+	if n := start(t, c, Options{}).hits("anna", "quagga"); n != 1 {
+		t.Errorf("with mail.db back: %d messages", n)
+	}
+}
+
 func TestRestartKeepsMailAndCertificate(t *testing.T) {
 	c := newConfig(t, "")
 	r := start(t, c, Options{})

@@ -61,6 +61,10 @@ func (s *Slot) heal(ctx context.Context) error {
 		}
 		if a.Disabled {
 			err = s.finishRemoval(ctx, a)
+		} else if packs := s.packs(a.ID); len(packs) > 0 {
+			// Its mail is there, and what says which message is which was lost. Nothing
+			// is made in its place: deliveries wait with their senders.
+			s.o.Logger.Error("a user has packs and no mail.db: put mail.db back from a backup", "user", a.Name, "id", a.ID, "packs", packs)
 		} else {
 			s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
 			err = s.createMail(ctx, a)
@@ -91,6 +95,22 @@ func (s *Slot) disconnect(u mailbox.User) {
 	if s.imap != nil {
 		s.imap.Disconnect(u)
 	}
+}
+
+// packs are the files of a user's messages.
+func (s *Slot) packs(u mailbox.User) (found []string) {
+	for _, root := range []string{s.c.Spool, s.c.Archive} {
+		entries, err := os.ReadDir(filepath.Join(root, u.Dir()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			found = append(found, err.Error()) // not known to be none
+		}
+		for _, e := range entries {
+			if filepath.Ext(e.Name()) == ".pack" {
+				found = append(found, filepath.Join(root, u.Dir(), e.Name()))
+			}
+		}
+	}
+	return found
 }
 
 // removalWait is how long a removal waits for others to let go of the mail.
