@@ -55,7 +55,7 @@ func (k Key) Plan() Plan {
 func (k Key) planHeader() Plan {
 	present := Lookup{FieldName, Exact, nameTerm(k.Name)}
 	if k.Pattern == "" {
-		return Plan{Any: [][]Lookup{{present}}, Sure: len(k.Name) <= maxNameTerm}
+		return Plan{Any: [][]Lookup{{present}}, Sure: len(k.Name) < maxNameTerm}
 	}
 	if isValueField(k.Name) {
 		value, sure := lookups(k.Name, k.Pattern)

@@ -1,6 +1,10 @@
 package text
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Kind tells header lines from body text.
 type Kind uint8
@@ -35,7 +39,13 @@ func (u Unit) Value() string {
 	if u.Kind == Header {
 		// The name is ASCII or was folded to something without ": ".
 		if _, value, ok := strings.Cut(u.Text, ":"); ok {
-			return strings.TrimPrefix(value, " ")
+			// A spacing diacritic folds to a space and a mark, and its space has become
+			// one with the separator: then that belongs to both.
+			trimmed := strings.TrimPrefix(value, " ")
+			if r, _ := utf8.DecodeRuneInString(trimmed); unicode.IsMark(r) {
+				return value
+			}
+			return trimmed
 		}
 	}
 	return u.Text

@@ -40,3 +40,16 @@ func TestKeyMatch(t *testing.T) {
 		t.Error(`only TEXT "" and BODY "" match every message`)
 	}
 }
+
+// TestValueOfSpacingMark: a spacing diacritic folds to a space and a mark; as the
+// first of a value, it must be found there.
+func TestValueOfSpacingMark(t *testing.T) {
+	for _, v := range []string{"´Sonderangebot´ heute", "¨quoted¨", "￣ー￣ hello", "゛x", "¸"} {
+		units := []Unit{HeaderUnit("Subject", v)}
+		for _, k := range []Key{NewKey(InHeader, "subject", v), NewKey(InText, "", v)} {
+			if !k.Match(units) {
+				t.Errorf("scope %d: the value %q is not found in itself: %q in %q", k.Scope, v, k.Pattern, units[0].Value())
+			}
+		}
+	}
+}

@@ -150,10 +150,12 @@ func (s *Set) dropStale() {
 			continue
 		}
 		s.mu.Lock()
-		s.uncache(h)
-		delete(s.checked, h.key)
-		if h.refs == 0 {
-			closing = append(closing, h)
+		if h.cached { // else whoever took it out closes it
+			s.uncache(h)
+			delete(s.checked, h.key)
+			if h.refs == 0 {
+				closing = append(closing, h)
+			}
 		}
 		s.mu.Unlock()
 	}

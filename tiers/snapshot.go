@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -93,8 +94,13 @@ func (x *Index) snapshot(ctx context.Context, hold bool) (_ *Snapshot, err error
 			return nil, err
 		}
 	}
-	for _, l := range listed {
+	for i, l := range listed {
 		if err := x.openListed(s, l, hold); err != nil {
+			for _, rest := range listed[i+1:] {
+				for _, h := range rest.handles {
+					x.set.release(h)
+				}
+			}
 			return nil, err
 		}
 	}
@@ -107,6 +113,7 @@ type listedDatabase struct {
 	dir     string
 	id      stamp
 	handles []*handle
+	m       manifest
 }
 
 // take reads the activefile and the manifests, and takes handles.
@@ -140,7 +147,7 @@ func (x *Index) take(s *Snapshot, lock *activefile.Lock) (out []listedDatabase, 
 			s.outdated = append(s.outdated, db)
 			continue
 		}
-		l := listedDatabase{name: db, dir: dir, id: m.ID}
+		l := listedDatabase{name: db, dir: dir, id: m.ID, m: m}
 		for _, info := range m.Segments {
 			l.handles = append(l.handles, x.set.acquire(dir, m.ID, info))
 		}
@@ -167,6 +174,12 @@ func (x *Index) openListed(s *Snapshot, l listedDatabase, hold bool) error {
 			return errGone
 		}
 		s.damaged = append(s.damaged, x.set.report(&Damage{l.name.String(), l.dir, err}))
+		now := x.source(l.name)
+		if passing(err) == nil && now.damage == nil && reflect.DeepEqual(now.m.Segments, l.m.Segments) {
+			x.set.mu.Lock()
+			x.set.bad[l.id] = err
+			x.set.mu.Unlock()
+		}
 		return nil
 	}
 	for _, h := range l.handles {
