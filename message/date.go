@@ -161,7 +161,7 @@ func (d *dateParts) setOffset(w string) {
 		return
 	}
 	seconds := (n/100*60 + n%100) * 60
-	if n/100 > 24 || n%100 > 59 {
+	if n/100 > 23 || n%100 > 59 {
 		return
 	}
 	if w[0] == '-' {
@@ -215,6 +215,11 @@ func monthNamed(w string) time.Month {
 func (d *dateParts) time() (time.Time, bool) {
 	if d.day < 1 || d.month == 0 || d.year < 0 || d.year > 9999 || d.hour > 24 || d.min > 59 || d.sec > 60 {
 		return time.Time{}, false
+	}
+	if d.hour == 24 || d.sec == 60 {
+		// The end of a day or a leap second: still the day that is written, which
+		// is what a search by day asks for.
+		d.hour, d.min, d.sec = min(d.hour, 23), max(d.min, 59*(d.hour/24)), 59
 	}
 	t := time.Date(d.year, d.month, d.day, d.hour, d.min, d.sec, 0, d.zone)
 	if noon := time.Date(d.year, d.month, d.day, 12, 0, 0, 0, time.UTC); noon.Day() != d.day {

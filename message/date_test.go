@@ -36,7 +36,7 @@ func TestParseDate(t *testing.T) {
 		{"Fri, 31 Jun 1997 09:55:06 +0000", ""},
 		{"29 Feb 2000 00:00:00 +0000", "2000-02-29T00:00:00Z"},
 		{"29 Feb 1900 00:00:00 +0000", ""},
-		{"Fri, 21 Nov 1997 09:55:60 +0000", "1997-11-21T09:56:00Z"},
+		{"Fri, 21 Nov 1997 09:55:60 +0000", "1997-11-21T09:55:59Z"},
 		{"Fri, 21 Nov 1997 25:55:00 +0000", ""},
 		{"", ""}, {"yesterday", ""}, {"12", ""}, {"Nov", ""}, {"1 Nov 2000 1+:", "2000-11-01T01:00:00Z"}, {":", ""}, {"+:", ""}, {"1--2", ""}, {"1-Nov-", ""}, {"()", ""}, {"((((", ""}, {",,,,", ""},
 		{"May May May May", ""}, {"+ - + -", ""}, {"1 Ma 2000", ""},
@@ -137,5 +137,17 @@ func TestReferences(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, test.want) {
 			t.Errorf("%q: %q, %v", test.raw, got, err)
 		}
+	}
+}
+
+// TestDayAsWritten: the second after 23:59:59 belongs to the day that is written.
+func TestDayAsWritten(t *testing.T) {
+	for _, date := range []string{"Sat, 31 Dec 2016 23:59:60 +0000", "Sat, 31 Dec 2016 24:00:00 +0000", "Sat, 31 Dec 2016 24:00 -0500"} {
+		if got, ok := ParseDate(date); !ok || got.Day() != 31 || got.Month() != 12 {
+			t.Errorf("%s is %v, %t", date, got, ok)
+		}
+	}
+	if got, ok := ParseDate("Sat, 31 Dec 2016 00:00:10 +2400"); ok && got.Day() != 31 {
+		t.Errorf("a zone of 24 hours moves the day: %v", got)
 	}
 }
