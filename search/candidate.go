@@ -3,7 +3,7 @@ package search
 import (
 	"context"
 	"fmt"
-	"io"
+	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -11,28 +11,36 @@ import (
 )
 
 // candidate is one row whose text has to be looked at. It is used by one
-// goroutine and asked for its text at most once in earnest.
+// goroutine, and its text is read at most once.
 type candidate struct {
 	e      *evaluation
 	row    uint32
 	record *mailbox.Record
 
 	loaded bool
-	units  []text.Unit
-	raw    *raw // if the message has more text than units
+	units  []text.Unit // kept beside the index
+	met    []bool      // if there are none: which of the evaluation's text keys match
 }
 
-// text returns the message's text units: those kept beside the index if there
-// are any, else those of the message, read now.
-func (c *candidate) text(ctx context.Context) ([]text.Unit, error) {
-	if c.loaded {
-		return c.units, nil
+// matches reports whether the message's text has the key: the text kept beside the
+// index if there is some, else that of the message, read now.
+func (c *candidate) matches(ctx context.Context, k text.Key) (bool, error) {
+	if !c.loaded {
+		if err := c.load(ctx); err != nil {
+			return false, err
+		}
 	}
+	if c.met != nil {
+		return c.met[c.e.textKeys[k]], nil
+	}
+	return k.Match(c.units), nil
+}
+
+func (c *candidate) load(ctx context.Context) error {
 	units, ok := c.kept(ctx)
 	if !ok {
-		var err error
-		if units, err = c.read(ctx); err != nil {
-			return nil, err
+		if err := c.scan(ctx); err != nil {
+			return err
 		}
 	}
 	if c.e.covers(c.row) {
@@ -41,7 +49,7 @@ func (c *candidate) text(ctx context.Context) ([]text.Unit, error) {
 		c.e.scanned.Add(1)
 	}
 	c.units, c.loaded = units, true
-	return units, nil
+	return nil
 }
 
 // kept returns the text kept beside the index. A failure there is logged, and
@@ -58,29 +66,39 @@ func (c *candidate) kept(ctx context.Context) ([]text.Unit, bool) {
 	return units, ok && err == nil
 }
 
-// read extracts the text from the stored message.
-func (c *candidate) read(ctx context.Context) ([]text.Unit, error) {
+// scan reads the stored message once for all text keys of the query, without
+// keeping its text: neither its size nor the number of its units is a limit.
+func (c *candidate) scan(ctx context.Context) error {
 	if err := c.e.spend(c.record.Size); err != nil {
-		return nil, err
+		return err
 	}
 	content, err := c.e.mail.Open(ctx, c.e.key.mailbox, *c.record)
 	if err != nil {
-		return nil, c.failed(err)
+		return c.failed(err)
 	}
 	defer content.Close()
-	x, err := message.Extract(ctx, content, content.Size, c.e.s.o.Limits.Extract)
-	if err != nil {
-		return nil, c.failed(err)
-	}
-	if !x.Complete {
-		c.e.cut.Add(1)
-		msg := make([]byte, content.Size)
-		if _, err := content.ReadAt(msg, 0); err != nil && err != io.EOF {
-			return nil, c.failed(err)
+	met := make([]bool, len(c.e.textKeys))
+	var open []text.Key
+	for k, i := range c.e.textKeys {
+		if met[i] = k.MatchesAll(); !met[i] {
+			open = append(open, k)
 		}
-		c.raw = newRaw(msg)
 	}
-	return x.Units, nil
+	err = message.Scan(ctx, content, content.Size, func(u text.Unit) bool {
+		open = slices.DeleteFunc(open, func(k text.Key) bool {
+			hit := k.MatchUnit(u)
+			if hit {
+				met[c.e.textKeys[k]] = true
+			}
+			return hit
+		})
+		return len(open) > 0
+	})
+	if err != nil {
+		return c.failed(err)
+	}
+	c.met = met
+	return nil
 }
 
 func (c *candidate) failed(err error) error {

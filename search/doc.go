@@ -22,11 +22,10 @@
 // *mailstore.Damage that names the message, or ErrLimit) and no result. An
 // index that fails under a search is left aside and the messages are read.
 //
-// A message's text is what message.Extract makes of it under Limits.Extract. Where
-// that is cut (Complete false), the whole message as it lies in the store, undecoded,
-// is its text besides: what can be read is found, and one hostile message does not keep
-// the others from being searched. What is both beyond the limits and encoded is not text.
-// Stats.Cut counts such messages; they are never covered by the index.
+// A message's text is what message.Scan gives of it: all of it, unit by unit, for
+// all text keys of the query in one pass. So no message is too large, too deep or
+// too odd to be searched, and none keeps the others from being searched. What the
+// index refuses (message.Extract is not Complete) it does not cover; it is scanned.
 //
 // # Memory, goroutines, locks
 //

@@ -28,6 +28,8 @@ type evaluation struct {
 	records []mailbox.Record
 	now     int64 // seconds since 1970
 
+	// textKeys numbers the query's text keys, from 0. Set before texts are read.
+	textKeys map[text.Key]int
 	// leaves are the answers of the index, by key, over all covered rows.
 	leaves map[text.Key]verdict
 	// asked are the rows that some text key was asked about.
@@ -35,8 +37,8 @@ type evaluation struct {
 	// blind is set when the index failed: it covers nothing from then on.
 	blind bool
 
-	verified, scanned, cut atomic.Int64
-	messages, bytes        atomic.Int64 // read so far, against Limits
+	verified, scanned atomic.Int64
+	messages, bytes   atomic.Int64 // read so far, against Limits
 }
 
 // docOf is the complete document, which can be believed, that stands for a row,
@@ -83,6 +85,8 @@ func (e *evaluation) run(ctx context.Context, root node) (*roaring.Bitmap, error
 	if v.open.IsEmpty() {
 		return v.sure, nil
 	}
+	e.textKeys = map[text.Key]int{}
+	numberTextKeys(root, e.textKeys)
 	more, err := e.resolve(ctx, root, v.open)
 	if err != nil {
 		return nil, err
@@ -196,7 +200,7 @@ func (e *evaluation) spend(size int64) error {
 
 // stats tells how the rows that text keys were asked about were answered.
 func (e *evaluation) stats() Stats {
-	s := Stats{Verified: int(e.verified.Load()), Scanned: int(e.scanned.Load()), Cut: int(e.cut.Load())}
+	s := Stats{Verified: int(e.verified.Load()), Scanned: int(e.scanned.Load())}
 	if !e.blind {
 		s.Indexed = max(0, int(e.asked.AndCardinality(e.join.covered))-s.Verified)
 	}

@@ -6,9 +6,6 @@ import (
 	"teraslot/mailstore"
 )
 
-// FieldEnd is for tests.
-var FieldEnd = fieldEnd
-
 // SearchView is Search over a view that was taken earlier.
 func (s *Searcher) SearchView(ctx context.Context, r Request, view *mailstore.View) (*Result, error) {
 	root, err := r.Query.plan(0)

@@ -21,7 +21,7 @@ func newMetrics(r prometheus.Registerer, log *slog.Logger) *metrics {
 	messages := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "teraslot_search_messages_total",
 		Help: "Messages that text keys were asked about, by what answered: index, verify (index, then text), " +
-			"scan (text only); cut counts those read whose text is over the limits.",
+			"scan (text only).",
 	}, []string{"by"})
 	searches := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "teraslot_searches_total",
@@ -67,5 +67,4 @@ func (m *metrics) observe(res *Result, err error, took time.Duration) {
 	m.messages.WithLabelValues("index").Add(float64(res.Stats.Indexed))
 	m.messages.WithLabelValues("verify").Add(float64(res.Stats.Verified))
 	m.messages.WithLabelValues("scan").Add(float64(res.Stats.Scanned))
-	m.messages.WithLabelValues("cut").Add(float64(res.Stats.Cut))
 }

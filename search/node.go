@@ -218,9 +218,25 @@ func (k textKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 }
 
 func (k textKey) match(ctx context.Context, _ *evaluation, c *candidate) (bool, error) {
-	units, err := c.text(ctx)
-	if err != nil {
-		return false, err
+	return c.matches(ctx, k.key)
+}
+
+// numberTextKeys gives each text key of a query a number.
+func numberTextKeys(n node, numbers map[text.Key]int) {
+	switch n := n.(type) {
+	case andNode:
+		for _, kid := range n {
+			numberTextKeys(kid, numbers)
+		}
+	case orNode:
+		for _, kid := range n {
+			numberTextKeys(kid, numbers)
+		}
+	case negation:
+		numberTextKeys(n.kid, numbers)
+	case textKey:
+		if _, known := numbers[n.key]; !known {
+			numbers[n.key] = len(numbers)
+		}
 	}
-	return k.key.Match(units) || c.raw != nil && c.raw.match(k.key), nil
 }

@@ -13,7 +13,6 @@ import (
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
-	"teraslot/message"
 	"teraslot/text"
 	"teraslot/tiers"
 )
@@ -29,9 +28,6 @@ type Limits struct {
 	Bytes    int64
 	// Time bounds the whole search; 0 means 5 minutes, negative no limit.
 	Time time.Duration
-	// Extract bounds what is taken as the text of one message. It must not be
-	// tighter than what the index is made with.
-	Extract message.Limits
 }
 
 // Options say what a Searcher searches in. Store and Tiers must be set.
@@ -97,7 +93,6 @@ type Stats struct {
 	Indexed  int // by the index alone
 	Verified int // by the index and then their text
 	Scanned  int // by their text: they are not (completely) in the index
-	Cut      int // of those read, how many have more text than Limits.Extract allows: they were searched undecoded, too
 }
 
 // Result is the answer to a search.
@@ -123,7 +118,7 @@ func (s *Searcher) Search(ctx context.Context, r Request) (*Result, error) {
 	}
 	s.o.Logger.Info("search", "user", r.User, "mailbox", r.Mailbox, "messages", len(res.View.Records),
 		"hits", len(res.UIDs), "indexed", res.Stats.Indexed, "verified", res.Stats.Verified,
-		"scanned", res.Stats.Scanned, "cut", res.Stats.Cut, "took", elapsed)
+		"scanned", res.Stats.Scanned, "took", elapsed)
 	return res, nil
 }
 

@@ -18,7 +18,6 @@ import (
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
-	"teraslot/message"
 	"teraslot/search"
 	"teraslot/text"
 	"teraslot/tiers"
@@ -398,81 +397,4 @@ func TestManyKeys(t *testing.T) {
 	}
 	f.check(any)
 	f.check(search.Not{Key: any})
-}
-
-// A message of which more is text than the limits allow is found by all of it, each
-// time by a scan, and counted. It does not keep others from being found.
-func TestCutMessages(t *testing.T) {
-	f := newFixture(t, search.Options{Limits: search.Limits{Extract: message.Limits{Text: 80_000}}})
-	long := plain("long", "begin "+strings.Repeat("filler\r\n", 20_000)+" bey\r\nond")
-	f.deliver(plain("short", "begin, and no more"), long)
-	begin, beyond := search.Body("begin"), search.Body("bey ond")
-	for _, c := range []struct {
-		name string
-		q    search.Query
-		want []mailbox.UID
-	}{
-		{"within", begin, []mailbox.UID{1, 2}},
-		{"not within", search.Not{Key: begin}, []mailbox.UID{}},
-		{"beyond", beyond, []mailbox.UID{2}},
-		{"anywhere", search.Anywhere("BEY ond"), []mailbox.UID{2}},
-		{"not beyond", search.Not{Key: beyond}, []mailbox.UID{1}},
-		{"both", search.And{begin, beyond}, []mailbox.UID{2}},
-		{"nowhere", search.Anywhere("bey  nd"), []mailbox.UID{}},
-		{"a header", search.Header("Subject", "LONG"), []mailbox.UID{2}},
-		{"another", search.Header("Subject", "bey"), []mailbox.UID{}},
-	} {
-		res, err := f.find(c.q)
-		f.must(err)
-		if !slices.Equal(res.UIDs, c.want) || res.Stats.Cut != 1 || res.Stats.Scanned != 2 {
-			t.Errorf("%s: got %v, %+v; want %v", c.name, res.UIDs, res.Stats, c.want)
-		}
-	}
-}
-
-// Mail that is made to go over every limit is found by what can be read of it, in
-// the index or not, and the mail beside it as if it were not there.
-func TestHostileMessages(t *testing.T) {
-	f := newFixture(t, search.Options{})
-	raws := []string{
-		"Subject: deep\r\n" + strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 500) + "Subject: x\r\n\r\nneedle\r\n",
-		"Subject: fields\r\n" + strings.Repeat("X: y\r\n", 60_000) + "X-Last: a =?utf-8?q?needl=65?=\r\n\tfolded\r\n\r\nneedle\r\n",
-		"Subject: header\r\nX-Big: " + strings.Repeat("h", 5<<20) + "\r\nX-Last: needle folded\r\n\r\nneedle\r\n",
-		"Subject: parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 12_000) + "--b\r\n\r\nneedle\r\n--b--\r\n",
-	}
-	var mails []*mail
-	for _, r := range raws {
-		mails = append(mails, &mail{raw: []byte(r)})
-	}
-	ordinary := plain("lunch", "at noon")
-	f.deliver(append(mails, ordinary)...)
-	all := []mailbox.UID{1, 2, 3, 4}
-	for _, indexed := range []bool{false, true} {
-		if indexed {
-			f.index(ordinary)
-		}
-		for _, c := range []struct {
-			q    search.Query
-			want []mailbox.UID
-		}{
-			{search.Body("needle"), all}, {search.Anywhere("NEEDLE"), all}, {search.Not{Key: search.Body("needle")}, []mailbox.UID{5}},
-			{search.Header("X-Last", "needle folded"), []mailbox.UID{2, 3}}, {search.Header("x-last", ""), []mailbox.UID{2, 3}},
-			{search.Header("Subject", "lunch"), []mailbox.UID{5}}, {search.Body("noon"), []mailbox.UID{5}}, {search.Body("nowhere"), []mailbox.UID{}},
-			{search.Header("X-Last", "nothing"), []mailbox.UID{}},
-		} {
-			res, err := f.find(c.q)
-			f.must(err)
-			if !slices.Equal(res.UIDs, c.want) {
-				t.Errorf("%+v: got %v, want %v", c.q, res.UIDs, c.want)
-			}
-		}
-	}
-}
-
-func TestFieldEnd(t *testing.T) {
-	for header, want := range map[string]int{"": 0, "A: b": 4, "A: b\r\n": 6, "A: b\nC: d\n": 5, "A: b\r\n c\r\n\td\r\nE: f\r\n": 14, "\n\n": 1} {
-		if got := search.FieldEnd([]byte(header)); got != want {
-			t.Errorf("%q: %d, want %d", header, got, want)
-		}
-	}
 }
