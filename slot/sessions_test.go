@@ -1,6 +1,8 @@
 package slot
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +43,16 @@ func TestSessionsEndWithTheirReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// A slot that never ran has not stopped uncleanly.
+func TestFirstStartIsQuietAboutTheLastStop(t *testing.T) {
+	var log bytes.Buffer
+	r := start(t, newConfig(t, ""), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r.addUser("anna")
+	if r.stop(); log.Len() == 0 || strings.Contains(log.String(), "not clean") {
+		t.Errorf("the log of a first start:\n%s", &log)
+	}
 }
 
 // The README's table names the capabilities that the server announces, before and

@@ -243,7 +243,9 @@ func (q *Squatter) compareAll(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing the users to compare: %w", err)
 	}
-	q.o.Logger.Info("the last stop was not clean; comparing every user with the index", "users", len(users))
+	if len(users) > 0 { // else it is the first start
+		q.o.Logger.Info("the last stop was not clean; comparing every user with the index", "users", len(users))
+	}
 	err = q.attemptAll(ctx, users, func(u mailbox.User, _ int, attempted func()) {
 		q.queue.note(u, q.o.Batch, attempted)
 	})

@@ -71,7 +71,7 @@ func (r *mboxReader) next() (Item, error) {
 	switch {
 	case int64(len(body)) > r.max:
 		it.Err = fmt.Errorf("more than %d bytes: %w", r.max, ErrTooBig)
-	case len(body) == 0:
+	case len(bytes.TrimSpace(body)) == 0: // the separator's own empty line, if any
 		it.Err = ErrEmpty
 	default:
 		it.Body = body

@@ -200,7 +200,7 @@ func (s *Source) readFile(path string) (body []byte, date time.Time, err error) 
 	if int64(len(b)) > s.o.MaxMessage {
 		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
 	}
-	if len(b) == 0 {
+	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, date, ErrEmpty
 	}
 	return b, date, nil

@@ -136,7 +136,7 @@ func TestMbox(t *testing.T) {
 		{"a separator in the middle of a paragraph", Options{}, from + "A: 1\n\nx\n" + from, []string{"A: 1\n\nx\n" + from}},
 		{"header only", Options{}, from + "A: 1\n\n\n" + from + "B: 2\n\n\n", []string{"A: 1\n\n", "B: 2\n\n"}},
 		{"empty message", Options{}, from + from + "B: 2\n\ny\n", []string{from + "B: 2\n\ny\n"}},
-		{"nothing between", Options{}, from + "\n" + from + "B: 2\n\ny\n", []string{"\n", "B: 2\n\ny\n"}},
+		{"nothing between", Options{}, from + "\n" + from + "B: 2\n\ny\n", []string{"message is empty", "B: 2\n\ny\n"}},
 		{"too big", Options{MaxMessage: 20}, from + "A: 1\n\n" + strings.Repeat("long ", 10) + "\n\n" + from + "B: 2\n\ny\n",
 			[]string{"more than 20 bytes: message is too big", "B: 2\n\ny\n"}},
 	} {
