@@ -287,6 +287,9 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create user %s: %w", u, err) // it may be there, and must not be replaced
 	}
+	if err := s.checkLeftovers(path); err != nil {
+		return fmt.Errorf("create user %s: %w", u, err)
+	}
 	if err := s.publishDatabase(path, u, o.Quota); err != nil {
 		return fmt.Errorf("create user %s: %w", u, classify(err))
 	}
@@ -295,6 +298,20 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 		return err
 	}
 	m.Release()
+	return nil
+}
+
+// checkLeftovers refuses a place where the WAL of another mail.db lies: SQLite
+// would replay it into the new one. It is not removed either, for what it holds
+// may be nowhere else.
+func (s *Store) checkLeftovers(path string) error {
+	for _, leftover := range []string{path + "-wal", path + "-shm", path + "-journal"} {
+		if _, err := s.o.FS.Stat(leftover); err == nil {
+			return fmt.Errorf("%s is there without its mail.db: put that back, or move this away", leftover)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -375,7 +392,7 @@ func (s *Store) RemoveUser(ctx context.Context, u mailbox.User) error {
 		return err
 	}
 	path := s.databasePath(u)
-	for _, name := range []string{path, path + "-wal", path + "-shm", path + ".new"} {
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal", path + ".new"} {
 		if err := s.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove user %s: %w", u, err)
 		}
