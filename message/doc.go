@@ -6,10 +6,12 @@
 // to what its sender meant as its bytes allow; the only errors are those of the
 // io.ReaderAt a message is read from, of a context, and of an encoded structure
 // that is damaged. Work is bounded on any input: time is linear in the message's
-// size, nesting ends at 100 levels, a message has at most 10,000 parts, at most
-// 4 MiB of one header are interpreted, and at most 8 MiB of strings are kept in
-// a Structure. Where a limit cut something short, Structure.Truncated or
-// Extraction.Complete says so.
+// size. In a Structure, nesting ends at 100 levels, a message has at most 10,000
+// parts, at most 4 MiB of one header are interpreted, and at most 8 MiB of strings
+// are kept; where a limit cut something short, Truncated says so. The text that a
+// search looks at is never cut: Scan gives all of it, whatever the number of parts
+// and fields, and what is nested too deep as it stands. Extract, which collects it
+// for an index, stops at its Limits, and Extraction.Complete says so.
 //
 // # Invariants
 //

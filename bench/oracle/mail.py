@@ -477,7 +477,7 @@ class Part:
 class Rules:
     """A message as docs/search.md says."""
 
-    MOST_ENCODED = 5
+    MOST_ENCODED, MOST_LEVELS = 5, 100
 
     def __init__(self, raw):
         self.bodies = []
@@ -495,27 +495,30 @@ class Rules:
         for line in lines:
             self.add(decode_value(line.strip(b" \t\r\n\0")))
 
-    def inner(self, raw, depth):
+    def inner(self, raw, depth, level):
         """A message within the message."""
         fields, junk, body = split(raw, False)
         self.bodies += [header_line(n, v) for n, v in fields]
         self.junk(junk)
-        self.part(Part(fields, body, "text/plain"), depth, False)
+        self.part(Part(fields, body, "text/plain"), depth, False, level)
 
-    def part(self, p, depth, in_multipart):
+    def part(self, p, depth, in_multipart, level=1):
         for name in p.names:
             self.add(name)
         if in_multipart:
             self.add(p.description)
-        children = cut(p.body, p.boundary) if p.boundary else []
+        deeper, encoded = level < self.MOST_LEVELS, p.encoding not in IDENTITY
+        children = cut(p.body, p.boundary) if p.boundary and deeper else []
         for child in children:
             default = "message/rfc822" if p.kind == "multipart/digest" else "text/plain"
             fields, junk, body = split(child, True)
             self.junk(junk)
-            self.part(Part(fields, body, default), depth, True)
-        if p.kind in WHOLE_MESSAGE and p.encoding in IDENTITY:
-            self.inner(p.body, depth)
-        elif p.kind in WHOLE_MESSAGE and depth < self.MOST_ENCODED:
-            self.inner(p.octets(), depth + 1)
+            self.part(Part(fields, body, default), depth, True, level + 1)
+        if p.kind in WHOLE_MESSAGE and deeper and not encoded:
+            self.inner(p.body, depth, level + 1)
+        elif p.kind in WHOLE_MESSAGE and encoded and depth < self.MOST_ENCODED:
+            self.inner(p.octets(), depth + 1, 1)
+        elif p.kind in WHOLE_MESSAGE:
+            self.add(part_text(p.octets(), None, p.kind, seen_text))
         elif not children and (p.kind.split("/")[0] in ("text", "message", "multipart") or p.kind in HTML):
             self.add(part_text(p.octets(), p.charset, p.kind, seen_text))
