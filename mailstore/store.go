@@ -253,18 +253,32 @@ func (s *Store) drop(e *entry) error {
 		s.mu.Unlock()
 		return nil
 	}
+	s.retire(e)
+	s.mu.Unlock()
+	defer s.vanish(e)
+	return e.close()
+}
+
+// retire makes an idle entry one that nobody can get any longer. s.mu is held.
+func (s *Store) retire(e *entry) {
 	e.refs = -1
 	s.idle.Remove(e.idle)
-	s.mu.Unlock()
-	var err error
-	if e.mail != nil {
-		err = e.mail.close()
-	}
+}
+
+// vanish ends a retired entry: the user may be opened anew.
+func (s *Store) vanish(e *entry) {
 	s.mu.Lock()
 	delete(s.open, e.user)
 	s.mu.Unlock()
 	close(e.gone)
-	return err
+}
+
+// close closes what a retired entry has open.
+func (e *entry) close() error {
+	if e.mail == nil {
+		return nil
+	}
+	return e.mail.close()
 }
 
 // databasePath is where a user's mail.db lies.
@@ -281,6 +295,27 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 	if _, err := mailbox.ParseUser(string(u)); err != nil {
 		return err
 	}
+	if err := s.create(ctx, u, o); err != nil {
+		return err
+	}
+	m, err := s.Acquire(ctx, u) // makes the mailboxes, see openMail
+	if err != nil {
+		return err
+	}
+	m.Release()
+	return nil
+}
+
+// create makes the mail.db of a user whom nobody opens or removes meanwhile.
+func (s *Store) create(ctx context.Context, u mailbox.User, o UserOptions) error {
+	e, err := s.reserve(ctx, u)
+	if errors.Is(err, ErrBusy) {
+		return fmt.Errorf("user %s: %w", u, ErrExists)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.vanish(e)
 	path := s.databasePath(u)
 	if _, err := s.o.FS.Stat(path); err == nil {
 		return fmt.Errorf("user %s: %w", u, ErrExists)
@@ -293,11 +328,6 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 	if err := s.publishDatabase(path, u, o.Quota); err != nil {
 		return fmt.Errorf("create user %s: %w", u, classify(err))
 	}
-	m, err := s.Acquire(ctx, u) // makes the mailboxes, see openMail
-	if err != nil {
-		return err
-	}
-	m.Release()
 	return nil
 }
 
@@ -388,41 +418,73 @@ func (s *Store) RemoveUser(ctx context.Context, u mailbox.User) error {
 	if _, err := mailbox.ParseUser(string(u)); err != nil {
 		return err
 	}
-	if err := s.closeUser(ctx, u); err != nil {
+	e, err := s.reserve(ctx, u)
+	if err != nil {
 		return err
 	}
+	defer s.vanish(e)
+	if err := s.removeFiles(u); err != nil {
+		return fmt.Errorf("remove user %s: %w", u, err)
+	}
+	return nil
+}
+
+// removeFiles removes what a user has on disk. The user is reserved.
+func (s *Store) removeFiles(u mailbox.User) error {
 	path := s.databasePath(u)
 	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal", path + ".new"} {
 		if err := s.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove user %s: %w", u, err)
+			return err
 		}
 	}
 	s.views.forget(u)
 	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
 		if err := s.removePacks(filepath.Join(root, u.Dir())); err != nil {
-			return fmt.Errorf("remove user %s: %w", u, err)
+			return err
 		}
 	}
 	return nil
 }
 
-// closeUser closes a user's databases; it fails while somebody uses them.
-func (s *Store) closeUser(ctx context.Context, u mailbox.User) error {
-	s.mu.Lock()
-	e := s.open[u]
-	if e == nil {
+// reserve closes a user's databases and keeps everybody from opening them until
+// vanish. It fails with ErrBusy while somebody uses them, and waits for those who
+// close them, or try in vain to open them.
+func (s *Store) reserve(ctx context.Context, u mailbox.User) (*entry, error) {
+	for {
+		s.mu.Lock()
+		e := s.open[u]
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return nil, ErrClosed
+		case e == nil:
+			e = &entry{user: u, refs: -1, gone: make(chan struct{})}
+			s.open[u] = e
+			s.mu.Unlock()
+			return e, nil
+		case e.refs == 0:
+			s.retire(e)
+			s.mu.Unlock()
+			if err := e.close(); err != nil {
+				s.vanish(e)
+				return nil, err
+			}
+			return e, nil
+		}
+		used := e.refs > 0
 		s.mu.Unlock()
-		return nil
+		if used {
+			if err := wait(ctx, e.ready); err != nil {
+				return nil, err
+			}
+			if e.err == nil {
+				return nil, fmt.Errorf("mail of user %s is in use: %w", u, ErrBusy)
+			}
+		}
+		if err := wait(ctx, e.gone); err != nil {
+			return nil, err
+		}
 	}
-	if e.refs > 0 {
-		s.mu.Unlock()
-		return fmt.Errorf("mail of user %s is in use: %w", u, ErrBusy)
-	}
-	s.mu.Unlock()
-	if err := s.drop(e); err != nil {
-		return err
-	}
-	return wait(ctx, e.gone)
 }
 
 // removePacks removes the packs in a user's directory, and the directory if
