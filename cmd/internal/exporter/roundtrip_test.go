@@ -249,7 +249,8 @@ func TestCorpusComesBack(t *testing.T) {
 	p.load("anna", "", func(yield func(source.Item) bool) {
 		for i, l := range letters[:n] {
 			it := source.Item{Key: strconv.Itoa(i), Mailbox: "Corpus", Body: l.Raw}
-			if len(it.Body) > 0 && !yield(it) {
+			// The importer refuses a message of nothing but white space.
+			if len(bytes.TrimSpace(it.Body)) > 0 && !yield(it) {
 				return
 			}
 		}
