@@ -128,7 +128,7 @@ func (k *keywords) letters(f mailbox.Flags) string {
 	return string(b)
 }
 
-// publish writes dovecot-keywords, unless there is neither a keyword nor a file.
+// publishKeywords writes dovecot-keywords, unless there is neither a keyword nor a file.
 func (r *run) publishKeywords(dir string, k *keywords) error {
 	name := filepath.Join(dir, keywordsFile)
 	if _, there, err := exists(r.fs, name); err != nil || !there && k.names == [26]string{} {
