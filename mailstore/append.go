@@ -76,24 +76,27 @@ func (m *Mail) withdraw(d *delivery) bool {
 	return true
 }
 
-// deliver commits all that wait. It has the writer's turn, and gives it back.
+// deliver commits all that wait. It has the writer's turn, and gives it back. A
+// fault in it fails those who wait, and is then the caller's alone.
 func (m *Mail) deliver(ctx context.Context) {
 	m.queueMu.Lock()
 	batch := m.queue
 	m.queue = nil
 	m.queueMu.Unlock()
-	if len(batch) > 0 {
-		if err := m.commitBatch(ctx, batch); err != nil {
-			for _, d := range batch {
-				if d.err == nil {
-					d.err = err
-				}
+	err := errFault
+	defer func() {
+		for _, d := range batch {
+			if d.err == nil {
+				d.err = err
 			}
 		}
-	}
-	m.unlockWriter()
-	for _, d := range batch {
-		close(d.done)
+		m.unlockWriter()
+		for _, d := range batch {
+			close(d.done)
+		}
+	}()
+	if len(batch) > 0 {
+		err = m.commitBatch(ctx, batch)
 	}
 }
 
@@ -109,7 +112,9 @@ func (m *Mail) commitBatch(ctx context.Context, batch []*delivery) error {
 			return err
 		}
 	}
-	_, err := m.commit(ctx, "", func(t *txn) error {
+	err := errFault
+	defer func() { m.settlePacks(err) }()
+	_, err = m.commit(ctx, "", func(t *txn) error {
 		for _, d := range batch {
 			if d.err = t.admit(d); d.err != nil {
 				continue
@@ -120,18 +125,24 @@ func (m *Mail) commitBatch(ctx context.Context, batch []*delivery) error {
 		}
 		return t.syncPacks()
 	})
+	return err
+}
+
+// settlePacks ends a batch in the packs: its bytes are acknowledged, or are
+// overwritten by the next batch. They are left alone, and the pack with them, if
+// it is not known whether mail.db refers to them.
+func (m *Mail) settlePacks(err error) {
 	for _, w := range m.current {
-		if w == nil {
-			continue
-		}
-		if err != nil {
-			w.broken = w.broken || w.held > 0 && errors.Is(err, errCommit)
-			w.rollback()
-		} else {
+		switch {
+		case w == nil:
+		case err == nil:
 			w.commit()
+		default:
+			unknown := errors.Is(err, errCommit) || errors.Is(err, errFault)
+			w.broken = w.broken || w.held > 0 && unknown
+			w.rollback()
 		}
 	}
-	return err
 }
 
 func (m *Mail) placesOf(batch []*delivery) map[place]bool {

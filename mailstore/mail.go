@@ -152,24 +152,37 @@ func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
 		return ctx.Err()
 	}
 	defer func() { <-m.slots }()
-	var c *conn
-	select {
-	case c = <-m.readers:
-	default:
-		if c, err = openConn(m.s.databasePath(m.user), m.s.o.ReadOnly); err != nil {
-			return m.wrap(err)
-		}
+	c, err := m.reader()
+	if err != nil {
+		return m.wrap(err)
 	}
+	whole := false
+	defer func() {
+		if !whole { // also by a fault: no transaction may stay open
+			err = errors.Join(err, c.close())
+		}
+	}()
 	err = c.exec("BEGIN")
 	if err == nil {
 		err = fn(c)
 	}
 	// Nothing was written, so both ways to end are the same.
 	if e := c.exec("ROLLBACK"); e != nil {
-		return m.wrap(errors.Join(err, e, c.close()))
+		return m.wrap(errors.Join(err, e))
 	}
+	whole = true
 	m.readers <- c
 	return m.wrap(err)
+}
+
+// reader takes a connection for reading, or opens one.
+func (m *Mail) reader() (*conn, error) {
+	select {
+	case c := <-m.readers:
+		return c, nil
+	default:
+		return openConn(m.s.databasePath(m.user), m.s.o.ReadOnly)
+	}
 }
 
 // lockWriter waits for the user's turn to write.
@@ -200,19 +213,41 @@ func (m *Mail) connectWriter() (err error) {
 
 func (m *Mail) unlockWriter() { <-m.turn }
 
+// errFault: the writer met a fault, which is reported where it was caught. What
+// of the change is on disk is unknown.
+var errFault = errors.New("writing was ended by a fault")
+
+// abandonWriter gives up the connection of a writer that met a fault, and with it
+// the transaction that is open. The writer's turn is held.
+func (m *Mail) abandonWriter() {
+	c := m.writer
+	m.writer = nil
+	if c == nil {
+		return
+	}
+	if err := c.close(); err != nil {
+		m.s.o.Logger.Error("close the writer after a fault", "user", m.user, "err", err)
+	}
+}
+
 // write makes one change: fn in a transaction, Fence, commit, Notify. Once fn
 // has begun, the end of ctx does not stop it.
 func (m *Mail) write(ctx context.Context, session string, fn func(t *txn) error) error {
 	if err := m.lockWriter(ctx); err != nil {
 		return m.wrap(err)
 	}
-	events, err := m.commit(context.WithoutCancel(ctx), session, fn)
-	m.unlockWriter()
+	events, err := m.commitTurn(context.WithoutCancel(ctx), session, fn)
 	if err != nil {
 		return m.wrap(err)
 	}
 	m.notify(events)
 	return nil
+}
+
+// commitTurn is commit for whoever has the writer's turn for it alone.
+func (m *Mail) commitTurn(ctx context.Context, session string, fn func(t *txn) error) ([]mailbox.Event, error) {
+	defer m.unlockWriter()
+	return m.commit(ctx, session, fn)
 }
 
 // notify tells of committed changes. No lock is held.

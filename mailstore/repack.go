@@ -242,11 +242,7 @@ func (m *Mail) heldIn(ctx context.Context, n uint64) ([]content, error) {
 // rewrite copies contents, checking each, into a new pack and syncs it. Damage
 // stops it: the old pack stays as it is, for whoever can mend it.
 func (m *Mail) rewrite(ctx context.Context, held []content, to place) (*packWriter, []moved, error) {
-	if err := m.lockWriter(ctx); err != nil {
-		return nil, nil, err
-	}
-	n, err := m.registerPack(context.WithoutCancel(ctx), to, packRepacked)
-	m.unlockWriter()
+	n, err := m.registerRepack(ctx, to)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -269,6 +265,14 @@ func (m *Mail) rewrite(ctx context.Context, held []content, to place) (*packWrit
 		return nil, nil, errors.Join(err, w.close())
 	}
 	return w, list, nil
+}
+
+func (m *Mail) registerRepack(ctx context.Context, to place) (uint64, error) {
+	if err := m.lockWriter(ctx); err != nil {
+		return 0, err
+	}
+	defer m.unlockWriter()
+	return m.registerPack(context.WithoutCancel(ctx), to, packRepacked)
 }
 
 // copyFrame copies one frame, with where its message first came to.

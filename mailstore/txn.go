@@ -43,11 +43,24 @@ type box struct {
 }
 
 // commit runs fn in a transaction and returns the events to tell. The writer's
-// turn is held, and given back by the caller before it tells them.
+// turn is held, and given back by the caller before it tells them, also after a
+// fault, which leaves no transaction open.
 func (m *Mail) commit(ctx context.Context, session string, fn func(t *txn) error) ([]mailbox.Event, error) {
 	if d := m.broken.Load(); d != nil {
 		return nil, d
 	}
+	returned := false
+	defer func() {
+		if !returned {
+			m.abandonWriter()
+		}
+	}()
+	events, err := m.transact(ctx, session, fn)
+	returned = true
+	return events, err
+}
+
+func (m *Mail) transact(ctx context.Context, session string, fn func(t *txn) error) ([]mailbox.Event, error) {
 	t := &txn{m: m, c: m.writer, session: session, now: m.s.o.Now().Unix(), boxes: map[mailbox.ID]*box{}}
 	if err := t.c.exec("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
