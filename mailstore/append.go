@@ -242,6 +242,9 @@ func (t *txn) add(b *box, a Append, modseq mailbox.ModSeq) (mailbox.Record, erro
 // holds the same already.
 func (t *txn) hold(msg *Message, f frame) (num uint32, err error) {
 	old, found, err := t.m.contentOf(t.c, msg.GUID)
+	if errors.Is(err, errContentRow) && old.guid == msg.GUID {
+		return old.num, t.mend(msg, f, old.num)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -261,6 +264,29 @@ func (t *txn) hold(msg *Message, f frame) (num uint32, err error) {
 	}
 	return old.num, t.c.exec(`UPDATE content SET refs = refs + 1, pack = ?, start = ?, crc = ? WHERE num = ?`,
 		int64(old.pack), old.start, old.crc(), int64(old.num))
+}
+
+// mend writes a damaged content row anew, with the bytes of the same message that
+// came again, and makes one more record hold it. Nothing that the row says is
+// believed but its number and its GUID, which records repeat and Open compares.
+func (t *txn) mend(msg *Message, f frame, num uint32) error {
+	t.m.s.o.Logger.Warn("a damaged content row is mended by the message's delivery", "user", t.m.user, "content", num, "guid", msg.GUID)
+	c := content{num: num, guid: msg.GUID, size: msg.Size}
+	// Which pack counted its bytes as held is not known. What this transaction
+	// added lies beyond the ends, and is counted when it is synced.
+	err := t.c.exec(`UPDATE pack SET held = (SELECT coalesce(sum(size + ?), 0) FROM content
+		WHERE content.pack = pack.n AND num <> ? AND start < pack."end")`, int64(frameHeaderSize), int64(num))
+	if err != nil {
+		return err
+	}
+	if c.thread, err = t.threadOf(msg); err != nil {
+		return err
+	}
+	if err := t.place(msg, f, &c); err != nil {
+		return err
+	}
+	return t.c.exec(`UPDATE content SET size = ?, thread = ?, refs = refs + 1, pack = ?, start = ?, crc = ? WHERE num = ?`,
+		c.size, c.thread[:], int64(c.pack), c.start, c.crc(), int64(num))
 }
 
 // fresh reports whether the content was added by this very transaction.

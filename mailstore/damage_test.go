@@ -346,6 +346,55 @@ func TestHealByRedelivery(t *testing.T) {
 	verify(t, s, user1)
 }
 
+// TestHealContentRow delivers messages together, one of which is known by a
+// damaged row: that row is mended, and the others are not kept from coming in.
+func TestHealContentRow(t *testing.T) {
+	for _, tc := range []struct{ name, sql string }{
+		{"crc", `UPDATE content SET crc = crc + 1 WHERE num = 1`},
+		{"start", `UPDATE content SET start = start + 7 WHERE num = 1`},
+		{"size", `UPDATE content SET size = size + 1 WHERE num = 1`},
+		{"pack that is not there", `UPDATE content SET pack = 77 WHERE num = 1`},
+		{"thread", `UPDATE content SET thread = x'0102' WHERE num = 1`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := newDamaged(t, 3)
+			d.exec(t, tc.sql)
+			s, m := openFor(t, Options{Conf: d.dir})
+			defer s.Close()
+			defer m.Release()
+			batch := d.batch(t, s, d.text[1], mailText(77))
+			m.turn <- struct{}{}
+			m.queue = batch
+			m.deliver(t.Context())
+			for i, q := range batch {
+				if q.err != nil {
+					t.Fatalf("delivery %d: %v", i, q.err)
+				}
+			}
+			v, err := m.View(t.Context(), d.inbox)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range []string{d.text[1], d.text[2], d.text[3], d.text[1], mailText(77)} {
+				if got := bytesOf(t, m, d.inbox, v.Records[i]); got != want {
+					t.Errorf("UID %d: %.60q", v.Records[i].UID, got)
+				}
+			}
+			verify(t, s, user1)
+		})
+	}
+}
+
+// batch makes deliveries to INBOX that wait.
+func (d damaged) batch(t *testing.T, s *Store, texts ...string) []*delivery {
+	t.Helper()
+	var all []*delivery
+	for _, text := range texts {
+		all = append(all, &delivery{items: []Append{{Mailbox: d.inbox, Message: spool(t, s, text)}}, done: make(chan struct{})})
+	}
+	return all
+}
+
 // TestTailIsCut leaves bytes behind the end, as an unfinished delivery does.
 func TestTailIsCut(t *testing.T) {
 	d := newDamaged(t, 3)
