@@ -188,10 +188,26 @@ func (w *packWriter) sync(step func(string)) error {
 }
 
 // commit takes what was appended as acknowledged.
-func (w *packWriter) commit() { w.end, w.held = w.at, 0 }
+func (w *packWriter) commit() {
+	w.end, w.held = w.at, 0
+	w.shrink()
+}
 
 // rollback forgets what was appended since commit; the next append overwrites it.
-func (w *packWriter) rollback() { w.at, w.held, w.buf = w.end, 0, w.buf[:0] }
+func (w *packWriter) rollback() {
+	w.at, w.held, w.buf = w.end, 0, w.buf[:0]
+	w.shrink()
+}
+
+// idleBuffer is the size in bytes of the buffer that a writer keeps between
+// batches: most messages fit, and hundreds of idle users keep no more.
+const idleBuffer = 64 << 10
+
+func (w *packWriter) shrink() {
+	if cap(w.buf) > idleBuffer {
+		w.buf = nil
+	}
+}
 
 func (w *packWriter) close() error { return w.file.Close() }
 

@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -330,4 +331,31 @@ func TestFormats(t *testing.T) {
 	if got != string(want) {
 		t.Errorf("a format has changed without a new version:\n%s\nwas\n%s", got, want)
 	}
+}
+
+// TestIdleBuffer keeps a small buffer only, after a batch of large messages and
+// after one that failed.
+func TestIdleBuffer(t *testing.T) {
+	fail := false
+	s, m := newStore(t, Options{Conf: memoryDir(t), Fence: func(context.Context, mailbox.User) error {
+		if fail {
+			return ErrReadOnly
+		}
+		return nil
+	}})
+	id := named(t, m, Inbox).ID
+	for range 2 {
+		var items []Append
+		for n := range 4 {
+			items = append(items, Append{Mailbox: id, Message: spool(t, s, sized(n, 200_000))})
+		}
+		if _, err := m.Append(t.Context(), "", items...); (err != nil) != fail {
+			t.Fatal(err)
+		}
+		if got := cap(m.current[spoolPlace].buf); got > idleBuffer {
+			t.Errorf("a buffer of %d bytes is kept, batch failed: %v", got, fail)
+		}
+		fail = true
+	}
+	fail = false
 }
