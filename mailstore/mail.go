@@ -79,7 +79,8 @@ func (m *Mail) start(ctx context.Context) error {
 		return err
 	}
 	if err := m.removeDropped(packDropped, packRepacked); err != nil {
-		return err
+		// They hold nothing: mail can be read and taken all the same.
+		m.s.o.Logger.Warn("dropped packs are not removed", "user", m.user, "err", err)
 	}
 	boxes, err := c.integer("SELECT box FROM account")
 	if err != nil || boxes > 0 {

@@ -84,6 +84,8 @@ func loadPacks(c *conn) ([]packRow, error) {
 // pack is copied to a new one, which is synced and then committed, and only then
 // the old one is removed. Readers go on all the while; who holds a message open
 // keeps it. Appends wait only for the commit of each pack, not for the copying.
+// A pack with damage, or with messages that mail.db does not know, stays as it is
+// and does not keep the others from being rewritten; the error tells of the damage.
 func (m *Mail) Repack(ctx context.Context, o RepackOptions) (Repacked, error) {
 	var out Repacked
 	if m.s.o.ReadOnly {
@@ -102,29 +104,28 @@ func (m *Mail) Repack(ctx context.Context, o RepackOptions) (Repacked, error) {
 		packs, err = loadPacks(c)
 		return err
 	})
+	errs := []error{err}
 	for _, p := range packs {
-		if err != nil {
-			return out, err
-		}
-		if err = ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
 			break
 		}
-		to, wanted, e := m.wanted(ctx, p, o)
-		if err = e; err != nil || !wanted {
-			continue
+		to, wanted, err := m.wanted(ctx, p, o)
+		if err == nil && wanted {
+			var freed int64
+			if freed, err = m.repackOne(ctx, p, to); err == nil {
+				out.Packs++
+				out.Bytes += freed
+			}
 		}
-		var freed int64
-		if freed, err = m.repackOne(ctx, p, to); err == nil {
-			out.Packs++
-			out.Bytes += freed
-		}
+		errs = append(errs, err)
 	}
-	return out, err
+	return out, errors.Join(errs...)
 }
 
 // wanted tells whether a pack is to be rewritten, and to which place.
 func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, bool, error) {
-	if p.state != packSealed {
+	if p.state != packSealed || m.holdsUnknown(p) {
 		return p.place, false, nil
 	}
 	if !o.Archive.IsZero() && p.place == spoolPlace && m.s.o.Archive != m.s.o.Spool {
@@ -137,6 +138,17 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 		return p.place, false, nil
 	}
 	return p.place, o.All || float64(p.dead()) > o.Dead*float64(p.end), nil
+}
+
+// holdsUnknown reports whether a whole message lies beyond the end of a pack: see
+// unknown.go. Such a pack is never dropped.
+func (m *Mail) holdsUnknown(p packRow) bool {
+	start := max(p.end, packHeaderSize)
+	f, err := m.packs.frameAt(p.place, p.n, start)
+	if err != nil {
+		return false
+	}
+	return m.readable(content{guid: f.GUID, size: f.Length, pack: p.n, start: start, where: p.place})
 }
 
 // allBefore reports whether all live records that hold something of a pack came
@@ -207,7 +219,10 @@ func (m *Mail) repackOne(ctx context.Context, p packRow, to place) (int64, error
 	}
 	m.s.o.Step(StepRepackWritten)
 	if err := m.write(ctx, "", func(t *txn) error { return t.replacePack(p, w, list) }); err != nil {
-		return 0, err
+		if w == nil || errors.Is(err, errCommit) { // mail.db may refer to the new pack by now
+			return 0, err
+		}
+		return 0, errors.Join(err, m.discard(ctx, w.n))
 	}
 	m.s.o.Step(StepRepackCommitted)
 	if err := m.lockWriter(ctx); err != nil {
@@ -246,6 +261,15 @@ func (m *Mail) rewrite(ctx context.Context, held []content, to place) (*packWrit
 	if err != nil {
 		return nil, nil, err
 	}
+	w, list, err := m.copyHeld(ctx, held, to, n)
+	if err != nil {
+		return nil, nil, errors.Join(err, m.discard(ctx, n))
+	}
+	return w, list, nil
+}
+
+// copyHeld writes and syncs pack n.
+func (m *Mail) copyHeld(ctx context.Context, held []content, to place, n uint64) (*packWriter, []moved, error) {
 	w, err := m.packs.create(to, n)
 	if err != nil {
 		return nil, nil, err
@@ -265,6 +289,22 @@ func (m *Mail) rewrite(ctx context.Context, held []content, to place) (*packWrit
 		return nil, nil, errors.Join(err, w.close())
 	}
 	return w, list, nil
+}
+
+// discard removes a pack to which nothing refers yet.
+func (m *Mail) discard(ctx context.Context, n uint64) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := m.lockWriter(ctx); err != nil {
+		return err
+	}
+	defer m.unlockWriter()
+	_, err := m.commit(ctx, "", func(t *txn) error {
+		return t.c.exec(`UPDATE pack SET state = ? WHERE n = ?`, packDropped, int64(n))
+	})
+	if err != nil {
+		return err
+	}
+	return m.removeDropped(packDropped)
 }
 
 func (m *Mail) registerRepack(ctx context.Context, to place) (uint64, error) {
@@ -329,24 +369,29 @@ func (m *Mail) removeDropped(states ...int64) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, p := range packs {
-		if !slices.Contains(states, p.state) {
-			continue
-		}
-		if err := m.packs.remove(p.place, p.n); err != nil {
-			return err
-		}
-		m.s.o.Step(StepRepackRemoved)
-		// The name may come back after a power cut; then it is an orphan that
-		// Verify reports, and holds nothing.
-		if err := m.packs.syncDir(p.place); err != nil {
-			return err
-		}
-		if _, err := m.commit(context.Background(), "", func(t *txn) error {
-			return t.c.exec(`DELETE FROM pack WHERE n = ?`, int64(p.n))
-		}); err != nil {
-			return err
+		if slices.Contains(states, p.state) {
+			errs = append(errs, m.removePack(p))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// removePack removes a pack's file and then its row: what cannot be removed now is
+// found by the row the next time.
+func (m *Mail) removePack(p packRow) error {
+	if err := m.packs.remove(p.place, p.n); err != nil {
+		return err
+	}
+	m.s.o.Step(StepRepackRemoved)
+	// The name may come back after a power cut; then it is an orphan that
+	// Verify reports, and holds nothing.
+	if err := m.packs.syncDir(p.place); err != nil {
+		return err
+	}
+	_, err := m.commit(context.Background(), "", func(t *txn) error {
+		return t.c.exec(`DELETE FROM pack WHERE n = ?`, int64(p.n))
+	})
+	return err
 }

@@ -1,13 +1,16 @@
 package mailstore
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"teraslot/disk"
 	"teraslot/mailbox"
 )
 
@@ -145,5 +148,161 @@ func TestViewCacheBound(t *testing.T) {
 	}
 	if sum != s.views.size || sum > 20_000 || sum == 0 || len(s.views.items) != s.views.order.Len() {
 		t.Errorf("%d bytes in %d items, counted %d", sum, len(s.views.items), s.views.size)
+	}
+}
+
+// withDead is a store of messages of 5,000 bytes, of which every third is
+// forgotten.
+func withDead(t *testing.T, o Options, messages int) (s *Store, m *Mail, recs []mailbox.Record) {
+	t.Helper()
+	s, m = openFor(t, o)
+	id := named(t, m, Inbox).ID
+	for n := range messages {
+		recs = append(recs, appendText(t, m, id, sized(n, 5000)))
+	}
+	for uid := 1; uid <= messages; uid += 3 {
+		one := mailbox.UIDRange(mailbox.UID(uid), mailbox.UID(uid))
+		if _, err := m.StoreFlags(t.Context(), "", id, one, AddFlags, mailbox.MakeFlags(`\Deleted`), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := m.Expunge(t.Context(), "", id, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Forget(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	return s, m, recs
+}
+
+func packsOf(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, user1.Dir(), "*"+packSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// TestRepackPassesDamage damages the first pack: it stays, no half of a new one is
+// left, and the packs after it are rewritten.
+func TestRepackPassesDamage(t *testing.T) {
+	dir := t.TempDir()
+	s, m, recs := withDead(t, Options{Conf: dir, PackSize: 12_000}, 9)
+	defer s.Close()
+	defer m.Release()
+	first := m.packs.path(spoolPlace, 1)
+	b, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-100] ^= 1 // in the third message
+	if err := os.WriteFile(first, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := len(packsOf(t, dir))
+	got, err := m.Repack(t.Context(), RepackOptions{})
+	var dm *Damage
+	if !errors.As(err, &dm) || dm.Pack != 1 {
+		t.Errorf("repack over damage: %v", err)
+	}
+	if got.Packs != 2 {
+		t.Errorf("%d packs rewritten", got.Packs)
+	}
+	for range 3 {
+		if got, err := m.Repack(t.Context(), RepackOptions{}); err == nil || got.Packs != 0 {
+			t.Errorf("another repack: %+v, %v", got, err)
+		}
+	}
+	if after := packsOf(t, dir); len(after) != before {
+		t.Errorf("%d packs before, now %v", before, after)
+	}
+	for n, r := range recs {
+		if n%3 != 0 && n != 2 && bytesOf(t, m, named(t, m, Inbox).ID, r) != sized(n, 5000) {
+			t.Errorf("message %d has other bytes", n)
+		}
+	}
+}
+
+// TestDroppedPackStays has a dropped pack that cannot be removed: mail opens and
+// is taken, and the pack goes when it can.
+func TestDroppedPackStays(t *testing.T) {
+	fail := true
+	fsys := disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+		if fail && op == disk.OpRemove && filepath.Base(name) == "1.pack" {
+			return syscall.EROFS
+		}
+		return nil
+	}})
+	o := Options{Conf: t.TempDir(), FS: fsys}
+	s, m, _ := withDead(t, o, 3)
+	if _, err := m.Repack(t.Context(), RepackOptions{}); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("repack: %v", err)
+	}
+	for _, want := range []int{3, 2} {
+		m.Release()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, m = openFor(t, o)
+		appendText(t, m, named(t, m, Inbox).ID, mailText(want))
+		verify(t, s, user1)
+		if got := packsOf(t, o.Conf); len(got) != want {
+			t.Errorf("packs %v, want %d", got, want)
+		}
+		fail = false
+	}
+	m.Release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRepackKeepsUnknown puts an older mail.db back beside its packs. What lies in
+// them of later mail is nowhere else, and no repack drops it.
+func TestRepackKeepsUnknown(t *testing.T) {
+	o := Options{Conf: t.TempDir(), Archive: t.TempDir(), PackSize: 12_000}
+	s, m, _ := withDead(t, o, 2)
+	db := s.databasePath(user1)
+	m.Release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, m = openFor(t, o)
+	for n := range 6 {
+		appendText(t, m, named(t, m, Inbox).ID, sized(100+n, 5000))
+	}
+	m.Release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(db, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, m = openFor(t, o)
+	defer s.Close()
+	defer m.Release()
+	appendText(t, m, named(t, m, Inbox).ID, mailText(1))
+	if _, err := m.Repack(t.Context(), RepackOptions{All: true, Archive: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, root := range []string{o.Conf, o.Archive} {
+		for _, path := range packsOf(t, root) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(b)
+		}
+	}
+	for n := range 6 {
+		if !strings.Contains(all.String(), sized(100+n, 5000)) {
+			t.Errorf("message %d is gone from every pack", n)
+		}
 	}
 }
