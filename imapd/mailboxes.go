@@ -51,10 +51,13 @@ func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, erro
 		if err != nil {
 			return err
 		}
+		if err := m.Delete(ctx, s.id, state.ID); err != nil {
+			return err // as for INBOX: what is selected stays so
+		}
 		if s.selects(state.ID) {
 			s.unselect()
 		}
-		return m.Delete(ctx, s.id, state.ID)
+		return nil
 	})
 }
 

@@ -46,6 +46,8 @@ var causes = []struct {
 	{mailstore.ErrReadOnly, imap.ResponseCodeUnavailable, "Mail cannot be changed at the moment"},
 	{mailstore.ErrClosed, imap.ResponseCodeUnavailable, "The server is stopping"},
 	{mailstore.ErrNoUser, imap.ResponseCodeUnavailable, "The account is not on this server"},
+	{mailstore.ErrVersion, imap.ResponseCodeContactAdmin, "Mail is stored in the format of another version of the server; " +
+		"its administrator has to run that version, or import the mail anew"},
 	{search.ErrLimit, imap.ResponseCodeLimit, "The search would have to read too much; narrow it"},
 	{search.ErrDepth, imap.ResponseCodeLimit, "The search is nested too deeply"},
 	{context.Canceled, imap.ResponseCodeUnavailable, "The command was cut short"},
@@ -69,8 +71,8 @@ func refuse(err error) (r *refusal, expected bool) {
 	}
 	for _, c := range causes {
 		if errors.Is(err, c.err) {
-			full := errors.Is(err, mailstore.ErrFull)
-			return &refusal{imap.StatusResponseTypeNo, wire.Code(c.code), c.text}, !full
+			operators := errors.Is(err, mailstore.ErrFull) || errors.Is(err, mailstore.ErrVersion)
+			return &refusal{imap.StatusResponseTypeNo, wire.Code(c.code), c.text}, !operators
 		}
 	}
 	return &refusal{imap.StatusResponseTypeNo, wire.Code(imap.ResponseCodeServerBug), "Internal error"}, false
