@@ -105,8 +105,10 @@ func TestRefusedLiteralIsNotParsed(t *testing.T) {
 	h := newHarness(t, Options{PlainLogin: true, Limits: Limits{Message: 1 << 20}})
 	evil := "x1 CREATE injected\r\n"
 	pad := evil + strings.Repeat("z", 5000-len(evil))
+	long := strings.Repeat(evil, 2_000_000/len(evil))
 	for _, command := range []string{
-		"a SEARCH TEXT {5000+}\r\n",               // larger than LITERAL- allows
+		"a SEARCH TEXT {5000+}\r\n",               // an argument
+		"a SEARCH TEXT {2000000+}\r\n",            // larger than an argument may be
 		"a LOGIN {5000+}\r\n",                     // where the state allows no login
 		"a FROB {5000+}\r\n",                      // no command
 		"a APPEND nowhere {5000+}\r\n",            // no mailbox
@@ -121,7 +123,11 @@ func TestRefusedLiteralIsNotParsed(t *testing.T) {
 		"a APPEND INBOX \"bad date\" {5000+}\r\n", // in a wrong APPEND
 	} {
 		p := h.selected(t, "alice", "INBOX")
-		p.say(t, command+pad+"\r\n")
+		octets := pad
+		if strings.Contains(command, "{2000000+}") {
+			octets = long + strings.Repeat("z", 2_000_000-len(long))
+		}
+		p.say(t, command+octets+"\r\n")
 		p.say(t, "b NOOP\r\n")
 		for {
 			line, err := p.tryResponse()

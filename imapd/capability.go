@@ -10,13 +10,13 @@ import (
 )
 
 // always are the capabilities that do not depend on the state.
-var always = []imap.Cap{imap.CapIMAP4rev1, imap.CapIMAP4rev2, imap.CapID, imap.CapEnable, imap.CapLiteralMinus}
+var always = []imap.Cap{imap.CapIMAP4rev1, imap.CapIMAP4rev2, imap.CapID, imap.CapEnable}
 
 // forUsers are offered to those who are logged in.
 var forUsers = []imap.Cap{
 	imap.CapIdle, imap.CapNamespace, imap.CapUnselect, imap.CapUIDPlus, imap.CapMove, imap.CapMultiAppend,
 	imap.CapESearch, imap.CapSearchRes, imap.CapWithin, imap.CapChildren, imap.CapSpecialUse, imap.CapListExtended,
-	imap.CapListStatus, imap.CapStatusSize, imap.CapCreateSpecialUse, imap.CapBinary,
+	imap.CapListStatus, imap.CapStatusSize, imap.CapCreateSpecialUse, imap.CapBinary, imap.CapLiteralPlus,
 }
 
 // capabilities are what the server offers in this state (RFC 9051 §6.1.1).
@@ -26,7 +26,7 @@ func (s *session) capabilities() []imap.Cap {
 		caps = append(caps, forUsers...)
 		return append(caps, imap.Cap("APPENDLIMIT="+strconv.FormatInt(s.srv.o.Limits.Message, 10)))
 	}
-	caps = append(caps, imap.CapSASLIR)
+	caps = append(caps, imap.CapLiteralMinus, imap.CapSASLIR)
 	if s.srv.o.TLS != nil && !s.secure() {
 		caps = append(caps, imap.CapStartTLS)
 	}

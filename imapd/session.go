@@ -72,12 +72,14 @@ func newSession(srv *Server, c *conn, from netip.Prefix) *session {
 const literalMinus = 4096
 
 // strangerLimits are for those who have not logged in: room for what they may say.
+// They are offered LITERAL-.
 var strangerLimits = wire.Limits{Line: 8 << 10, Literals: 64 << 10, NonSync: literalMinus, Drain: 1 << 20}
 
-// userLimits are for those who have. Of a refused command a message of the largest
-// size is read, and some more, to stay in step.
+// userLimits are for those who have, and are offered LITERAL+: literals of any size
+// within the limits come without waiting (RFC 7888 §3). Of a refused command a
+// message of the largest size is read, and some more, to stay in step.
 func userLimits(l *Limits) wire.Limits {
-	return wire.Limits{NonSync: literalMinus, Drain: l.Message + 1<<20}
+	return wire.Limits{Drain: l.Message + 1<<20}
 }
 
 // wake tells the session that its mailbox changed. It may be called from any
