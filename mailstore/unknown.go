@@ -11,7 +11,8 @@ import (
 // that was acknowledged to a mail.db which has since been replaced by an older
 // copy. The two look alike, so such bytes are kept for whoever may bring the mail
 // back: the pack is appended to no more, and the UIDs in it are not given again.
-// Only what is no whole message is cut.
+// Only what is no whole message is cut. Mod-sequences given since that copy cannot be
+// told from the packs: a restored mail.db gives them again.
 
 // wholeFrames returns the headers of the messages that lie whole from a position
 // of a pack on, up to the first that does not.
@@ -39,7 +40,8 @@ func (m *Mail) keepUnknown(ctx context.Context, p place, n uint64, end int64) (b
 	if len(frames) == 0 {
 		return false, nil
 	}
-	m.s.o.Logger.Warn("pack holds messages that mail.db does not know; they are kept, and another pack is begun",
+	m.s.o.Logger.Warn("pack holds messages that mail.db does not know; they are kept, and another pack is begun; "+
+		"if mail.db was restored from a copy, its flags and mod-sequences are the copy's: see docs/operations.md, Backup",
 		"user", m.user, "pack", n, "offset", max(end, packHeaderSize), "messages", len(frames))
 	_, err := m.commit(ctx, "", func(t *txn) error {
 		for i := range frames {
