@@ -36,6 +36,7 @@ type waiting struct {
 	queued   bool     // is in order
 	running  bool     // is being indexed, and not queued
 	again    bool     // noticed while running: to be queued afterwards
+	urgent   bool     // made due by now
 }
 
 // The delays after failures of a user: doubled from the first to the last.
@@ -84,8 +85,14 @@ func (q *queue) rest(took time.Duration) {
 	}
 }
 
-// now makes u due at once, unless he has just failed.
-func (q *queue) now(u mailbox.User) { q.later(u, 0) }
+// now makes u due at once, without a rest, unless he has just failed.
+func (q *queue) now(u mailbox.User) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.get(u)
+	w.urgent = true
+	q.set(w, 0)
+}
 
 // later makes u due when wait is over, if he is not due before.
 func (q *queue) later(u mailbox.User, wait time.Duration) {
@@ -189,7 +196,7 @@ func (q *queue) take() (*waiting, []func(), time.Duration) {
 	}
 	heap.Pop(&q.order)
 	attempts := w.attempts
-	w.running, w.messages, w.attempts = true, 0, nil
+	w.running, w.urgent, w.messages, w.attempts = true, false, 0, nil
 	if len(q.order) > 0 {
 		q.signal() // for another worker
 	}
@@ -208,6 +215,9 @@ func (q *queue) done(w *waiting, failed bool) {
 		w.due = time.Now().Add(w.penalty())
 	} else {
 		w.failures = 0
+	}
+	if noticed && !w.urgent && w.due.Before(q.quiet) {
+		w.due = q.quiet // what came during the attempt rests as well
 	}
 	if failed || noticed {
 		q.enter(w)

@@ -93,6 +93,28 @@ func TestQueueRestsAfterABatch(t *testing.T) {
 	})
 }
 
+func TestQueueRestsFromWhatCameMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		for name, hurry := range map[string]bool{"a full batch": false, "a search": true} {
+			q.note(alice, 20, nil)
+			w, _ := attempt(t, q)
+			q.note(alice, 20, nil) // while he is being indexed
+			if hurry {
+				q.now(alice)
+			}
+			q.rest(100 * time.Millisecond)
+			q.done(w, false)
+			w, took := attempt(t, q)
+			if rested := took == 900*time.Millisecond; rested == hurry {
+				t.Errorf("%s during an attempt was taken after %v", name, took)
+			}
+			q.done(w, false)
+			<-time.After(time.Hour)
+		}
+	})
+}
+
 func TestQueueWakesTheSleeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(20, time.Minute)
