@@ -2,6 +2,8 @@
 
 # Real mail for the tests that want it; without it they skip, and make test says how many did.
 CORPUS ?= $(wildcard ../shared/corpus)
+# Tests run in their packages' directories: a relative path would lead each elsewhere.
+override CORPUS := $(abspath $(CORPUS))
 COUNT  ?= 0
 SEED   ?= 1
 GO     ?= go

@@ -51,13 +51,13 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// await waits until a daemon answers on the LMTP address.
+// await waits until a daemon answers on its admin socket, the last it opens.
 func await(ts *testscript.TestScript, _ bool, _ []string) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)
 	for {
-		c, err := net.Dial("tcp", ts.Getenv("LMTP"))
+		c, err := net.Dial("unix", ts.MkAbs("data/conf/admin.sock"))
 		if err == nil {
 			ts.Check(c.Close())
 			return
