@@ -166,3 +166,7 @@ func nameTerm(name string) string {
 	}
 	return name + ":"
 }
+
+// HeaderField is the field of an index that holds the terms of a header field's
+// value; name is its lower-case name.
+func HeaderField(name string) string { return name }
