@@ -132,7 +132,7 @@ func (s *Snapshot) fill(ctx context.Context, c *termCursor) error {
 
 // fill must not be called while a term handed on is still in use.
 func (c *termCursor) fill() error {
-	const atOnce = 64
+	const atOnce = 4096
 	dict, err := c.seg.h.seg.Dictionary(c.field)
 	if err != nil {
 		return err
