@@ -155,7 +155,7 @@ func TestFetchCorpus(t *testing.T) {
 }
 
 // eachMessage calls fn for the messages of an archive until it returns false.
-func eachMessage(t *testing.T, archive string, fn func([]byte) bool) {
+func eachMessage(t testing.TB, archive string, fn func([]byte) bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "xz", "-dc", archive)
 	out, err := cmd.StdoutPipe()
