@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"time"
 
 	"teraslot/activefile"
 	"teraslot/text"
@@ -224,7 +226,9 @@ func (v *verification) postings(ctx context.Context) (n uint64, err error) {
 // DatabaseStats is what a database has and takes.
 type DatabaseStats struct {
 	Database activefile.Database
-	State    string // "": in use; "missing", "outdated", or what is wrong
+	ID       string    // unique and never used twice; its segments' IDs begin with it and "/"
+	Made     time.Time // when its manifest was last written: a database of a compaction never changes
+	State    string    // "": in use; "missing", "outdated", or what is wrong
 	Segments int
 	Docs     int
 	Complete int   // of Docs
@@ -243,6 +247,10 @@ func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
 	for _, db := range active.Databases {
 		s := x.source(db)
 		st := DatabaseStats{Database: db, Segments: len(s.m.Segments)}
+		if s.damage == nil && !s.missing {
+			st.ID = s.m.ID.String()
+			st.Made = x.madeAt(s.dir)
+		}
 		switch {
 		case s.missing:
 			st.State = "missing"
@@ -261,4 +269,13 @@ func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
 		out = append(out, st)
 	}
 	return out, nil
+}
+
+// madeAt is when a database's manifest was written; zero if that cannot be told.
+func (x *Index) madeAt(dir string) time.Time {
+	info, err := x.set.o.FS.Stat(filepath.Join(dir, manifestName))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
