@@ -291,6 +291,6 @@ func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) {
 		f.s.log.Error("imap: \\Seen cannot be stored", "user", f.s.account.Name, "error", err)
 	}
 	for i := range changed {
-		f.s.tellFlags(&changed[i], f.uid)
+		f.s.tellFlags(&changed[i], f.uid || f.s.rev2)
 	}
 }

@@ -199,7 +199,7 @@ func TestFetchOfDamagedMessage(t *testing.T) {
 	p := h.selected(t, "alice", "INBOX")
 	h.damage(t, "Subject: second")
 	untagged, completion := p.run(t, "FETCH 1:3 BODY[HEADER.FIELDS (SUBJECT)]")
-	if !strings.HasPrefix(completion, "NO [CONTACTADMIN] ") {
+	if !strings.HasPrefix(completion, "NO [CORRUPTION] ") {
 		t.Errorf("completion %q", completion)
 	}
 	all := strings.Join(untagged, "\n")
@@ -212,7 +212,7 @@ func TestFetchOfDamagedMessage(t *testing.T) {
 	if line := h.log.String(); !strings.Contains(line, "stored mail is damaged") {
 		t.Errorf("nothing in the log:\n%s", line)
 	}
-	if _, completion := p.run(t, "SEARCH BODY Hello"); !strings.HasPrefix(completion, "NO [CONTACTADMIN] ") {
+	if _, completion := p.run(t, "SEARCH BODY Hello"); !strings.HasPrefix(completion, "NO [CORRUPTION] ") {
 		t.Errorf("a search that cannot read a message: %s", completion)
 	}
 	h.damaged = true

@@ -164,7 +164,7 @@ func TestRefuse(t *testing.T) {
 		{fmt.Errorf("a: %w", mailstore.ErrFull), "NO [UNAVAILABLE]", false},
 		{fmt.Errorf("a: %w", mailstore.ErrName), "NO [CANNOT]", true},
 		{fmt.Errorf("a: %w", search.ErrLimit), "NO [LIMIT]", true},
-		{fmt.Errorf("a: %w", damage), "NO [CONTACTADMIN]", false},
+		{fmt.Errorf("a: %w", damage), "NO [CORRUPTION]", false},
 		{errors.New("secret path /conf"), "NO [SERVERBUG]", false},
 	} {
 		r, expected := refuse(c.err)

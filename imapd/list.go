@@ -21,6 +21,9 @@ type entry struct {
 	status     []wire.StatusValue // if it was asked for
 	// children and subscribedBelow: mailboxes, subscriptions below it.
 	children, subscribedBelow bool
+	// For RECURSIVEMATCH: below it is what the selection chooses (chosenBelow), and
+	// some of that the patterns do not match (hiddenBelow).
+	chosenBelow, hiddenBelow bool
 }
 
 // directory is a user's entries by name.
@@ -97,7 +100,11 @@ func (s *session) list(ctx context.Context, c *wire.List) (*completion, error) {
 	}
 	var d directory
 	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-		if d, err = readDirectory(ctx, m); err == nil && len(c.Return.Status) > 0 {
+		if d, err = readDirectory(ctx, m); err != nil {
+			return err
+		}
+		d.lookBelow(c)
+		if len(c.Return.Status) > 0 {
 			err = s.readStatus(ctx, m, d, c)
 		}
 		return err
@@ -146,19 +153,44 @@ func (e *entry) listed(c *wire.List) (yes, childInfo bool) {
 	switch {
 	case !matches:
 		return false, false
-	case c.Select.Subscribed:
-		childInfo = c.Select.RecursiveMatch && e.subscribedBelow
-		return (e.subscribed || childInfo) && e.hasUse(c), childInfo
-	case c.Select.SpecialUse:
-		return e.hasUse(c), false
+	case c.Select.Subscribed || c.Select.SpecialUse:
+		// A level is named for what is below it only if the answer does not name that.
+		return e.chosen(c) || e.hiddenBelow, e.chosenBelow
 	}
 	// A level of hierarchy that is no mailbox shows where "%" ends a pattern, so
 	// that a client can go down by it (RFC 3501 §6.3.8).
 	return e.state != nil || e.children && levels, false
 }
 
-func (e *entry) hasUse(c *wire.List) bool {
-	return !c.Select.SpecialUse || e.state != nil && e.state.SpecialUse != ""
+// chosen reports whether the selection options choose the entry.
+func (e *entry) chosen(c *wire.List) bool {
+	return (!c.Select.Subscribed || e.subscribed) &&
+		(!c.Select.SpecialUse || e.state != nil && e.state.SpecialUse != "")
+}
+
+// lookBelow finds out for RECURSIVEMATCH what is chosen below each level (RFC 9051
+// §6.3.9.6).
+func (d directory) lookBelow(c *wire.List) {
+	if !c.Select.RecursiveMatch {
+		return
+	}
+	for _, e := range d {
+		if !e.chosen(c) {
+			continue
+		}
+		shown, _ := e.matches(c.Reference, c.Patterns)
+		for name := range above(e.name) {
+			if i, ok := d.find(name); ok {
+				d[i].chosenBelow = true
+				d[i].hiddenBelow = d[i].hiddenBelow || !shown
+			}
+		}
+	}
+}
+
+// find returns where a name stands.
+func (d directory) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(d, name, func(e *entry, name string) int { return strings.Compare(e.name, name) })
 }
 
 // matches reports whether a pattern matches, and whether one that does ends in "%".

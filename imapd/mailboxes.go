@@ -21,7 +21,10 @@ func (s *session) create(ctx context.Context, c *wire.Create) (*completion, erro
 		return nil, err
 	}
 	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
-		_, err := m.Create(ctx, s.id, name, use)
+		state, err := m.Create(ctx, s.id, name, use)
+		if err == nil && otherForm(c.Mailbox) {
+			s.tellName(ctx, m, state.Name, c.Mailbox)
+		}
 		return err
 	})
 }
@@ -57,6 +60,7 @@ func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, erro
 		if s.selects(state.ID) {
 			s.unselect()
 		}
+		s.tellGone(state.Name, c.Mailbox)
 		return nil
 	})
 }
@@ -64,7 +68,15 @@ func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, erro
 // rename is RENAME (RFC 9051 §6.3.6).
 func (s *session) rename(ctx context.Context, c *wire.Rename) (*completion, error) {
 	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
-		return m.Rename(ctx, s.id, c.From, strings.TrimSuffix(c.To, string(separator)))
+		err := m.Rename(ctx, s.id, c.From, strings.TrimSuffix(c.To, string(separator)))
+		if err == nil && (otherForm(c.From) || otherForm(c.To)) {
+			to, err := mailstore.CleanName(strings.TrimSuffix(c.To, string(separator)))
+			if err != nil {
+				return err
+			}
+			s.tellName(ctx, m, to, c.From)
+		}
+		return err
 	})
 }
 

@@ -66,7 +66,8 @@ func refuse(err error) (r *refusal, expected bool) {
 	}
 	var damage *mailstore.Damage
 	if errors.As(err, &damage) {
-		return &refusal{imap.StatusResponseTypeNo, wire.Code(imap.ResponseCodeContactAdmin),
+		// RFC 5530 §3
+		return &refusal{imap.StatusResponseTypeNo, wire.Code(imap.ResponseCodeCorruption),
 			"Stored mail is damaged; the server's administrator can tell more"}, false
 	}
 	for _, c := range causes {
@@ -81,6 +82,9 @@ func refuse(err error) (r *refusal, expected bool) {
 // wantTarget makes a missing mailbox one that the client may create first (RFC
 // 9051 §6.3.12).
 func wantTarget(err error) error {
+	if errors.Is(err, mailstore.ErrName) {
+		return mailstore.ErrName // it cannot be created either
+	}
 	if errors.Is(err, mailstore.ErrNoMailbox) {
 		return no(imap.ResponseCodeTryCreate, "No such mailbox")
 	}

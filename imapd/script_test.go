@@ -35,8 +35,8 @@ import (
 // A client line that ends in {N}, {N+}, ~{N} or ~{N+} sends the L lines that follow as a
 // literal (after "+", where it has to wait) and then the lines C+: of the same
 // command. "{{x}}" stands for a word: the first time it takes any, and later it
-// must be the same; in a client's line it is what was taken. "\r\n" is a line
-// end, as in the server's literals.
+// must be the same; in a client's line it is what was taken, or the character that
+// "{{x=U+0301}}" gives it. "\r\n" is a line end, as in the server's literals.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -217,11 +217,22 @@ func (s *script) literal() string {
 	return b.String()
 }
 
-var variable = regexp.MustCompile(`\{\{(\w+)\}\}`)
+var (
+	variable  = regexp.MustCompile(`\{\{(\w+)\}\}`)
+	character = regexp.MustCompile(`\{\{(\w+)=U\+([0-9A-F]+)\}\}`)
+)
 
 // fill puts variables into a client's line.
 func (s *script) fill(line string) string {
 	line = strings.ReplaceAll(line, `\r\n`, "\r\n")
+	for _, m := range character.FindAllStringSubmatch(line, -1) {
+		code, err := strconv.ParseInt(m[2], 16, 32)
+		if err != nil {
+			s.fatalf("%s: %v", m[0], err)
+		}
+		s.vars[m[1]] = string(rune(code))
+	}
+	line = character.ReplaceAllString(line, "{{$1}}")
 	return variable.ReplaceAllStringFunc(line, func(v string) string {
 		value, ok := s.vars[strings.Trim(v, "{}")]
 		if !ok {

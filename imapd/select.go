@@ -22,6 +22,7 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeOK, Code: wire.CodeClosed, Text: "The mailbox before is closed"})
 	}
 	var sel mailstore.Selection
+	var listed *wire.ListEntry
 	err := s.withMail(ctx, func(m *mailstore.Mail) error {
 		named, err := m.MailboxNamed(ctx, c.Mailbox)
 		if err != nil {
@@ -30,7 +31,9 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		// From here on a change wakes the session; what comes between this line
 		// and the next is in both and does no harm.
 		s.watched.Store(&named.ID)
-		sel, err = m.Select(ctx, named.ID)
+		if sel, err = m.Select(ctx, named.ID); err == nil && s.rev2 {
+			listed, err = listing(ctx, m, sel.State.Name, c.Mailbox)
+		}
 		return err
 	})
 	if err != nil {
@@ -43,6 +46,9 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 	s.announce(ctx)
 	s.state = selected
 	s.describe(c, &sel)
+	if listed != nil {
+		s.out.List(listed) // RFC 9051 §6.3.2
+	}
 	return s.opened(c), nil
 }
 
@@ -61,10 +67,6 @@ func (s *session) describe(c *wire.Select, sel *mailstore.Selection) {
 	s.tellCode(wire.PermanentFlagsCode(permanentFlags(c.ReadOnly, sel.Keywords)), "Flags that are kept")
 	s.tellCode(wire.UIDValidityCode(state.UIDValidity), "UIDs are valid")
 	s.tellCode(wire.UIDNextCode(state.UIDNext), "The next UID")
-	if s.rev2 {
-		// RFC 9051 §6.3.2: LIST names the mailbox as it is.
-		s.out.List(&wire.ListEntry{Delimiter: separator, Mailbox: state.Name})
-	}
 }
 
 const allSystemFlags = mailbox.Seen | mailbox.Answered | mailbox.Flagged | mailbox.Deleted | mailbox.Draft

@@ -15,6 +15,7 @@ func TestCleanName(t *testing.T) {
 	for in, want := range map[string]string{
 		"inbox": "INBOX", "InBox/a": "INBOX/a", "a/inbox": "a/inbox", "Inboxes": "Inboxes", "Entwürfe/été": "Entwürfe/été", "a%*": "a%*",
 		"": "", "/": "", "/a": "", "a/": "", "a//b": "", "a\x00": "", "a\nb": "", "\xff": "", "a\u2028": "", "\u0085": "",
+		"e\u0301te\u0301": "été", "\u212b": "Å", strings.Repeat("\ufb2c", maxName/3): "", // which NFC makes longer
 		strings.Repeat("x", maxName): strings.Repeat("x", maxName), strings.Repeat("x", maxName+1): "",
 		strings.Repeat("a/", maxLevels-1) + "a": strings.Repeat("a/", maxLevels-1) + "a", strings.Repeat("a/", maxLevels) + "a": "",
 	} {

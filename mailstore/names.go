@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Inbox is the name of the mailbox that every user has.
@@ -21,9 +23,12 @@ const (
 
 // CleanName returns the form of a mailbox name that is stored, or ErrName. INBOX
 // is taken in any case (RFC 9051 §5.1), as the first level of a name too. Names
-// are UTF-8 without control characters and line separators, and without empty
-// levels; all else is allowed and distinct.
+// are UTF-8 in Normalization Form C (RFC 5198 §2) without control characters and
+// line separators, and without empty levels; all else is allowed and distinct.
 func CleanName(name string) (string, error) {
+	if len(name) <= maxName {
+		name = norm.NFC.String(name)
+	}
 	if name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, forbidden) {
 		return "", fmt.Errorf("%q: %w", name, ErrName)
 	}

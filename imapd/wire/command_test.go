@@ -142,7 +142,7 @@ func TestTags(t *testing.T) {
 
 func TestParseMailboxCommands(t *testing.T) {
 	runParseTests(t, []parseTest{
-		{text: "SELECT inBox", want: &Select{Mailbox: "INBOX"}},
+		{text: "SELECT inBox", want: &Select{Mailbox: "inBox"}},
 		{text: `EXAMINE "a b"`, want: &Select{Mailbox: "a b", ReadOnly: true}},
 		{text: "SELECT INBOX (CONDSTORE)", want: &Select{Mailbox: "INBOX", CondStore: true}},
 		{text: "SELECT INBOX (QRESYNC (67890007 20050715194045000))", want: &Select{Mailbox: "INBOX",
@@ -236,8 +236,8 @@ func TestMailboxNames(t *testing.T) {
 		{"ä", false, "ä"},
 		{"a&-b", false, "a&b"},
 		{"a&-b", true, "a&-b"},
-		{"inbox", true, "INBOX"},
-		{`"iNbOx"`, false, "INBOX"},
+		{"inbox", true, "inbox"},
+		{`"iNbOx"`, false, "iNbOx"},
 		{"&AEkATgBCAE8AWA-", false, ""}, // INBOX in base64: printable ASCII may not be
 		{"inbox/x", false, "inbox/x"},
 		{"a&b", false, ""},
@@ -270,7 +270,7 @@ func TestParseMessageCommands(t *testing.T) {
 		{text: "EXPUNGE 1", bad: "the end of the command"},
 		{text: "UID EXPUNGE", bad: "expected SP"},
 		{text: "COPY 1:* x", want: &Copy{Set: all, Mailbox: "x"}},
-		{text: "UID COPY 4,2:1 inbox", want: &Copy{UID: true, Set: set(SetRange{4, 4}, SetRange{2, 1}), Mailbox: "INBOX"}},
+		{text: "UID COPY 4,2:1 inbox", want: &Copy{UID: true, Set: set(SetRange{4, 4}, SetRange{2, 1}), Mailbox: "inbox"}},
 		{text: "MOVE $ x", want: &Move{Set: Set{Saved: true}, Mailbox: "x"}},
 		{text: "UID MOVE * x", want: &Move{UID: true, Set: one(Star), Mailbox: "x"}},
 		{text: "COPY 1", bad: "expected SP"},
@@ -323,7 +323,7 @@ func TestParseOtherCommands(t *testing.T) {
 		{text: "DELETEACL x fred", want: &DeleteACL{"x", "fred"}},
 		{text: "LISTRIGHTS x fred", want: &ListRights{"x", "fred"}},
 		{text: `GETQUOTA ""`, want: &GetQuota{""}},
-		{text: "GETQUOTAROOT inbox", want: &GetQuotaRoot{"INBOX"}},
+		{text: "GETQUOTAROOT inbox", want: &GetQuotaRoot{"inbox"}},
 		{text: `SETQUOTA "" (storage 512 MESSAGE 9)`, want: &SetQuota{"", []QuotaLimit{{imap.QuotaResourceStorage, 512}, {imap.QuotaResourceMessage, 9}}}},
 		{text: `SETQUOTA r ()`, want: &SetQuota{Root: "r"}},
 		{text: `SETQUOTA r (STORAGE)`, bad: "expected SP"},

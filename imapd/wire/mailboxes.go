@@ -3,7 +3,7 @@ package wire
 import "github.com/emersion/go-imap/v2"
 
 // Mailbox names in commands are UTF-8, whichever encoding the client used, and
-// INBOX is in capitals.
+// otherwise as sent: INBOX may be in any case.
 
 // Create is RFC 9051 §6.3.4 with the USE parameter of RFC 6154.
 type Create struct {

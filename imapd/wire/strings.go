@@ -109,11 +109,7 @@ func (p *parser) nstring() *string {
 // mailbox reads a mailbox name and gives it in UTF-8.
 func (p *parser) mailbox() string {
 	at := p.pos
-	name := p.name(p.astring(), at)
-	if len(name) == len("INBOX") && strings.EqualFold(name, "INBOX") {
-		return "INBOX"
-	}
-	return name
+	return p.name(p.astring(), at)
 }
 
 // pattern reads list-mailbox: a name with wildcards.
