@@ -88,6 +88,22 @@ func BenchmarkStructure(b *testing.B) {
 		e, _ := s.AppendBinary(nil)
 		all = append(all, e)
 	}
+	var encodedAll []string
+	for _, e := range all {
+		encodedAll = append(encodedAll, string(e))
+	}
+	b.Run("StructureDecoder", func(b *testing.B) {
+		b.ReportAllocs()
+		var d StructureDecoder
+		for b.Loop() {
+			for _, e := range encodedAll {
+				if _, err := d.Decode(e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(list)), "ns/message")
+	})
 	b.Run("UnmarshalStructure", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

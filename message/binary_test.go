@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -138,5 +139,33 @@ func TestFormat(t *testing.T) {
 	)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// TestStructureDecoder decodes structures of all kinds into the same memory, in
+// changing order, and compares each with one that has memory of its own.
+func TestStructureDecoder(t *testing.T) {
+	list := encodedSeeds(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	var d StructureDecoder
+	for range 5000 {
+		b := list[random.IntN(len(list))]
+		if random.IntN(4) == 0 {
+			b = b[:random.IntN(len(b))] // what a failure leaves behind must not show in the next
+		}
+		got, gotErr := d.Decode(string(b))
+		want, wantErr := UnmarshalStructure(b)
+		if (gotErr == nil) != (wantErr == nil) || !reflect.DeepEqual(got, want) {
+			t.Fatalf("decoded %+v, %v; want %+v, %v", got, gotErr, want, wantErr)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, b := range list[:10] {
+			if _, err := d.Decode(string(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}); n > 10 {
+		t.Errorf("%v allocations to decode 10 structures, the strings among them", n)
 	}
 }
