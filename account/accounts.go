@@ -54,6 +54,9 @@ type Options struct {
 	// GOMAXPROCS.
 	Hashing int
 	Logger  *slog.Logger // nil: slog.Default()
+	// Owner says that this process alone writes slot.db until Close, as the holder
+	// of slot.lock does. Lookup then answers from memory what it was asked before.
+	Owner bool
 }
 
 // Accounts is an open slot.db.
@@ -63,6 +66,7 @@ type Accounts struct {
 	hashing chan struct{} // a place for each hash that is being computed
 	decoy   hash          // compared where there is no user, or a disabled one
 	byName  *sql.Stmt     // selectAccount of a name: asked for every recipient and login
+	cache   cache         // used if o.Owner
 }
 
 // userVersion is SQLite's PRAGMA user_version of the schema.
@@ -164,6 +168,7 @@ func (a *Accounts) prepareSchema(ctx context.Context) error {
 
 // update runs fn in a transaction that writes.
 func (a *Accounts) update(ctx context.Context, fn func(*sql.Tx) error) error {
+	defer a.cache.forget() // also after an error: what it left is not known
 	tx, err := a.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -269,6 +274,7 @@ func (a *Accounts) change(ctx context.Context, name, columns string, values ...a
 	if err != nil {
 		return err
 	}
+	defer a.cache.forget() // as in update
 	err = changed(a.db.ExecContext(ctx, "UPDATE users SET "+columns+" WHERE name = ?", append(values, folded)...))
 	if err != nil {
 		return fmt.Errorf("change user %s: %w", folded, err)
@@ -322,7 +328,18 @@ func (a *Accounts) List(ctx context.Context) ([]Account, error) {
 // Lookup returns the user of a login name, in any case; ErrNoAccount also for
 // what can be nobody's name.
 func (a *Accounts) Lookup(ctx context.Context, name string) (Account, error) {
+	if !a.o.Owner {
+		acc, _, err := a.lookup(ctx, name)
+		return acc, err
+	}
+	known, found, age := a.cache.get(name)
+	if found {
+		return known.account, known.err
+	}
 	acc, _, err := a.lookup(ctx, name)
+	if err == nil || errors.Is(err, ErrNoAccount) {
+		a.cache.put(name, answer{acc, err}, age)
+	}
 	return acc, err
 }
 

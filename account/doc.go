@@ -15,7 +15,11 @@
 //   - an attempt for a name that is not there takes as long as one for a name that
 //     is, and at most so many attempts as Options say are computed at once.
 //
-// The package has no locks of its own besides the bound on hashing; SQLite
-// serialises writers. It does not make, move or delete mail, and does not know of
+// Where Options.Owner says that no other process writes, Lookup keeps its answers
+// in memory, for names that nobody has as well; every change of a user forgets
+// them before it returns.
+//
+// The package has no locks of its own besides the bound on hashing and that of the
+// answers, held for a few instructions; SQLite serialises writers. It does not make, move or delete mail, and does not know of
 // sessions or protocols, besides the server sides of SASL mechanisms.
 package account
