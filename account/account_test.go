@@ -483,8 +483,8 @@ func TestSASL(t *testing.T) {
 	}{
 		"plain":                 {"\x00anna\x00one", nil},
 		"as herself":            {"ANNA\x00anna\x00one", nil},
-		"as another":            {"bob\x00anna\x00one", ErrCredentials},
-		"as nobody":             {"a b\x00anna\x00one", ErrCredentials},
+		"as another":            {"bob\x00anna\x00one", ErrIdentity},
+		"as nobody":             {"a b\x00anna\x00one", ErrIdentity},
 		"another's password":    {"\x00anna\x00two", ErrCredentials},
 		"wrong as another":      {"anna\x00bob\x00one", ErrCredentials},
 		"empty":                 {"\x00\x00", ErrCredentials},

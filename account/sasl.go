@@ -12,6 +12,10 @@ import (
 // ErrMechanism is returned for a SASL mechanism that is not offered.
 var ErrMechanism = errors.New("SASL mechanism not offered")
 
+// ErrIdentity is returned by an exchange with the right password of a user who asked to act
+// for another.
+var ErrIdentity = errors.New("may not act for that user")
+
 // Mechanisms are the names of the SASL mechanisms that SASL knows.
 func (a *Accounts) Mechanisms() []string { return []string{sasl.Plain} }
 
@@ -32,7 +36,7 @@ func (a *Accounts) SASL(ctx context.Context, mechanism string, done func(Account
 		// Nobody acts for another: RFC 4616 §2 has an identity that differs fail
 		// the exchange.
 		if as, err := Fold(identity); identity != "" && (err != nil || as != acc.Name) {
-			return ErrCredentials
+			return ErrIdentity
 		}
 		done(acc)
 		return nil

@@ -51,6 +51,7 @@ func checkSections(t testing.TB, p *peer, uid mailbox.UID, raw []byte, random *r
 	}
 	check := func(section string, want []byte) {
 		t.Helper()
+		want = bytes.ReplaceAll(want, []byte{0}, []byte{0x80}) // as literals have it
 		if got, ok := p.section(t, uid, section+"]"); !ok || !bytes.Equal(got, want) {
 			t.Errorf("BODY[%s] of UID %d: %d octets (there: %v), not the %d right ones", section, uid, len(got), ok, len(want))
 		}
@@ -308,5 +309,24 @@ func (h *harness) damage(t *testing.T, text string) {
 	})
 	if i < 0 {
 		t.Fatalf("no pack has %q", text)
+	}
+}
+
+// Mail with NUL is stored as it came. A literal has 0x80 in its place, BINARY has it
+// (RFC 3516).
+func TestFetchOfNUL(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	h.deliver(t, "alice", "INBOX", "Subject: a\x00b\r\n\r\none\x00two\r\n")
+	p := h.selected(t, "alice", "INBOX")
+	want := []string{"* 1 FETCH (RFC822.SIZE 25 BODY[] {25}\r\nSubject: a\x80b\r\n\r\none\x80two\r\n BODY[TEXT]<3> {2}\r\n\x80t)"}
+	if got := p.do(t, "FETCH 1 (RFC822.SIZE BODY.PEEK[] BODY.PEEK[TEXT]<3.2>)"); !slices.Equal(got, want) {
+		t.Errorf("BODY[]: %q", got)
+	}
+	want = []string{"* 1 FETCH (BINARY[] ~{25}\r\nSubject: a\x00b\r\n\r\none\x00two\r\n BINARY[1] ~{9}\r\none\x00two\r\n)"}
+	if got := p.do(t, "FETCH 1 (BINARY.PEEK[] BINARY.PEEK[1])"); !slices.Equal(got, want) {
+		t.Errorf("BINARY[]: %q", got)
+	}
+	if got := p.do(t, "FETCH 1 (ENVELOPE BODY.PEEK[HEADER.FIELDS (SUBJECT)])"); strings.Contains(got[0], "\x00") || !strings.Contains(got[0], "a\x80b") {
+		t.Errorf("ENVELOPE: %q", got)
 	}
 }

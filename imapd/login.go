@@ -118,7 +118,8 @@ func (s *session) loggedIn(ctx context.Context, acc account.Account, mechanism s
 // session after too many. The log line has the address and the name as sent: one
 // line for each guess, to be found by those who lock out addresses.
 func (s *session) rejected(ctx context.Context, mechanism, name string, err error) error {
-	if !errors.Is(err, account.ErrCredentials) && ctx.Err() == nil {
+	identity := errors.Is(err, account.ErrIdentity)
+	if !identity && !errors.Is(err, account.ErrCredentials) && ctx.Err() == nil {
 		s.log.Error("imap: authentication is not possible", "user", name, "mechanism", mechanism, "error", err)
 		return no(imap.ResponseCodeUnavailable, "Authentication is not possible at the moment")
 	}
@@ -127,6 +128,9 @@ func (s *session) rejected(ctx context.Context, mechanism, name string, err erro
 	pauseUntilLost(ctx, s.c, s.srv.admission.failed(s.from, s.srv.o.Now(), &s.srv.o.Limits))
 	if s.failures >= s.srv.o.Limits.AuthTries {
 		s.bye("", "Too many failed logins")
+	}
+	if identity {
+		return no(imap.ResponseCodeAuthorizationFailed, "Nobody acts for another user here")
 	}
 	return no(imap.ResponseCodeAuthenticationFailed, "Wrong user name or password")
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -142,17 +143,19 @@ func plainName(name string) bool {
 	return true
 }
 
-// Literal writes size octets of src as a literal, as they come. If src ends
-// before, nothing the client could be told puts it right: that error sticks.
+// Literal writes size octets of src as a literal, as they come, but for NUL, which
+// a literal may not hold (RFC 9051 §9, CHAR8): it becomes 0x80, so that sizes and
+// offsets stay. If src ends before, nothing the client could be told puts it
+// right: that error sticks.
 func (w *Writer) Literal(size int64, src io.Reader) {
 	w.announce("{", size)
-	w.stream(size, src)
+	w.stream(size, src, false)
 }
 
 // Literal8 is Literal for octets with NUL among them (RFC 3516).
 func (w *Writer) Literal8(size int64, src io.Reader) {
 	w.announce("~{", size)
-	w.stream(size, src)
+	w.stream(size, src, true)
 }
 
 func (w *Writer) announce(open string, size int64) {
@@ -163,7 +166,7 @@ func (w *Writer) announce(open string, size int64) {
 
 // stream copies through the buffer, so that what is small shares a write with
 // what stands around it.
-func (w *Writer) stream(size int64, src io.Reader) {
+func (w *Writer) stream(size int64, src io.Reader, binary bool) {
 	for size > 0 && w.err == nil {
 		b := w.at()
 		free := b[len(b):cap(b)]
@@ -172,10 +175,25 @@ func (w *Writer) stream(size int64, src io.Reader) {
 		}
 		n, err := io.ReadFull(src, free)
 		size -= int64(n)
+		if !binary {
+			coverNUL(free[:n])
+		}
 		w.put(b[:len(b)+n])
 		if err != nil {
 			w.fail(fmt.Errorf("a literal lacks %d octets: %w", size, err))
 		}
+	}
+}
+
+// coverNUL puts what stands for NUL in its place.
+func coverNUL(b []byte) {
+	for {
+		i := bytes.IndexByte(b, 0)
+		if i < 0 {
+			return
+		}
+		b[i] = 0x80
+		b = b[i+1:]
 	}
 }
 

@@ -363,6 +363,29 @@ func TestLiteralStreams(t *testing.T) {
 	}
 }
 
+// A literal has no NUL (RFC 9051 §9, CHAR8), whatever the mail has: a client that
+// takes it for the end of a string must not lose what follows. A literal8 has it.
+func TestNULInLiterals(t *testing.T) {
+	octets := "\x00a\x00\x00b\x00" + strings.Repeat("c\x00", writerSize)
+	for name, tt := range map[string]struct {
+		write func(*Writer, int64, io.Reader)
+		want  string
+	}{
+		"literal":  {(*Writer).Literal, strings.ReplaceAll(octets, "\x00", "\x80")},
+		"literal8": {(*Writer).Literal8, octets},
+	} {
+		var out bytes.Buffer
+		w := NewWriter(&out)
+		tt.write(w, int64(len(octets)), iotest.HalfReader(strings.NewReader(octets)))
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, _ := strings.Cut(out.String(), "\r\n"); got != tt.want {
+			t.Errorf("%s: %d octets are not as they should be: %.40q", name, len(got), got)
+		}
+	}
+}
+
 func TestLiteralThatLacksOctets(t *testing.T) {
 	var out bytes.Buffer
 	w := NewWriter(&out)
