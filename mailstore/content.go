@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"slices"
 
 	"teraslot/mailbox"
-	"teraslot/message"
 )
 
 // thread is a thread's id: the beginning of the GUID of its first message.
@@ -32,7 +30,6 @@ type content struct {
 var (
 	errContentRow   = errors.New("content row does not match its CRC")
 	errNoContent    = errors.New("record's content is missing")
-	errStructureRow = errors.New("cached structure does not match its CRC")
 	errOtherContent = errors.New("record and content disagree on GUID or size")
 )
 
@@ -47,12 +44,6 @@ func (c *content) crc() int64 {
 	b = binary.BigEndian.AppendUint64(b, c.pack)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.start))
 	return int64(crc32.Checksum(b, castagnoli))
-}
-
-func structureCRC(num uint32, data []byte) int64 {
-	var buf [8]byte
-	b := binary.BigEndian.AppendUint64(buf[:0], uint64(num))
-	return int64(crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, data))
 }
 
 const contentQuery = `SELECT num, guid, size, thread, refs, content.pack, start, crc, pack.place
@@ -186,105 +177,6 @@ func (m *Mail) readFailure(at content, err error) error {
 		return m.wrap(err)
 	}
 	return &Damage{User: m.user, Pack: at.pack, Offset: at.start, Err: err}
-}
-
-// structuresAtOnce bounds how many cached structures one read transaction yields.
-const structuresAtOnce = 512
-
-// Structures calls fn with the MIME structure and envelope of each record, in
-// their order; i is the record's position. They come from the cache that was
-// filled when the message came; where that is damaged or missing, from the message.
-func (m *Mail) Structures(ctx context.Context, recs []mailbox.Record, fn func(i int, s *message.Structure) error) error {
-	for at := 0; at < len(recs); at += structuresAtOnce {
-		part := recs[at:min(at+structuresAtOnce, len(recs))]
-		data, err := m.structureRows(ctx, part)
-		if err != nil {
-			return err
-		}
-		for i := range part {
-			s, err := m.structure(ctx, part[i], data[i])
-			if err != nil {
-				return err
-			}
-			if err := fn(at+i, s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// structureRows reads cached structures; nil stands for one that is not whole.
-func (m *Mail) structureRows(ctx context.Context, recs []mailbox.Record) ([][]byte, error) {
-	out := make([][]byte, len(recs))
-	at := byNum(recs)
-	err := m.read(ctx, func(c *conn) error {
-		for rest := at; len(rest) > 0; {
-			n := numRun(recs, rest)
-			run := rest[:n]
-			err := c.each(`SELECT num, data, crc FROM structure WHERE num BETWEEN ? AND ? ORDER BY num`, func(row []driver.Value) error {
-				num, data := uint32(integer(row[0])), blob(row[1])
-				for len(run) > 0 && recs[run[0]].Num < num {
-					run = run[1:]
-				}
-				if len(run) == 0 || recs[run[0]].Num != num || structureCRC(num, data) != integer(row[2]) {
-					return nil
-				}
-				for ; len(run) > 0 && recs[run[0]].Num == num; run = run[1:] {
-					out[run[0]] = data
-				}
-				return nil
-			}, int64(recs[rest[0]].Num), int64(recs[rest[n-1]].Num))
-			if err != nil {
-				return err
-			}
-			rest = rest[n:]
-		}
-		return nil
-	})
-	return out, err
-}
-
-// byNum returns the positions of records in rising order of their contents.
-func byNum(recs []mailbox.Record) []int {
-	at := make([]int, len(recs))
-	for i := range at {
-		at[i] = i
-	}
-	rising := func(a, b int) int { return int(int64(recs[a].Num) - int64(recs[b].Num)) }
-	if !slices.IsSortedFunc(at, rising) {
-		slices.SortStableFunc(at, rising)
-	}
-	return at
-}
-
-// numGap is how many contents that nobody asked for a scan may step over: so
-// many rows cost less than a query of their own.
-const numGap = 3
-
-// numRun returns how many of the first positions lie so close together that one
-// scan reads their contents best.
-func numRun(recs []mailbox.Record, at []int) int {
-	n := 1
-	for n < len(at) && recs[at[n]].Num-recs[at[n-1]].Num <= numGap+1 {
-		n++
-	}
-	return n
-}
-
-// structure decodes a cached structure, or parses the message anew.
-func (m *Mail) structure(ctx context.Context, rec mailbox.Record, data []byte) (*message.Structure, error) {
-	if data != nil {
-		if s, err := message.UnmarshalStructure(data); err == nil {
-			return s, nil
-		}
-	}
-	c, err := m.OpenGUID(ctx, rec.GUID)
-	if err != nil {
-		return nil, err
-	}
-	s, err := message.Parse(c, c.Size)
-	return s, errors.Join(err, c.Close())
 }
 
 // Item is one content of a user, as the indexer sees it.

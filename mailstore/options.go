@@ -53,8 +53,8 @@ type Options struct {
 	// PackSize is the size in bytes beyond which a pack gets no more messages;
 	// by default 64 MiB.
 	PackSize int64
-	// CacheBytes bounds the views that are kept in memory for all users
-	// together; by default 256 MiB.
+	// CacheBytes bounds what is kept in memory for all users together: a quarter
+	// of it cached structures, the rest views; by default 256 MiB.
 	CacheBytes int64
 	// OpenUsers bounds the databases kept open of users whom nobody uses at
 	// the moment; by default 256.

@@ -1,0 +1,258 @@
+package mailstore
+
+import (
+	"container/list"
+	"context"
+	"database/sql/driver"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"slices"
+	"sync"
+
+	"teraslot/mailbox"
+	"teraslot/message"
+)
+
+var errStructureRow = errors.New("cached structure does not match its CRC")
+
+func structureCRC(num uint32, data []byte) int64 {
+	var buf [8]byte
+	b := binary.BigEndian.AppendUint64(buf[:0], uint64(num))
+	return int64(crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, data))
+}
+
+// structuresAtOnce bounds how many cached structures one read transaction yields.
+const structuresAtOnce = 512
+
+// Structures calls fn with the MIME structure and envelope of each record, in
+// their order; i is the record's position. They come from the cache that was
+// filled when the message came; where that is damaged or missing, from the message.
+func (m *Mail) Structures(ctx context.Context, recs []mailbox.Record, fn func(i int, s *message.Structure) error) error {
+	for at := 0; at < len(recs); at += structuresAtOnce {
+		encoded, err := m.EncodedStructures(ctx, recs[at:min(at+structuresAtOnce, len(recs))])
+		if err != nil {
+			return err
+		}
+		for i, data := range encoded {
+			s, err := message.UnmarshalStructure([]byte(data))
+			if err != nil {
+				return m.wrap(err)
+			}
+			if err := fn(at+i, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// EncodedStructures returns the structure of each record in the form that
+// message.StructureDecoder reads, and which it was seen to read: what Structures
+// gives, for those who need not keep it. The sum of sizes is the caller's to bound.
+func (m *Mail) EncodedStructures(ctx context.Context, recs []mailbox.Record) ([]string, error) {
+	out := make([]string, len(recs))
+	missing := m.s.structures.get(m.user, recs, out)
+	if len(missing) == 0 {
+		return out, nil
+	}
+	if err := m.structureRows(ctx, recs, missing, out); err != nil {
+		return nil, err
+	}
+	for _, i := range missing {
+		if out[i] != "" {
+			continue
+		}
+		var err error
+		if out[i], err = m.encodeStructure(ctx, recs[i]); err != nil {
+			return nil, err
+		}
+	}
+	m.s.structures.put(m.user, recs, missing, out)
+	return out, nil
+}
+
+// structureRows reads cached structures of the records at some positions, which
+// are sorted by their contents, and leaves out what is not whole.
+func (m *Mail) structureRows(ctx context.Context, recs []mailbox.Record, at []int, out []string) error {
+	var check message.StructureDecoder
+	return m.read(ctx, func(c *conn) error {
+		for rest := at; len(rest) > 0; {
+			n := numRun(recs, rest)
+			run := rest[:n]
+			err := c.each(`SELECT num, data, crc FROM structure WHERE num BETWEEN ? AND ? ORDER BY num`, func(row []driver.Value) error {
+				num, data := uint32(integer(row[0])), blob(row[1])
+				for len(run) > 0 && recs[run[0]].Num < num {
+					run = run[1:]
+				}
+				if len(run) == 0 || recs[run[0]].Num != num || structureCRC(num, data) != integer(row[2]) {
+					return nil
+				}
+				encoded := string(data)
+				if _, err := check.Decode(encoded); err != nil {
+					return nil
+				}
+				for ; len(run) > 0 && recs[run[0]].Num == num; run = run[1:] {
+					out[run[0]] = encoded
+				}
+				return nil
+			}, int64(recs[rest[0]].Num), int64(recs[rest[n-1]].Num))
+			if err != nil {
+				return err
+			}
+			rest = rest[n:]
+		}
+		return nil
+	})
+}
+
+// encodeStructure parses a message anew.
+func (m *Mail) encodeStructure(ctx context.Context, rec mailbox.Record) (string, error) {
+	c, err := m.OpenGUID(ctx, rec.GUID)
+	if err != nil {
+		return "", err
+	}
+	s, err := message.Parse(c, c.Size)
+	if err = errors.Join(err, c.Close()); err != nil {
+		return "", err
+	}
+	b, err := s.AppendBinary(nil)
+	return string(b), err
+}
+
+// byNum returns the positions of records in rising order of their contents.
+func byNum(recs []mailbox.Record) []int {
+	at := make([]int, len(recs))
+	for i := range at {
+		at[i] = i
+	}
+	return sortByNum(recs, at)
+}
+
+func sortByNum(recs []mailbox.Record, at []int) []int {
+	rising := func(a, b int) int { return int(int64(recs[a].Num) - int64(recs[b].Num)) }
+	if !slices.IsSortedFunc(at, rising) {
+		slices.SortStableFunc(at, rising)
+	}
+	return at
+}
+
+// numGap is how many contents that nobody asked for a scan may step over: so
+// many rows cost less than a query of their own.
+const numGap = 3
+
+// numRun returns how many of the first positions lie so close together that one
+// scan reads their contents best.
+func numRun(recs []mailbox.Record, at []int) int {
+	n := 1
+	for n < len(at) && recs[at[n]].Num-recs[at[n-1]].Num <= numGap+1 {
+		n++
+	}
+	return n
+}
+
+// structureCache keeps encoded structures, the last used ones within a bound of
+// bytes. A content's number is never used twice and its structure never changes,
+// so nothing that is kept can be out of date.
+type structureCache struct {
+	limit int64
+
+	mu      sync.Mutex
+	size    int64                      // guarded by mu
+	shelves map[shelfKey]*list.Element // of *shelf; guarded by mu
+	order   *list.List                 // last used first; guarded by mu
+}
+
+// shelf holds the structures of contents with neighbouring numbers, which most
+// often are asked for together.
+type shelf struct {
+	key  shelfKey
+	data [shelfWidth]string // "" where it is not known
+	size int64
+}
+
+type shelfKey struct {
+	user mailbox.User
+	n    uint32 // the contents' numbers divided by shelfWidth
+}
+
+const (
+	shelfWidth = 64
+	// shelfSize is what an empty shelf takes, in bytes.
+	shelfSize = shelfWidth*16 + 256
+)
+
+func newStructureCache(limit int64) *structureCache {
+	return &structureCache{limit: limit, shelves: map[shelfKey]*list.Element{}, order: list.New()}
+}
+
+// get fills in the structures that are known, and returns the positions of the
+// others, sorted by their contents.
+func (c *structureCache) get(u mailbox.User, recs []mailbox.Record, out []string) (missing []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var s *shelf
+	for i := range recs {
+		k := shelfKey{u, recs[i].Num / shelfWidth}
+		if s == nil || s.key != k {
+			s = nil
+			if e := c.shelves[k]; e != nil {
+				c.order.MoveToFront(e)
+				s = e.Value.(*shelf)
+			}
+		}
+		if s != nil {
+			out[i] = s.data[recs[i].Num%shelfWidth]
+		}
+		if out[i] == "" {
+			missing = append(missing, i)
+		}
+	}
+	return sortByNum(recs, missing)
+}
+
+// put keeps the structures at some positions.
+func (c *structureCache) put(u mailbox.User, recs []mailbox.Record, at []int, data []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, i := range at {
+		s := c.shelf(shelfKey{u, recs[i].Num / shelfWidth})
+		place := &s.data[recs[i].Num%shelfWidth]
+		grown := int64(len(data[i]) - len(*place))
+		*place = data[i]
+		s.size += grown
+		c.size += grown
+	}
+	for c.size > c.limit {
+		c.remove(c.order.Back())
+	}
+}
+
+// shelf returns the shelf of that key, or a new one. c.mu is held.
+func (c *structureCache) shelf(k shelfKey) *shelf {
+	if e := c.shelves[k]; e != nil {
+		return e.Value.(*shelf)
+	}
+	s := &shelf{key: k, size: shelfSize}
+	c.shelves[k] = c.order.PushFront(s)
+	c.size += s.size
+	return s
+}
+
+// remove forgets a shelf. c.mu is held.
+func (c *structureCache) remove(e *list.Element) {
+	s := c.order.Remove(e).(*shelf)
+	delete(c.shelves, s.key)
+	c.size -= s.size
+}
+
+// forget drops all of a user.
+func (c *structureCache) forget(u mailbox.User) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, e := range c.shelves {
+		if k.user == u {
+			c.remove(e)
+		}
+	}
+}
