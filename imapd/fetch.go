@@ -115,6 +115,7 @@ type fetcher struct {
 	uid      bool  // UID FETCH
 	failed   error // of the first message that could not be read
 	prepared []prepared
+	decoder  message.StructureDecoder
 }
 
 // contents are messages that were opened together: those of records from on.
@@ -195,7 +196,7 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 	for i := range records {
 		r := &records[i]
 		number, ok := f.s.view.number(r.UID)
-		if !ok || f.plan.structures && structures[i] == nil {
+		if !ok || f.plan.structures && structures[i] == "" {
 			continue
 		}
 		content, err := f.content(ctx, records, i, &opened)
@@ -208,7 +209,11 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 		if f.plan.flags {
 			f.s.introduce(r.Flags)
 		}
-		sent, err := f.respond(ctx, number, &fetched{r, structures[i], content})
+		structure, err := f.structure(structures[i])
+		if err != nil {
+			return err
+		}
+		sent, err := f.respond(ctx, number, &fetched{r, structure, content})
 		if err != nil {
 			return err
 		}
@@ -222,32 +227,37 @@ func (f *fetcher) batch(ctx context.Context, records []mailbox.Record) error {
 	return nil
 }
 
-// structures reads the structures of the records; nil for those that cannot be read.
-func (f *fetcher) structures(ctx context.Context, records []mailbox.Record) ([]*message.Structure, error) {
-	out := make([]*message.Structure, len(records))
+// structures reads the structures of the records, encoded; "" for those that cannot be read.
+func (f *fetcher) structures(ctx context.Context, records []mailbox.Record) ([]string, error) {
+	out := make([]string, len(records))
 	if !f.plan.structures {
 		return out, nil
 	}
 	return out, f.s.withMail(ctx, func(m *mailstore.Mail) error {
-		err := m.Structures(ctx, records, func(i int, st *message.Structure) error {
-			out[i] = st
-			return nil
-		})
+		all, err := m.EncodedStructures(ctx, records)
 		if err == nil || !f.skips(err) {
+			copy(out, all)
 			return err
 		}
 		// One of them is damaged: find out which.
 		for i := range records {
-			err := m.Structures(ctx, records[i:i+1], func(_ int, st *message.Structure) error {
-				out[i] = st
-				return nil
-			})
-			if err != nil && !f.skips(err) {
+			one, err := m.EncodedStructures(ctx, records[i:i+1])
+			if err == nil {
+				out[i] = one[0]
+			} else if !f.skips(err) {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// structure decodes a structure. It is good until the next call.
+func (f *fetcher) structure(encoded string) (*message.Structure, error) {
+	if encoded == "" {
+		return nil, nil
+	}
+	return f.decoder.Decode(encoded)
 }
 
 // skips reports whether an error concerns one message only, and remembers it as
