@@ -17,8 +17,9 @@ type hub struct {
 // rememberRecent bounds the mailboxes whose messages are known not to be recent.
 const rememberRecent = 100_000
 
-// join makes the session hear of its user's events.
-func (h *hub) join(s *session) {
+// join makes the session hear of its user's events, and reports whether it is the
+// first of them.
+func (h *hub) join(s *session) (first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	user := s.account.ID
@@ -29,6 +30,7 @@ func (h *hub) join(s *session) {
 		h.sessions[user] = make(map[*session]struct{})
 	}
 	h.sessions[user][s] = struct{}{}
+	return len(h.sessions[user]) == 1
 }
 
 // part undoes join.

@@ -194,6 +194,28 @@ func TestQuota(t *testing.T) {
 	p.do(t, "MOVE 1 Archive")
 }
 
+// Who logs in to a mail that can take no more is told, by the first of his sessions.
+func TestFullMailIsAlerted(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	h.addUser(t, "carol", account.Quota{Messages: 1})
+	login := func() []string {
+		p := h.dial(t)
+		p.response(t)
+		return p.do(t, `LOGIN carol "`+password+`"`)
+	}
+	if told := login(); len(told) != 0 {
+		t.Errorf("with room for a message: %q", told)
+	}
+	h.deliver(t, "carol", "INBOX", mail("full"))
+	if told := login(); len(told) != 0 {
+		t.Errorf("a second session: %q", told)
+	}
+	h.srv.Disconnect(h.users["carol"])
+	if told := login(); len(told) != 1 || !strings.HasPrefix(told[0], "* NO [ALERT] ") {
+		t.Errorf("a first session, with no room: %q", told)
+	}
+}
+
 func TestDirectory(t *testing.T) {
 	boxes := []mailbox.State{{Name: "a/b"}, {Name: "INBOX", SpecialUse: ""}, {Name: "/odd"}}
 	var got []string

@@ -11,6 +11,7 @@ import (
 
 	"teraslot/account"
 	"teraslot/imapd/wire"
+	"teraslot/mailstore"
 )
 
 // login is LOGIN (RFC 9051 §6.2.3).
@@ -103,15 +104,39 @@ func (s *session) loggedIn(ctx context.Context, acc account.Account, mechanism s
 		return nil, no(imap.ResponseCodeLimit, "Too many sessions of this user")
 	}
 	s.account = acc
-	s.srv.hub.join(s)
+	first := s.srv.hub.join(s)
 	if err := s.admitted(ctx, acc); err != nil {
 		s.leaveUser()
 		return nil, err
 	}
 	s.state = authenticated
 	s.in.SetLimits(userLimits(&s.srv.o.Limits))
+	if first {
+		s.alertFull(ctx)
+	}
 	s.log.Info("imap: logged in", "user", acc.Name, "mechanism", mechanism, "tls", s.secure())
 	return &completion{code: wire.CapabilityCode(s.capabilities()), text: "Logged in"}, nil
+}
+
+// alertFull tells a user whose mail can take no more (RFC 9051 §7.1, ALERT). It is for
+// one session of those that a program opens, and fails no login.
+func (s *session) alertFull(ctx context.Context) {
+	if s.account.Quota == (account.Quota{}) {
+		return
+	}
+	var full bool
+	err := s.withMail(ctx, func(m *mailstore.Mail) error {
+		quota, used, err := m.Quota(ctx)
+		full = quota.Bytes > 0 && used.Bytes >= quota.Bytes || quota.Messages > 0 && used.Messages >= quota.Messages
+		return err
+	})
+	if err != nil {
+		s.log.Warn("imap: the quota cannot be read", "user", s.account.Name, "error", err)
+	}
+	if full {
+		s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeNo, Code: wire.Code(imap.ResponseCodeAlert),
+			Text: "Your mail is full: nothing new is taken until something is deleted"})
+	}
 }
 
 // rejected answers a failed login, after a delay that grows, and ends the
