@@ -18,6 +18,9 @@ type Append struct {
 	// InternalDate is kept with its zone. The zero value, which is also the
 	// first second of 1970 in UTC, stands for now.
 	InternalDate mailbox.Date
+	// UID is the UID that the message is to have, not below UIDNEXT: else the call
+	// fails with ErrUID. 0 gives it the next. See Adopt.
+	UID mailbox.UID
 }
 
 // delivery is one call of Append that waits for its commit.
@@ -176,6 +179,9 @@ func (t *txn) admit(d *delivery) error {
 		}
 		sum.Bytes += a.Message.Size
 	}
+	if err := t.admitUIDs(d); err != nil {
+		return err
+	}
 	return t.admitUsage(sum)
 }
 
@@ -219,7 +225,7 @@ func (t *txn) deliver(d *delivery) error {
 
 // add adds one message to a mailbox.
 func (t *txn) add(b *box, a Append, modseq mailbox.ModSeq) (mailbox.Record, error) {
-	uid, err := b.nextUID()
+	uid, err := b.giveUID(a.UID)
 	if err != nil {
 		return mailbox.Record{}, err
 	}

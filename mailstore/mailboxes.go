@@ -149,7 +149,7 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 	if t.account.box == math.MaxInt32 {
 		return nil, errors.New("user has no mailbox numbers left")
 	}
-	validity, err := t.nextUIDValidity()
+	validity, err := t.nextUIDValidity(name)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +189,9 @@ func (m *Mail) Delete(ctx context.Context, session string, id mailbox.ID) error 
 }
 
 func (t *txn) deleteBox(b *box) error {
+	if err := t.retire(b); err != nil {
+		return err
+	}
 	lo, hi := rowID(b.row, 0), rowID(b.row, math.MaxUint32)
 	err := t.c.exec(`UPDATE content SET refs = refs - d.n FROM (
 		SELECT num, count(*) AS n FROM (
@@ -303,6 +306,9 @@ func (t *txn) rename(from, to string) error {
 			return fmt.Errorf("%q: %w", name, ErrExists)
 		}
 		if _, err := CleanName(name); err != nil {
+			return err
+		}
+		if err := t.retire(b); err != nil {
 			return err
 		}
 		b.Name, b.dirty = name, true

@@ -169,10 +169,14 @@ func (t *txn) nextModSeq() mailbox.ModSeq {
 // nextUIDValidity gives out a value that no mailbox of this user ever had. It
 // follows the clock where it can, so that mail restored from an old copy does
 // not repeat values given since (RFC 9051 §2.3.1.1).
-func (t *txn) nextUIDValidity() (mailbox.UIDValidity, error) {
+func (t *txn) nextUIDValidity(name string) (mailbox.UIDValidity, error) {
 	next := max(int64(t.account.uidvalidity)+1, t.now)
 	if next > math.MaxUint32 {
 		next = int64(t.account.uidvalidity) + 1
+	}
+	next, err := t.freeUIDValidity(name, next)
+	if err != nil {
+		return 0, err
 	}
 	if next > math.MaxUint32 {
 		return 0, errors.New("no UIDVALIDITY left")
