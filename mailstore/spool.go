@@ -63,8 +63,8 @@ func (m *Message) parse() (err error) {
 	if m.binary, err = m.structure.AppendBinary(nil); err != nil {
 		return err
 	}
-	m.references, err = references(m)
-	return err
+	m.references = references(m)
+	return nil
 }
 
 func (m *Message) receive(s *Store, r io.Reader) error {

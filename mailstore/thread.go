@@ -3,6 +3,7 @@ package mailstore
 import (
 	"crypto/sha256"
 	"database/sql/driver"
+	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -51,11 +52,8 @@ func (t *txn) threadOf(msg *Message) (thread, error) {
 
 // references returns the keys of the message-ids that a message names, oldest
 // ancestor first and itself last.
-func references(msg *Message) ([][]byte, error) {
-	ids, err := message.References(msg, msg.structure)
-	if err != nil {
-		return nil, err
-	}
+func references(msg *Message) [][]byte {
+	ids := slices.Clip(msg.structure.Ancestors())
 	if own := message.MessageID(msg.structure.Envelope); own != "" {
 		ids = append(ids, own)
 	}
@@ -65,5 +63,5 @@ func references(msg *Message) ([][]byte, error) {
 		sum := sha256.Sum256([]byte(id))
 		keys = append(keys, sum[:len(thread{})])
 	}
-	return keys, nil
+	return keys
 }

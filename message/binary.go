@@ -7,8 +7,9 @@ import (
 )
 
 // structureVersion is the first octet of an encoded Structure. docs/formats.md,
-// "Cached envelope and structure", draws it.
-const structureVersion = 1
+// "Cached envelope and structure", draws it. Version 1, without References, is read
+// as well.
+const structureVersion = 2
 
 // ErrStructure is why UnmarshalStructure refuses: damaged, or of a version that
 // is not known. The message itself can always be parsed again.
@@ -59,6 +60,10 @@ func (s *Structure) AppendBinary(b []byte) ([]byte, error) {
 	e.uint(uint64(s.Size))
 	e.bool(s.Truncated)
 	e.envelope(s.Envelope)
+	e.uint(uint64(len(s.References)))
+	for _, id := range s.References {
+		e.string(id)
+	}
 	e.part(s.Root, 0)
 	if e.bad {
 		return b, errors.New("message: encode structure: its offsets do not nest")

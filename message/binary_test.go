@@ -1,7 +1,9 @@
 package message
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -117,7 +119,7 @@ func TestUnmarshalNested(t *testing.T) {
 
 // TestFormat holds the encoded form to what docs/formats.md says of version 1.
 func TestFormat(t *testing.T) {
-	raw := "From: a@b\nSubject: \nContent-Type: text/html; charset=utf-8\nContent-ID: <i>\n\nhi\n"
+	raw := "From: a@b\nSubject: \nReferences: <c@d>\nContent-Type: text/html; charset=utf-8\nContent-ID: <i>\n\nhi\n"
 	s, err := check([]byte(raw))
 	if err != nil {
 		t.Fatal(err)
@@ -128,17 +130,83 @@ func TestFormat(t *testing.T) {
 	}
 	index := func(s string) byte { return byte(commonIndex[s]<<1 | 1) }
 	want := slices.Concat(
-		[]byte{1, byte(len(raw)), 0},
+		[]byte{2, byte(len(raw)), 0},
 		[]byte{0b0000_0110 | 0x80, 0b1_1000}, // Subject, From; Sender and Reply-To are From
 		[]byte{0, 0, 0, 0},                   // date, subject, in-reply-to, message-id
 		[]byte{1, 0, 0, 2, 'a', 2, 'b'},      // from
 		[]byte{0, 0, 0},                      // to, cc, bcc
+		[]byte{1, 6, 'c', '@', 'd'},          // references
 		[]byte{1 << 3, 0, byte(strings.Index(raw, "\n\n") + 2), 3, 1},
 		[]byte{index("text"), index("html"), index("7bit"), 1, index("charset"), index("utf-8")},
 		[]byte{6, '<', 'i', '>', 0, 0, 0, 0, 0, 0},
 	)
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// TestVersion1: what was written before References were kept is read, but gives no
+// heading, so that nobody takes unknown References for none.
+func TestVersion1(t *testing.T) {
+	s, err := check([]byte("Subject: x\nReferences: <a@b> <c@d>\n\ny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := slices.Concat([]byte{1}, b[1:bytes.IndexByte(b, 'a')-2], b[bytes.IndexByte(b, 'd')+1:])
+	got, err := UnmarshalStructure(old)
+	s.References = nil
+	if err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("%+v, %v; want %+v", got, err, s)
+	}
+	if err := new(Heading).Decode(string(old)); !errors.Is(err, ErrStructure) {
+		t.Errorf("its heading: %v", err)
+	}
+}
+
+// TestHeading: the heading decoded alone is that of the structure, into memory that is
+// used again; damage fails or is behind it.
+func TestHeading(t *testing.T) {
+	same := func(a, b Heading) bool {
+		refs := slices.Equal(a.References, b.References)
+		a.References, b.References = nil, nil
+		return refs && reflect.DeepEqual(a, b)
+	}
+	var h Heading
+	for _, b := range encodedSeeds(t) {
+		s, err := UnmarshalStructure(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Decode(string(b)); err != nil || !same(h, s.Heading()) {
+			t.Fatalf("%+v, %v; want %+v", h, err, s.Heading())
+		}
+		for n := range b {
+			if err := h.Decode(string(b[:n])); err == nil && !same(h, s.Heading()) {
+				t.Fatalf("%d of %d octets: %+v", n, len(b), h)
+			}
+		}
+	}
+}
+
+func TestReferencesNearest(t *testing.T) {
+	var b strings.Builder
+	for i := range 3500 {
+		fmt.Fprintf(&b, "References: <%d@x>\n <%d@y>\n", i, i)
+	}
+	s, err := check([]byte(b.String() + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.References); n != maxReferences || s.References[0] != "3000@x" || s.References[n-1] != "3499@y" {
+		t.Errorf("%d, from %s", n, s.References[0])
+	}
+	nested, err := check([]byte("Content-Type: message/rfc822\n\nReferences: <a@b>\n\nx"))
+	if err != nil || len(nested.References) != 0 {
+		t.Errorf("references of a nested message: %q, %v", nested.References, err)
 	}
 }
 

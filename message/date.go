@@ -14,7 +14,8 @@ func (e *Envelope) SentDate() (time.Time, bool) { return ParseDate(e.Date) }
 // ParseDate reads a date as mail has them: RFC 5322 §3.3 and its obsolete forms
 // (two-digit years, named zones, comments), a missing day of the week, time,
 // seconds or zone, names of days and months in full, asctime's order, and ISO 8601.
-// A missing zone is UTC. A date that no calendar has, such as 31 June, is none.
+// A missing zone is UTC, and a time that no clock shows is midnight (RFC 5256 §2.2). A
+// date that no calendar has, such as 31 June, is none.
 func ParseDate(value string) (time.Time, bool) {
 	if t, ok := parseISO(strings.TrimSpace(value)); ok {
 		return t, true
@@ -213,8 +214,11 @@ func monthNamed(w string) time.Month {
 
 // time puts the parts together.
 func (d *dateParts) time() (time.Time, bool) {
-	if d.day < 1 || d.month == 0 || d.year < 0 || d.year > 9999 || d.hour > 24 || d.min > 59 || d.sec > 60 {
+	if d.day < 1 || d.month == 0 || d.year < 0 || d.year > 9999 {
 		return time.Time{}, false
+	}
+	if d.hour > 24 || d.min > 59 || d.sec > 60 {
+		d.hour, d.min, d.sec = 0, 0, 0 // RFC 5256 §2.2
 	}
 	if d.hour == 24 || d.sec == 60 {
 		// The end of a day or a leap second: still the day that is written, which

@@ -336,6 +336,9 @@ func (p *parser) interpret(e *entity) {
 			part.setField(name, f.value, &seen)
 		} else if e.envelope != nil && !p.byStretch {
 			e.envelope.setField(name, f.value)
+			if e.envelope == p.s.Envelope && string(name) == "references" {
+				p.s.References = appendIDs(p.s.References, string(f.value))
+			}
 		}
 	}
 	if part.Type == "" {
@@ -364,9 +367,18 @@ func (p *parser) keep(e *entity) {
 		e.part.dropStrings()
 	}
 	if e.envelope != nil {
-		if p.kept += e.envelope.weight(); p.kept > maxKept {
+		p.kept += e.envelope.weight()
+		if e.envelope == p.s.Envelope {
+			for _, id := range p.s.References {
+				p.kept += len(id) + 16
+			}
+		}
+		if p.kept > maxKept {
 			p.s.Truncated = true
 			*e.envelope = Envelope{}
+			if e.envelope == p.s.Envelope {
+				p.s.References = nil
+			}
 		}
 	}
 }

@@ -7,6 +7,9 @@ type Structure struct {
 	Size     int64     // octets of the message (RFC822.SIZE)
 	Root     *Part     // never nil
 	Envelope *Envelope // the message's own; never nil
+	// References are the message-ids of the message's References fields, as
+	// MessageIDs gives them.
+	References []string
 	// Truncated says that a limit of Parse was met: nested too deep, too many
 	// parts, or a header too long to be interpreted in full.
 	Truncated bool

@@ -1,20 +1,20 @@
 package message
 
-import (
-	"io"
-	"strings"
-)
+import "strings"
 
-// maxReferences is how many message-ids of one field are looked at.
+// maxReferences is how many message-ids of one header are kept: the nearest
+// ancestors.
 const maxReferences = 1000
 
 // MessageIDs are the message-ids in the value of Message-ID, References or
-// In-Reply-To, without their angle brackets, quoting and white space, in order and
-// each once. What stands between them is passed over, as In-Reply-To once held
-// phrases (RFC 5322 §4.5.4).
-func MessageIDs(value string) []string {
-	var ids []string
-	for len(ids) < maxReferences {
+// In-Reply-To, without their angle brackets, quoting and white space, in order. What
+// stands between them is passed over, as In-Reply-To once held phrases (RFC 5322
+// §4.5.4). Of more than 1000 the last are given.
+func MessageIDs(value string) []string { return appendIDs(nil, value) }
+
+// appendIDs appends the message-ids of a value, and keeps the last of all.
+func appendIDs(ids []string, value string) []string {
+	for {
 		_, rest, ok := strings.Cut(value, "<")
 		if !ok {
 			break
@@ -26,36 +26,45 @@ func MessageIDs(value string) []string {
 		if i := strings.LastIndexByte(id, '<'); i >= 0 {
 			id = id[i+1:] // the first one has no end
 		}
-		if id = cleanID(id); id != "" && !contains(ids, id) {
+		if id = cleanID(id); id != "" {
 			ids = append(ids, id)
 		}
+		if len(ids) > 2*maxReferences {
+			ids = nearest(ids)
+		}
 		value = rest
+	}
+	return nearest(ids)
+}
+
+// nearest moves the last ids to the front, and leaves out the others.
+func nearest(ids []string) []string {
+	if n := len(ids) - maxReferences; n > 0 {
+		return ids[:copy(ids, ids[n:])]
 	}
 	return ids
 }
 
-// contains looks at the last ids: only neighbours are repeated by mistake, and a
-// search through all would be quadratic.
-func contains(ids []string, id string) bool {
-	for _, old := range ids[max(0, len(ids)-64):] {
-		if old == id {
-			return true
-		}
-	}
-	return false
-}
-
-// cleanID takes white space and quotes out of a message-id.
+// cleanID takes white space and quotes out of a message-id, and the backslashes that
+// quote in them (RFC 5256 §3: "MUST normalize any msg-id").
 func cleanID(id string) string {
 	if !strings.ContainsAny(id, " \t\r\n\"\x00") {
 		return id
 	}
+	quoted := strings.Contains(id, `"`)
 	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r == '"' {
+		if r <= ' ' || r == '"' || r == '\\' && quoted {
 			return -1
 		}
 		return r
 	}, id)
+}
+
+// ValidMessageID reports whether an id, as MessageIDs gives it, has both sides of an
+// "@", as the msg-id of RFC 5322 §3.6.4 has.
+func ValidMessageID(id string) bool {
+	left, right, _ := strings.Cut(id, "@")
+	return left != "" && right != ""
 }
 
 // MessageID is the message's own id as MessageIDs gives them. One written without
@@ -67,25 +76,12 @@ func MessageID(e *Envelope) string {
 	return cleanID(strings.Trim(e.MessageID, "<>"))
 }
 
-// References are the message-ids of a message's ancestors, the oldest first: those
-// of References, or else of In-Reply-To (RFC 5256, THREAD=REFERENCES, step 1). It
-// reads the header of the message; an error is one of r's.
-func References(r io.ReaderAt, s *Structure) ([]string, error) {
-	header, err := readHeader(r, s.Root)
-	if err != nil {
-		return nil, err
+// Ancestors are the message-ids of a message's ancestors, the oldest first: those
+// of References, or else the first of In-Reply-To (RFC 5256, THREAD=REFERENCES).
+func (s *Structure) Ancestors() []string {
+	if len(s.References) > 0 {
+		return s.References
 	}
-	var ids []string
-	for f := range fields(header) {
-		if f.is("references") {
-			ids = append(ids, MessageIDs(string(f.value))...)
-		}
-	}
-	if len(ids) > 0 {
-		return ids, nil
-	}
-	if ids = MessageIDs(s.Envelope.InReplyTo); len(ids) > 1 {
-		ids = ids[:1]
-	}
-	return ids, nil
+	ids := MessageIDs(s.Envelope.InReplyTo)
+	return ids[:min(1, len(ids))]
 }

@@ -18,11 +18,14 @@ type StructureDecoder struct {
 	words     arena[string]
 }
 
-// Decode decodes what AppendBinary wrote. The structure is good until the next
-// call, and its strings are parts of encoded. Any error wraps ErrStructure.
+var errVersion = fmt.Errorf("%w: no version up to %d", ErrStructure, structureVersion)
+
+// Decode decodes what AppendBinary wrote, and what it wrote in version 1, which did
+// not know References. The structure is good until the next call, and its strings are
+// parts of encoded. Any error wraps ErrStructure.
 func (m *StructureDecoder) Decode(encoded string) (*Structure, error) {
-	if len(encoded) == 0 || encoded[0] != structureVersion {
-		return nil, fmt.Errorf("%w: no version %d", ErrStructure, structureVersion)
+	if len(encoded) == 0 || encoded[0] < 1 || encoded[0] > structureVersion {
+		return nil, errVersion
 	}
 	m.reset()
 	d := binaryDecoder{s: encoded, i: 1, to: m}
@@ -31,6 +34,12 @@ func (m *StructureDecoder) Decode(encoded string) (*Structure, error) {
 	d.size = s.Size
 	s.Truncated = d.uint() != 0
 	s.Envelope = d.envelope()
+	if encoded[0] > 1 {
+		if n := d.count(1); n > 0 {
+			s.References = m.words.take(n)
+			d.strings(s.References)
+		}
+	}
 	s.Root = d.part(0, 1)
 	switch {
 	case d.bad:
@@ -133,6 +142,13 @@ func (d *binaryDecoder) string() string {
 	return s
 }
 
+// strings reads as many as there is room for.
+func (d *binaryDecoder) strings(list []string) {
+	for i := range list {
+		list[i] = d.string()
+	}
+}
+
 func (d *binaryDecoder) params() []Param {
 	n := d.count(2)
 	if n == 0 {
@@ -173,16 +189,20 @@ func (d *binaryDecoder) addresses() []Address {
 	}
 	list := d.to.addresses.take(n)
 	for i := range list {
-		a, flags := &list[i], d.uint()
-		a.Kind, a.Name, a.Mailbox, a.Host = AddressKind(flags&3), d.string(), d.string(), d.string()
-		if flags&addressRoute != 0 {
-			a.Route = d.string()
-		}
-		if flags > addressRoute|uint64(GroupEnd) || a.Kind > GroupEnd {
-			d.fail()
-		}
+		d.address(&list[i])
 	}
 	return list
+}
+
+func (d *binaryDecoder) address(a *Address) {
+	flags := d.uint()
+	a.Kind, a.Name, a.Mailbox, a.Host = AddressKind(flags&3), d.string(), d.string(), d.string()
+	if flags&addressRoute != 0 {
+		a.Route = d.string()
+	}
+	if flags > addressRoute|uint64(GroupEnd) || a.Kind > GroupEnd {
+		d.fail()
+	}
 }
 
 // partOctets is the least that an encoded part has.
@@ -246,9 +266,7 @@ func (d *binaryDecoder) fields(p *Part) {
 	p.DispositionParams = d.params()
 	if n := d.count(1); n > 0 {
 		p.Language = d.to.words.take(n)
-	}
-	for i := range p.Language {
-		p.Language[i] = d.string()
+		d.strings(p.Language)
 	}
 	p.Location = d.string()
 }
