@@ -31,7 +31,7 @@ var layers = []struct {
 	{pkg: "account", mayImport: "mailbox disk"},
 	{pkg: "mailstore", mayImport: "disk mailbox message"},
 	{pkg: "search", mayImport: "mailbox text message tiers mailstore"},
-	{pkg: "squatter", mayImport: "mailbox text message synclog tiers mailstore"},
+	{pkg: "squatter", mayImport: "disk mailbox text message synclog tiers mailstore"},
 	{pkg: "replication", mayImport: "mailbox account synclog mailstore"},
 	{pkg: "imapd/wire", mayImport: "mailbox text message"},
 	{pkg: "imapd", mayImport: "imapd/wire mailbox text message account mailstore search"},

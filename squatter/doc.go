@@ -12,9 +12,17 @@
 // if no document of a current database stands for its GUID (design §4,
 // decision 5). A remembered cursor merely saves comparing what was compared with
 // the same databases before. A message that cannot be extracted or committed is
-// put on a list in memory with the time of its next try, and the others go on;
-// until then it is scanned by every search that asks about its text, so nothing
-// is lost but time. After a restart it is tried again.
+// put on a list with the time of its next try, and the others go on; until then it
+// is scanned by every search that asks about its text, so nothing is lost but
+// time. After some tries it is quarantined: counted, reported, and only tried again
+// when somebody asks, or when the program extracts text in another way. The list
+// lies beside the activefile (index.failed; docs/formats.md draws it) and nothing
+// depends on it: damaged or gone, the messages are tried again.
+//
+// When to compact what is decided by Policy.Plan, a function of what a survey
+// found; Schedule surveys, plans and does it, at its hours and within its
+// bandwidth. One Schedule at a time works on a slot: who makes one holds a lock of
+// the slot for it. Compactions by hand may go on beside it.
 //
 // # Locks, goroutines
 //

@@ -1,7 +1,10 @@
 package squatter
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"teraslot/mailbox"
@@ -12,15 +15,35 @@ import (
 type Failure struct {
 	GUID  mailbox.GUID
 	Tries int
-	Next  time.Time // when it will be tried again
-	Err   error     // of the last try
+	// Next is when it will be tried again; zero for one that is quarantined.
+	Next time.Time
+	Err  error // of the last try
 }
+
+// Quarantined reports whether the message is not tried again unasked: it failed too
+// often. squatter -i tries it all the same, and so does a program that extracts
+// text in another way.
+func (f *Failure) Quarantined() bool { return f.Next.IsZero() }
 
 // The delays between tries of one message: doubled from the first to the last.
 const (
 	firstMessageRetry = time.Minute
 	lastMessageRetry  = 24 * time.Hour
+	// maxTries is the number of tries after which a message is quarantined: the last
+	// is some four hours after the first. Faults of a disk are not the message's, and
+	// are tried for ever.
+	maxTries = 9
 )
+
+// afterTry is the entry of a message after one more failure.
+func afterTry(f Failure, g guid, err error, now time.Time) Failure {
+	wait := min(firstMessageRetry<<min(f.Tries, 16), lastMessageRetry)
+	f = Failure{GUID: g, Tries: f.Tries + 1, Next: now.Add(wait), Err: err}
+	if f.Tries >= maxTries && !storage(err) {
+		f.Next = time.Time{}
+	}
+	return f
+}
 
 // Skipped is returned, with what else was done, when some messages could not be
 // indexed while the others were.
@@ -39,15 +62,16 @@ func (s *Skipped) Error() string {
 	return msg
 }
 
-// next is when the first of the messages is to be tried again.
-func (s *Skipped) next() time.Time {
-	first := s.Failures[0].Next
-	for _, f := range s.Failures[1:] {
-		if f.Next.Before(first) {
-			first = f.Next
+// next is when the first of the messages is to be tried again; false if all are
+// quarantined.
+func (s *Skipped) next() (first time.Time, ok bool) {
+	for i := range s.Failures {
+		f := &s.Failures[i]
+		if !f.Quarantined() && (!ok || f.Next.Before(first)) {
+			first, ok = f.Next, true
 		}
 	}
-	return first
+	return first, ok
 }
 
 // Unwrap returns the errors of all failures.
@@ -59,19 +83,43 @@ func (s *Skipped) Unwrap() []error {
 	return errs
 }
 
+// failures are a user's messages that could not be indexed, as they are on disk
+// unless changed.
+type failures struct {
+	list    map[guid]Failure
+	changed bool
+}
+
+// failuresOf returns a user's list, read from disk at first. q.mu is held.
+func (q *Squatter) failuresOf(u mailbox.User) *failures {
+	if l := q.failed[u]; l != nil {
+		return l
+	}
+	list, err := q.readFailures(u)
+	if err != nil {
+		// It only saves trying again what failed.
+		q.o.Logger.Warn("the list of messages that could not be indexed is not usable; they are tried again", "user", u, "err", err)
+		list = nil
+	}
+	l := &failures{list: list}
+	if l.list == nil {
+		l.list = make(map[guid]Failure)
+	}
+	q.failed[u] = l
+	return l
+}
+
 // fail puts a message on the list of those to try later, and returns its entry.
 func (q *Squatter) fail(u mailbox.User, g guid, err error) Failure {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	list := q.failed[u]
-	if list == nil {
-		list = make(map[guid]Failure)
-		q.failed[u] = list
+	l := q.failuresOf(u)
+	f := afterTry(l.list[g], g, err, q.o.Now())
+	l.list[g], l.changed = f, true
+	q.metrics.failures.Inc()
+	if f.Quarantined() {
+		q.o.Logger.Error("a message is quarantined: it is not indexed, and searches read it", "user", u, "guid", g, "tries", f.Tries, "err", err)
 	}
-	f := list[g]
-	wait := min(firstMessageRetry<<min(f.Tries, 16), lastMessageRetry)
-	f = Failure{g, f.Tries + 1, q.o.Now().Add(wait), err}
-	list[g] = f
 	return f
 }
 
@@ -81,8 +129,8 @@ func (q *Squatter) listed(u mailbox.User, all bool) (resting map[guid]Failure, d
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	resting = make(map[guid]Failure)
-	for g, f := range q.failed[u] {
-		if all || !q.o.Now().Before(f.Next) {
+	for g, f := range q.failuresOf(u).list {
+		if all || !f.Quarantined() && !q.o.Now().Before(f.Next) {
 			due = true
 		} else {
 			resting[g] = f
@@ -96,13 +144,12 @@ func (q *Squatter) listed(u mailbox.User, all bool) (resting map[guid]Failure, d
 func (q *Squatter) forget(u mailbox.User, met map[guid]bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for g := range q.failed[u] {
+	l := q.failuresOf(u)
+	for g := range l.list {
 		if !met[g] {
-			delete(q.failed[u], g)
+			delete(l.list, g)
+			l.changed = true
 		}
-	}
-	if len(q.failed[u]) == 0 {
-		delete(q.failed, u)
 	}
 }
 
@@ -110,22 +157,60 @@ func (q *Squatter) forget(u mailbox.User, met map[guid]bool) {
 func (q *Squatter) succeed(u mailbox.User, docs []document) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	l := q.failuresOf(u)
 	for i := range docs {
-		delete(q.failed[u], docs[i].GUID)
-	}
-	if len(q.failed[u]) == 0 {
-		delete(q.failed, u)
+		if _, ok := l.list[docs[i].GUID]; ok {
+			delete(l.list, docs[i].GUID)
+			l.changed = true
+		}
 	}
 }
 
-// Failures lists a user's messages that could not be indexed and are still to be
-// tried again.
+// settle writes a user's list if it changed, and forgets it in memory if it is
+// empty. It is called at the end of each attempt, by whoever has the user's turn.
+func (q *Squatter) settle(u mailbox.User) {
+	q.mu.Lock()
+	l := q.failed[u]
+	var list []Failure
+	changed := l != nil && l.changed
+	if changed {
+		l.changed = false
+		list = sorted(l.list)
+	}
+	if l != nil && len(l.list) == 0 {
+		delete(q.failed, u)
+	}
+	q.mu.Unlock()
+	if !changed {
+		return
+	}
+	if err := q.writeFailures(u, list); err != nil {
+		q.o.Logger.Warn("the list of messages that could not be indexed is not kept for the next start", "user", u, "err", err)
+	}
+}
+
+// Failures lists a user's messages that could not be indexed, by GUID.
 func (q *Squatter) Failures(u mailbox.User) []Failure {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var out []Failure
-	for _, f := range q.failed[u] {
-		out = append(out, f)
+	return sorted(q.failuresOf(u).list)
+}
+
+func sorted(list map[guid]Failure) []Failure {
+	return slices.SortedFunc(maps.Values(list), func(a, b Failure) int { return bytes.Compare(a.GUID[:], b.GUID[:]) })
+}
+
+// quarantined counts the messages that are not tried again, of the users whose
+// lists are known.
+func (q *Squatter) quarantined() (n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, l := range q.failed {
+		for _, f := range l.list {
+			if f.Quarantined() {
+				n++
+			}
+		}
 	}
-	return out
+	return n
 }

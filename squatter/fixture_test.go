@@ -47,7 +47,7 @@ type fixture struct {
 func newFixture(t testing.TB, o squatter.Options) *fixture {
 	t.Helper()
 	f := &fixture{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	for _, name := range []string{"conf", "spool", "archive", "temp", "data", "old"} {
+	for _, name := range []string{"conf", "spool", "archive", "temp", "meta", "data", "old"} {
 		f.must(os.Mkdir(f.path(name), 0o700))
 	}
 	f.open(o)
@@ -72,7 +72,7 @@ func (f *fixture) open(o squatter.Options) {
 		}})
 	f.must(err)
 	f.openTiers()
-	o.Store, o.Tiers, o.Logger = f.store, f.tiers, quiet(f.t)
+	o.Store, o.Tiers, o.Logger, o.Conf = f.store, f.tiers, quiet(f.t), f.path("conf")
 	o.Now = func() time.Time { return f.now }
 	f.q = squatter.New(o)
 }
@@ -81,7 +81,7 @@ func (f *fixture) openTiers() {
 	f.t.Helper()
 	var err error
 	f.tiers, err = tiers.New(tiers.Options{Conf: f.path("conf"), ExtractVersion: cmp.Or(f.version, message.ExtractVersion), Logger: quiet(f.t),
-		Roots: map[string]string{"temp": f.path("temp"), "data": f.path("data"), "archive": f.path("old")},
+		Roots: map[string]string{"temp": f.path("temp"), "meta": f.path("meta"), "data": f.path("data"), "archive": f.path("old")},
 		Step: func(s string) {
 			if f.step != nil {
 				f.step(s)

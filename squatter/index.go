@@ -56,6 +56,7 @@ func (q *Squatter) IndexUser(ctx context.Context, u mailbox.User, o IndexOptions
 		return 0, fmt.Errorf("indexing user %s: %w", u, err)
 	}
 	defer mail.Release()
+	defer q.settle(u)
 	r := &run{q: q, mail: mail, index: q.o.Tiers.User(u), user: u, o: o}
 	if err := r.do(ctx); err != nil {
 		return r.indexed, fmt.Errorf("indexing user %s: %w", u, err)
@@ -315,7 +316,12 @@ func (r *run) extractOne(ctx context.Context, it mailstore.Item) (d document, er
 		return d, err
 	}
 	defer content.Close()
-	x, err := message.Extract(ctx, content, content.Size, r.q.o.Extract)
+	limited, cancel := context.WithTimeoutCause(ctx, r.q.o.Patience, errSlow)
+	defer cancel()
+	x, err := message.Extract(limited, content, content.Size, r.q.o.Extract)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(limited), errSlow) {
+		err = fmt.Errorf("%w of %s", errSlow, r.q.o.Patience)
+	}
 	if err != nil {
 		return d, fmt.Errorf("extracting message %s: %w", it.GUID, err)
 	}
@@ -332,6 +338,7 @@ func (r *run) commit(ctx context.Context, docs []document) error {
 	switch {
 	case err == nil:
 		r.indexed += len(docs)
+		r.q.metrics.indexed.Add(float64(len(docs)))
 		r.q.succeed(r.user, docs)
 		return nil
 	case ctx.Err() != nil:
@@ -383,4 +390,7 @@ func (r *run) fail(g mailbox.GUID, err error) {
 	r.failures = append(r.failures, r.q.fail(r.user, g, err))
 }
 
-var errRefused = errors.New("the index refused")
+var (
+	errRefused = errors.New("the index refused")
+	errSlow    = errors.New("took longer than the limit")
+)

@@ -29,6 +29,7 @@ type queue struct {
 type waiting struct {
 	user     mailbox.User
 	due      time.Time
+	since    time.Time // of the first notice that no attempt has followed
 	messages int
 	failures int      // in a row
 	attempts []func() // to be called after the next attempt
@@ -104,6 +105,9 @@ func (q *queue) later(u mailbox.User, wait time.Duration) {
 // set makes w due when wait is over, later after failures, or leaves it if it is
 // due before.
 func (q *queue) set(w *waiting, wait time.Duration) {
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
 	due := time.Now().Add(max(wait, w.penalty()))
 	switch {
 	case !w.queued && !w.again:
@@ -196,7 +200,7 @@ func (q *queue) take() (*waiting, []func(), time.Duration) {
 	}
 	heap.Pop(&q.order)
 	attempts := w.attempts
-	w.running, w.urgent, w.messages, w.attempts = true, false, 0, nil
+	w.running, w.urgent, w.messages, w.attempts, w.since = true, false, 0, nil, time.Time{}
 	if len(q.order) > 0 {
 		q.signal() // for another worker
 	}
@@ -224,6 +228,20 @@ func (q *queue) done(w *waiting, failed bool) {
 		return
 	}
 	delete(q.users, w.user)
+}
+
+// lag is how many messages wait, and how long the first of them has. A user who
+// failed counts from his last notice on.
+func (q *queue) lag() (messages int, longest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range q.users {
+		messages += w.messages
+		if !w.since.IsZero() && w.messages > 0 {
+			longest = max(longest, time.Since(w.since))
+		}
+	}
+	return messages, longest
 }
 
 // left returns the users that are queued or being indexed.

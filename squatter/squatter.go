@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/message"
@@ -37,21 +39,30 @@ type Options struct {
 	BulkBytes int64
 	// Extract bounds the text taken of one message.
 	Extract message.Limits
+	// Patience is how long the extraction of one message may take before it counts as
+	// failed; 0 means a minute.
+	Patience time.Duration
 	// Workers is how many messages are extracted at a time; 0 means GOMAXPROCS.
 	Workers int
-	Logger  *slog.Logger     // nil: nothing is logged
-	Now     func() time.Time // for retries of failed messages; nil: time.Now
+	// Conf is the conf root, where the list of messages that failed is kept with each
+	// user; "": it is kept in memory only.
+	Conf       string
+	FS         disk.FS               // of that list; nil: disk.OS()
+	Logger     *slog.Logger          // nil: nothing is logged
+	Now        func() time.Time      // for retries of failed messages; nil: time.Now
+	Registerer prometheus.Registerer // gets the metrics; may be nil
 }
 
 // Squatter indexes and compacts. It may be used from any goroutine.
 type Squatter struct {
-	o     Options
-	queue *queue
+	o       Options
+	queue   *queue
+	metrics *indexMetrics
 
-	mu      sync.Mutex                        // guards what follows
-	turns   map[mailbox.User]*turn            // users being indexed, and who waits for them
-	cursors map[mailbox.User]cursor           // how far users have been compared
-	failed  map[mailbox.User]map[guid]Failure // messages that are tried again later
+	mu      sync.Mutex                 // guards what follows
+	turns   map[mailbox.User]*turn     // users being indexed, and who waits for them
+	cursors map[mailbox.User]cursor    // how far users have been compared
+	failed  map[mailbox.User]*failures // messages that are tried again later
 }
 
 type guid = mailbox.GUID
@@ -70,14 +81,18 @@ func New(o Options) *Squatter {
 	setDefault(&o.Bulk, 1000)
 	setDefault(&o.BulkBytes, 32<<20)
 	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
+	setDefault(&o.Patience, time.Minute)
+	setDefault(&o.FS, disk.OS())
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Squatter{o: o, queue: newQueue(o.Batch, o.Delay), turns: make(map[mailbox.User]*turn),
-		cursors: make(map[mailbox.User]cursor), failed: make(map[mailbox.User]map[guid]Failure)}
+	q := &Squatter{o: o, queue: newQueue(o.Batch, o.Delay), turns: make(map[mailbox.User]*turn),
+		cursors: make(map[mailbox.User]cursor), failed: make(map[mailbox.User]*failures)}
+	q.metrics = newIndexMetrics(o.Registerer, q)
+	return q
 }
 
 func setDefault[T comparable](p *T, v T) {
@@ -138,8 +153,11 @@ func (q *Squatter) work(ctx context.Context) error {
 		}
 		skipped, some := errors.AsType[*Skipped](err)
 		q.queue.done(w, err != nil && !some && !errors.Is(err, mailstore.ErrNoUser))
-		if some {
-			q.queue.later(w.user, max(skipped.next().Sub(q.o.Now()), time.Second))
+		if !some {
+			continue
+		}
+		if next, ok := skipped.next(); ok {
+			q.queue.later(w.user, max(next.Sub(q.o.Now()), time.Second))
 		}
 	}
 }

@@ -1,0 +1,92 @@
+package squatter
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// scheduleMetrics count what a Schedule sees and does.
+type scheduleMetrics struct {
+	bytes, databases, dead *prometheus.GaugeVec // by tier
+	compactions            *prometheus.CounterVec
+	seconds                *prometheus.HistogramVec
+	moved                  *prometheus.CounterVec
+	pauses                 prometheus.Counter
+}
+
+// newScheduleMetrics makes the metrics and registers them with r, if there is one.
+func newScheduleMetrics(r prometheus.Registerer) *scheduleMetrics {
+	m := &scheduleMetrics{
+		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_bytes",
+			Help: "Bytes of all users' databases in a tier, at the last round."}, []string{"tier"}),
+		databases: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_databases",
+			Help: "Databases of all users in a tier, at the last round."}, []string{"tier"}),
+		dead: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_dead_documents",
+			Help: "Documents in a tier that no mailbox holds, as far as they were counted."}, []string{"tier"}),
+		compactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compactions_total",
+			Help: "Compactions by destination, rule and outcome: done, nothing, raced, gone, failed."}, []string{"tier", "rule", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "teraslot_compaction_seconds",
+			Help: "Duration of compactions.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}, []string{"tier"}),
+		moved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compacted_bytes_total",
+			Help: "Bytes of the sources of compactions."}, []string{"tier"}),
+		pauses: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_compaction_pauses_total",
+			Help: "How often a compaction waited because searches were slow."}),
+	}
+	if r != nil {
+		r.MustRegister(m.bytes, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses)
+	}
+	return m
+}
+
+// see takes in what a survey found.
+func (m *scheduleMetrics) see(s State) {
+	m.bytes.Reset()
+	m.databases.Reset()
+	m.dead.Reset()
+	for _, u := range s.Users {
+		for _, d := range u.Databases {
+			m.bytes.WithLabelValues(d.Tier).Add(float64(d.Bytes))
+			m.databases.WithLabelValues(d.Tier).Inc()
+			m.dead.WithLabelValues(d.Tier).Add(float64(d.Dead))
+		}
+	}
+}
+
+func (m *scheduleMetrics) compacted(d *Decision, outcome string, took time.Duration) {
+	m.compactions.WithLabelValues(d.Dest, string(d.Rule), outcome).Inc()
+	m.seconds.WithLabelValues(d.Dest).Observe(took.Seconds())
+	if outcome == "done" {
+		m.moved.WithLabelValues(d.Dest).Add(float64(d.Bytes))
+	}
+}
+
+// indexMetrics count what is indexed, and what waits.
+type indexMetrics struct {
+	indexed  prometheus.Counter
+	failures prometheus.Counter
+}
+
+// newIndexMetrics makes the metrics of q and registers them with r, if there is one.
+func newIndexMetrics(r prometheus.Registerer, q *Squatter) *indexMetrics {
+	m := &indexMetrics{
+		indexed: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_indexed_messages_total",
+			Help: "Messages whose text was committed to an index."}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_index_failures_total",
+			Help: "Tries to index a message that failed."}),
+	}
+	if r == nil {
+		return m
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	r.MustRegister(m.indexed, m.failures,
+		gauge("teraslot_quarantined_messages", "Messages that could not be indexed and are not tried again.",
+			func() float64 { return float64(q.quarantined()) }),
+		gauge("teraslot_index_waiting_messages", "Messages that were announced and are not indexed yet.",
+			func() float64 { n, _ := q.queue.lag(); return float64(n) }),
+		gauge("teraslot_index_lag_seconds", "How long the user who has waited longest to be indexed has waited.",
+			func() float64 { _, d := q.queue.lag(); return d.Seconds() }))
+	return m
+}

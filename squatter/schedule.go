@@ -1,0 +1,285 @@
+package squatter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/tiers"
+)
+
+// ScheduleOptions say how a Schedule works. The zero value works.
+type ScheduleOptions struct {
+	Policy Policy
+	// Every is the time between rounds; by default an hour.
+	Every time.Duration
+	// Bandwidth is how many bytes of sources are compacted in a second, on the
+	// average over a compaction and the rest after it; 0 is without limit.
+	Bandwidth int64
+	// Slow, unless nil, reports whether searches are slow at the moment: then the
+	// next compaction waits, for PatienceSlow at most if temp is full; by default 5
+	// minutes.
+	Slow         func() bool
+	PatienceSlow time.Duration
+	// Now is the clock, in the slot's time zone; by default time.Now. After is its
+	// alarm; by default time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+	// Name is what people call a user; by default the id.
+	Name func(mailbox.User) string
+	// Lines gets the lines that squatter -v prints; may be nil.
+	Lines func(string)
+	// Registerer gets the metrics; may be nil.
+	Registerer prometheus.Registerer
+}
+
+// Schedule compacts a slot's indexes by a Policy. One at a time works on a slot;
+// whoever makes it sees to that.
+type Schedule struct {
+	q      *Squatter
+	o      ScheduleOptions
+	survey *survey // used by one round at a time
+
+	round   sync.Mutex // held by a round, and by Save
+	metrics *scheduleMetrics
+
+	mu    sync.Mutex // guards what follows
+	moved map[mailbox.User]bool
+}
+
+// NewSchedule returns a Schedule. It starts nothing.
+func (q *Squatter) NewSchedule(o ScheduleOptions) *Schedule {
+	o.Policy = o.Policy.withDefaults()
+	setDefault(&o.Every, time.Hour)
+	setDefault(&o.PatienceSlow, 5*time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
+	}
+	if o.Name == nil {
+		o.Name = func(u mailbox.User) string { return string(u) }
+	}
+	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer), moved: make(map[mailbox.User]bool)}
+}
+
+// Moved asks for a user's index to be moved to archive in the next round. It does
+// not block.
+func (s *Schedule) Moved(u mailbox.User) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved[u] = true
+}
+
+// Run does a round every so often until ctx is done; then it returns nil.
+func (s *Schedule) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.o.After(s.o.Every):
+		}
+		if _, err := s.Round(ctx); err != nil && ctx.Err() == nil {
+			s.q.o.Logger.Error("compacting is not complete; the next round goes on", "err", err)
+		}
+	}
+}
+
+// Plan surveys the slot and decides what to do now.
+func (s *Schedule) Plan(ctx context.Context) ([]Decision, error) {
+	s.round.Lock()
+	defer s.round.Unlock()
+	return s.plan(ctx)
+}
+
+// plan is Plan for whoever holds round. Users who cannot be looked at make an
+// error beside the decisions for the others.
+func (s *Schedule) plan(ctx context.Context) ([]Decision, error) {
+	users, err := s.q.everyone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.survey.forget(users)
+	var errs []error
+	state, err := s.survey.take(ctx, users, s.o.Policy.Quiet.Contain(s.o.Now()), func(u mailbox.User, err error) {
+		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	for i := range state.Users {
+		state.Users[i].Moved = s.moved[state.Users[i].User]
+	}
+	s.mu.Unlock()
+	s.metrics.see(state)
+	return s.o.Policy.Plan(state), errors.Join(errs...)
+}
+
+// Done is what a round did.
+type Done struct {
+	Planned, Compacted int
+	Bytes              int64 // of the sources of what was compacted
+}
+
+// Round surveys the slot, decides and compacts. A user who fails does not keep the
+// others from being compacted; the error names all who did. Decisions for the quiet
+// hours are dropped when these end: the next ones go on.
+func (s *Schedule) Round(ctx context.Context) (Done, error) {
+	s.round.Lock()
+	defer s.round.Unlock()
+	plan, err := s.plan(ctx)
+	done := Done{Planned: len(plan)}
+	errs := []error{err}
+	for i := range plan {
+		d := &plan[i]
+		if !d.AtAnyHour() && !s.o.Policy.Quiet.Contain(s.o.Now()) {
+			s.q.o.Logger.Info("the quiet hours are over; what is left is done in the next ones", "left", len(plan)-i)
+			break
+		}
+		if err := s.calm(ctx, d); err != nil {
+			return done, err
+		}
+		begun := s.o.Now()
+		did, err := s.do(ctx, d)
+		if ctx.Err() != nil {
+			return done, ctx.Err()
+		}
+		errs = append(errs, err)
+		if did {
+			done.Compacted++
+			done.Bytes += d.Bytes
+			if err := s.rest(ctx, d.Bytes, s.o.Now().Sub(begun)); err != nil {
+				return done, err
+			}
+		}
+	}
+	return done, errors.Join(errs...)
+}
+
+// slowPoll is how often searches are looked at while a compaction waits for them.
+const slowPoll = 5 * time.Second
+
+// calm waits while searches are slow.
+func (s *Schedule) calm(ctx context.Context, d *Decision) error {
+	waited := time.Duration(0)
+	for s.o.Slow != nil && s.o.Slow() {
+		if d.Rule == RuleFull && waited >= s.o.PatienceSlow {
+			return nil
+		}
+		if waited == 0 {
+			s.metrics.pauses.Inc()
+			s.q.o.Logger.Info("searches are slow; compacting waits", "user", s.o.Name(d.User))
+		}
+		if err := s.wait(ctx, slowPoll); err != nil {
+			return err
+		}
+		waited += slowPoll
+	}
+	return nil
+}
+
+// rest waits until so many bytes are within the bandwidth.
+func (s *Schedule) rest(ctx context.Context, bytes int64, took time.Duration) error {
+	if s.o.Bandwidth <= 0 {
+		return nil
+	}
+	return s.wait(ctx, time.Duration(float64(bytes)/float64(s.o.Bandwidth)*float64(time.Second))-took)
+}
+
+func (s *Schedule) wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.o.After(d):
+		return nil
+	}
+}
+
+// do does what was decided for one user, and reports whether anything was. Another
+// who compacts the user at the moment is no failure.
+func (s *Schedule) do(ctx context.Context, d *Decision) (did bool, err error) {
+	begun := time.Now()
+	res, err := s.q.Compact(ctx, d.User, CompactOptions{Sources: d.Sources, Dest: d.Dest, Force: d.Force,
+		Name: s.o.Name(d.User), Log: s.o.Lines})
+	outcome := "done"
+	switch {
+	case err == nil && res.Nothing:
+		outcome = "nothing"
+	case err == nil:
+		did = true
+		s.forgetMoved(d)
+	case errors.Is(err, tiers.ErrHeld), errors.Is(err, tiers.ErrLostRace):
+		outcome, err = "raced", nil
+	case errors.Is(err, mailstore.ErrNoUser):
+		outcome, err = "gone", nil
+	default:
+		outcome = "failed"
+		if _, some := errors.AsType[*Skipped](err); some {
+			did = true // all but single messages
+		}
+	}
+	took := time.Since(begun)
+	s.metrics.compacted(d, outcome, took)
+	s.q.o.Logger.Log(ctx, levelOf(outcome), "compaction", "user", s.o.Name(d.User), "outcome", outcome, "from", d.Sources, "to", d.Dest,
+		"database", res.Dest.String(), "documents", res.Docs, "dropped", len(res.Gone), "bytes", d.Bytes, "seconds", took.Seconds(),
+		"rule", string(d.Rule), "reason", d.Reason)
+	return did, err
+}
+
+func levelOf(outcome string) slog.Level {
+	if outcome == "failed" {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (s *Schedule) forgetMoved(d *Decision) {
+	if d.Rule != RuleMoved {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.moved, d.User)
+}
+
+// Save moves what lies in temp to meta, as far as it gets before ctx is done: for
+// a stop after which temp may be gone. What is not saved is only slower until
+// it is indexed again. It returns how many users were saved.
+func (s *Schedule) Save(ctx context.Context) (int, error) {
+	s.round.Lock()
+	defer s.round.Unlock()
+	users, err := s.q.everyone(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	state, err := s.survey.take(ctx, users, false, func(u mailbox.User, err error) {
+		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
+	})
+	if err != nil {
+		return 0, err
+	}
+	saved := 0
+	for _, d := range s.o.Policy.Stop(state) {
+		did, err := s.do(ctx, &d)
+		if ctx.Err() != nil {
+			return saved, errors.Join(append(errs, ctx.Err())...)
+		}
+		if errs = append(errs, err); did {
+			saved++
+		}
+	}
+	return saved, errors.Join(errs...)
+}
