@@ -8,6 +8,7 @@ const (
 	classText  // may stand in a quoted string without "\"
 	classPrint // TEXT-CHAR that is no control character
 	classLabel // letters, digits, "-", "_" and "."
+	classPlain // classText, and ASCII
 )
 
 var classes = makeClasses()
@@ -21,6 +22,9 @@ func makeClasses() (t [256]byte) {
 		case '\r', '\n', '"', '\\':
 		default:
 			t[c] |= classText
+			if c < 128 {
+				t[c] |= classPlain
+			}
 		}
 		switch c {
 		case '(', ')', '{', ' ', '%', '*', '"', '\\', ']':
@@ -47,6 +51,7 @@ func isAtom(c byte) bool  { return classes[c]&classAtom != 0 }
 func isTag(c byte) bool   { return classes[c]&classTag != 0 }
 func isLabel(c byte) bool { return classes[c]&classLabel != 0 }
 func isText(c byte) bool  { return classes[c]&classText != 0 }
+func isPlain(c byte) bool { return classes[c]&classPlain != 0 }
 
 // isAString is ASTRING-CHAR, and what is beyond ASCII: user names, passwords and
 // search keys come so.

@@ -8,45 +8,41 @@ import (
 
 // Envelope writes ENVELOPE (RFC 9051 §7.5.2).
 func (f *FetchWriter) Envelope(e *message.Envelope) {
-	f.w.put(f.item("ENVELOPE"))
-	f.w.envelope(e)
+	f.w.put(appendEnvelope(f.item("ENVELOPE"), e, f.w.utf8))
 }
 
 // Body writes BODY: the structure without extension data.
 func (f *FetchWriter) Body(s *message.Structure) {
-	f.w.put(f.item("BODY"))
-	f.w.part(s.Root, false)
+	f.w.put(appendPart(f.item("BODY"), s.Root, false, f.w.utf8))
 }
 
 // BodyStructure writes BODYSTRUCTURE.
 func (f *FetchWriter) BodyStructure(s *message.Structure) {
-	f.w.put(f.item("BODYSTRUCTURE"))
-	f.w.part(s.Root, true)
+	f.w.put(appendPart(f.item("BODYSTRUCTURE"), s.Root, true, f.w.utf8))
 }
 
-func (w *Writer) envelope(e *message.Envelope) {
-	w.Raw("(")
-	w.present(e, message.FieldDate, e.Date)
-	w.Raw(" ")
-	w.present(e, message.FieldSubject, e.Subject)
+func appendEnvelope(b []byte, e *message.Envelope, utf8 bool) []byte {
+	b = append(b, '(')
+	b = appendPresent(b, e, message.FieldDate, e.Date, utf8)
+	b = append(b, ' ')
+	b = appendPresent(b, e, message.FieldSubject, e.Subject, utf8)
 	for _, list := range [...][]message.Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
-		w.Raw(" ")
-		w.addresses(list)
+		b = append(b, ' ')
+		b = appendAddresses(b, list, utf8)
 	}
-	w.Raw(" ")
-	w.present(e, message.FieldInReplyTo, e.InReplyTo)
-	w.Raw(" ")
-	w.present(e, message.FieldMessageID, e.MessageID)
-	w.Raw(")")
+	b = append(b, ' ')
+	b = appendPresent(b, e, message.FieldInReplyTo, e.InReplyTo, utf8)
+	b = append(b, ' ')
+	b = appendPresent(b, e, message.FieldMessageID, e.MessageID, utf8)
+	return append(b, ')')
 }
 
-// present writes a field of the envelope, or NIL if the message does not have it.
-func (w *Writer) present(e *message.Envelope, field message.EnvelopeField, s string) {
+// appendPresent appends a field of the envelope, or NIL if the message does not have it.
+func appendPresent(b []byte, e *message.Envelope, field message.EnvelopeField, s string, utf8 bool) []byte {
 	if !e.Has(field) {
-		w.Raw("NIL")
-		return
+		return append(b, "NIL"...)
 	}
-	w.String(s)
+	return appendString(b, s, utf8)
 }
 
 // appendOrNil appends a string, or NIL if it is empty.
@@ -57,148 +53,126 @@ func appendOrNil(b []byte, s string, utf8 bool) []byte {
 	return appendString(b, s, utf8)
 }
 
-func (w *Writer) addresses(list []message.Address) {
+func appendAddresses(b []byte, list []message.Address, utf8 bool) []byte {
 	if len(list) == 0 {
-		w.Raw("NIL")
-		return
+		return append(b, "NIL"...)
 	}
-	w.Raw("(")
+	b = append(b, '(')
 	for i := range list {
-		w.address(&list[i])
+		b = appendAddress(b, &list[i], utf8)
 	}
-	w.Raw(")")
+	return append(b, ')')
 }
 
-// address writes an address, or the start or end of a group: their host is NIL,
-// so that an address without a host has an empty one.
-func (w *Writer) address(a *message.Address) {
-	b := append(w.at(), '(')
-	b = append(appendOrNil(b, a.Name, w.utf8), ' ')
-	b = append(appendOrNil(b, a.Route, w.utf8), ' ')
+// appendAddress appends an address, or the start or end of a group: their host is
+// NIL, so that an address without a host has an empty one.
+func appendAddress(b []byte, a *message.Address, utf8 bool) []byte {
+	b = append(b, '(')
+	b = append(appendOrNil(b, a.Name, utf8), ' ')
+	b = append(appendOrNil(b, a.Route, utf8), ' ')
 	switch a.Kind {
 	case message.GroupStart:
-		b = append(appendString(b, a.Mailbox, w.utf8), " NIL)"...)
+		return append(appendString(b, a.Mailbox, utf8), " NIL)"...)
 	case message.GroupEnd:
-		b = append(b, "NIL NIL)"...)
-	default:
-		b = append(appendString(b, a.Mailbox, w.utf8), ' ')
-		b = append(appendString(b, a.Host, w.utf8), ')')
+		return append(b, "NIL NIL)"...)
 	}
-	w.put(b)
+	b = append(appendString(b, a.Mailbox, utf8), ' ')
+	return append(appendString(b, a.Host, utf8), ')')
 }
 
-// orNil writes a string, or NIL if it is empty.
-func (w *Writer) orNil(s string) { w.put(appendOrNil(w.at(), s, w.utf8)) }
-
-// part writes body (RFC 9051 §9). How deep parts nest is message.Parse's to bound.
-func (w *Writer) part(p *message.Part, extended bool) {
-	w.Raw("(")
+// appendPart appends body (RFC 9051 §9). How deep parts nest is message.Parse's to bound.
+func appendPart(b []byte, p *message.Part, extended, utf8 bool) []byte {
+	b = append(b, '(')
 	if len(p.Children) > 0 {
-		w.multipart(p, extended)
+		b = appendMultipart(b, p, extended, utf8)
 	} else {
-		w.leaf(p, extended)
+		b = appendLeaf(b, p, extended, utf8)
 	}
-	w.Raw(")")
+	return append(b, ')')
 }
 
-// multipart writes body-type-mpart.
-func (w *Writer) multipart(p *message.Part, extended bool) {
+// appendMultipart appends body-type-mpart.
+func appendMultipart(b []byte, p *message.Part, extended, utf8 bool) []byte {
 	for _, c := range p.Children {
-		w.part(c, extended)
+		b = appendPart(b, c, extended, utf8)
 	}
-	w.Raw(" ")
-	w.String(p.Subtype)
+	b = append(b, ' ')
+	b = appendString(b, p.Subtype, utf8)
 	if extended {
-		w.Raw(" ")
-		w.params(p.Params)
-		w.disposition(p)
+		b = append(b, ' ')
+		b = appendParams(b, p.Params, utf8)
+		b = appendDisposition(b, p, utf8)
 	}
+	return b
 }
 
-// leaf writes body-type-1part.
-func (w *Writer) leaf(p *message.Part, extended bool) {
-	w.mediaType(p)
-	w.Raw(" ")
-	w.params(p.Params)
-	b := append(w.at(), ' ')
-	b = append(appendOrNil(b, p.ID, w.utf8), ' ')
-	b = append(appendOrNil(b, p.Description, w.utf8), ' ')
-	w.put(appendString(b, p.Encoding, w.utf8))
-	w.size(p.Size())
+// appendLeaf appends body-type-1part.
+func appendLeaf(b []byte, p *message.Part, extended, utf8 bool) []byte {
+	b = append(appendMediaType(b, p, utf8), ' ')
+	b = append(appendParams(b, p.Params, utf8), ' ')
+	b = append(appendOrNil(b, p.ID, utf8), ' ')
+	b = append(appendOrNil(b, p.Description, utf8), ' ')
+	b = appendSize(appendString(b, p.Encoding, utf8), p.Size())
 	switch {
 	case p.Message != nil && p.Envelope != nil:
-		w.Raw(" ")
-		w.envelope(p.Envelope)
-		w.Raw(" ")
-		w.part(p.Message, extended)
-		w.size(p.Lines)
+		b = appendEnvelope(append(b, ' '), p.Envelope, utf8)
+		b = appendPart(append(b, ' '), p.Message, extended, utf8)
+		b = appendSize(b, p.Lines)
 	case p.Type == "text":
-		w.size(p.Lines)
+		b = appendSize(b, p.Lines)
 	}
 	if extended {
-		w.Raw(" ")
-		w.orNil(p.MD5)
-		w.disposition(p)
+		b = appendOrNil(append(b, ' '), p.MD5, utf8)
+		b = appendDisposition(b, p, utf8)
 	}
+	return b
 }
 
-func (w *Writer) size(n int64) { w.put(strconv.AppendInt(append(w.at(), ' '), n, 10)) }
+func appendSize(b []byte, n int64) []byte { return strconv.AppendInt(append(b, ' '), n, 10) }
 
-// mediaType writes the type and subtype. A multipart without parts and a message
+// appendMediaType appends the type and subtype. A multipart without parts and a message
 // that could not be taken apart have no form of their own in the grammar: clients would
 // expect what is not there, so they get octets.
-func (w *Writer) mediaType(p *message.Part) {
+func appendMediaType(b []byte, p *message.Part, utf8 bool) []byte {
 	if p.Type == "multipart" || p.Type == "message" && p.Message == nil && (p.Subtype == "rfc822" || p.Subtype == "global") {
-		w.Raw(`"application" "octet-stream"`)
-		return
+		return append(b, `"application" "octet-stream"`...)
 	}
-	w.String(p.Type)
-	w.Raw(" ")
-	w.String(p.Subtype)
+	b = append(appendString(b, p.Type, utf8), ' ')
+	return appendString(b, p.Subtype, utf8)
 }
 
-// params writes body-fld-param.
-func (w *Writer) params(params []message.Param) {
+// appendParams appends body-fld-param.
+func appendParams(b []byte, params []message.Param, utf8 bool) []byte {
 	if len(params) == 0 {
-		w.Raw("NIL")
-		return
+		return append(b, "NIL"...)
 	}
 	for i := range params {
-		b := append(w.at(), "( "[min(i, 1)])
-		b = append(appendString(b, params[i].Name, w.utf8), ' ')
-		w.put(appendString(b, params[i].Value, w.utf8))
+		b = append(b, "( "[min(i, 1)])
+		b = append(appendString(b, params[i].Name, utf8), ' ')
+		b = appendString(b, params[i].Value, utf8)
 	}
-	w.Raw(")")
+	return append(b, ')')
 }
 
-// disposition writes the end of the extension data: disposition, language and
+// appendDisposition appends the end of the extension data: disposition, language and
 // location.
-func (w *Writer) disposition(p *message.Part) {
+func appendDisposition(b []byte, p *message.Part, utf8 bool) []byte {
 	if p.Disposition == "" {
-		w.Raw(" NIL ")
+		b = append(b, " NIL "...)
 	} else {
-		w.Raw(" (")
-		w.String(p.Disposition)
-		w.Raw(" ")
-		w.params(p.DispositionParams)
-		w.Raw(") ")
+		b = append(appendString(append(b, " ("...), p.Disposition, utf8), ' ')
+		b = append(appendParams(b, p.DispositionParams, utf8), ") "...)
 	}
 	switch len(p.Language) {
 	case 0:
-		w.Raw("NIL")
+		b = append(b, "NIL"...)
 	case 1:
-		w.String(p.Language[0])
+		b = appendString(b, p.Language[0], utf8)
 	default:
 		for i, l := range p.Language {
-			if i == 0 {
-				w.Raw("(")
-			} else {
-				w.Raw(" ")
-			}
-			w.String(l)
+			b = appendString(append(b, "( "[min(i, 1)]), l, utf8)
 		}
-		w.Raw(")")
+		b = append(b, ')')
 	}
-	w.Raw(" ")
-	w.orNil(p.Location)
+	return appendOrNil(append(b, ' '), p.Location, utf8)
 }

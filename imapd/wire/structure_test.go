@@ -106,13 +106,13 @@ func TestPartsWithoutWhatTheirTypePromises(t *testing.T) {
 		{Type: "message", Subtype: "rfc822", Encoding: "7bit"},
 		{Type: "message", Subtype: "global", Encoding: "7bit"},
 	} {
-		got := written(t, false, func(w *Writer) { w.part(p, true) })
+		got := string(appendPart(nil, p, true, false))
 		if want := `("application" "octet-stream" NIL NIL NIL "7bit" 0 NIL NIL NIL NIL)`; got != want {
 			t.Errorf("%s/%s: got %s, want %s", p.Type, p.Subtype, got, want)
 		}
 	}
 	delivery := &message.Part{Type: "message", Subtype: "delivery-status", Encoding: "7bit"}
-	if got, want := written(t, false, func(w *Writer) { w.part(delivery, false) }), `("message" "delivery-status" NIL NIL NIL "7bit" 0)`; got != want {
+	if got, want := string(appendPart(nil, delivery, false, false)), `("message" "delivery-status" NIL NIL NIL "7bit" 0)`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

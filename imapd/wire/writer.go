@@ -248,7 +248,7 @@ func appendAString(b []byte, s string, utf8 bool) []byte {
 // copied as they are.
 func appendString(b []byte, s string, utf8OK bool) []byte {
 	for i := range len(s) {
-		if c := s[i]; c >= utf8.RuneSelf || !isText(c) {
+		if !isPlain(s[i]) {
 			return appendEscaped(b, s, utf8OK)
 		}
 	}
