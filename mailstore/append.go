@@ -118,6 +118,7 @@ func (m *Mail) commitBatch(ctx context.Context, batch []*delivery) error {
 	err := errFault
 	defer func() { m.settlePacks(err) }()
 	_, err = m.commit(ctx, "", func(t *txn) error {
+		t.recallBoxes()
 		for _, d := range batch {
 			if d.err = t.admit(d); d.err != nil {
 				continue
@@ -366,10 +367,13 @@ func (m *Mail) openPack(ctx context.Context, p place) error {
 		}
 		m.current[p] = w
 	}
-	if w != nil && !w.broken && w.end < m.s.o.PackSize {
-		return nil
+	if w == nil || w.broken || w.end >= m.s.o.PackSize {
+		if err := m.nextPack(ctx, p); err != nil {
+			return err
+		}
 	}
-	return m.nextPack(ctx, p)
+	m.current[p].ahead = true
+	return nil
 }
 
 // resumePack opens the current pack of mail.db; nil if there is none that can

@@ -67,7 +67,8 @@ func TestOrderOfDelivery(t *testing.T) {
 	appendText(t, m, id, mailText(1))
 	first := []string{
 		"fence", StepFenced, StepCommitted, StepPackMade, "write", // the pack is registered, then made
-		"write", StepPackWritten, "sync", "syncdir", StepPackSynced, "fence", StepFenced, StepCommitted, "notify 1 1", StepNotified,
+		"write", "write", StepPackWritten, "sync", "syncdir", StepPackSynced, "fence", // the message, and zeros ahead
+		StepFenced, StepCommitted, "notify 1 1", StepNotified,
 	}
 	if got := j.take(); !slices.Equal(got, first) {
 		t.Errorf("first delivery: %q, want %q", got, first)

@@ -29,6 +29,10 @@ type Mail struct {
 	writer  *conn
 	current [places]*packWriter // nil until first used
 
+	// known is what the writer remembers of mail.db; nil if nothing. Its account may
+	// be read by anyone.
+	known atomic.Pointer[remembered]
+
 	// broken is the damage of mail.db as a whole that a reader met: from then on
 	// nothing is written, which could only make it worse.
 	broken atomic.Pointer[Damage]
@@ -223,6 +227,7 @@ var errFault = errors.New("writing was ended by a fault")
 func (m *Mail) abandonWriter() {
 	c := m.writer
 	m.writer = nil
+	m.known.Store(nil)
 	if c == nil {
 		return
 	}

@@ -366,20 +366,6 @@ func (m *Mail) Subscriptions(ctx context.Context) ([]string, error) {
 	return out, err
 }
 
-// Quota returns a user's quota and what counts against it.
-func (m *Mail) Quota(ctx context.Context) (Quota, Usage, error) {
-	var q Quota
-	var u Usage
-	err := m.read(ctx, func(c *conn) error {
-		_, err := c.one(`SELECT quota_bytes, quota_messages, bytes, messages FROM account`, func(row []driver.Value) error {
-			q, u = Quota{integer(row[0]), integer(row[1])}, Usage{integer(row[2]), integer(row[3])}
-			return nil
-		})
-		return err
-	})
-	return q, u, err
-}
-
 // SetQuota changes a user's quota. What is over it stays; nothing more comes in.
 func (m *Mail) SetQuota(ctx context.Context, q Quota) error {
 	return m.write(ctx, "", func(t *txn) error {

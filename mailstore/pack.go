@@ -48,7 +48,10 @@ type packWriter struct {
 	at    int64 // end, plus what was appended since
 	held  int64 // bytes of frames appended since the last commit
 	buf   []byte
-	fresh bool // the name is not durable yet
+	fresh bool  // the name is not durable yet
+	ahead bool  // zeros are written ahead: see reserve
+	began int64 // at, when the pack was opened
+	room  int64 // size of the file, if ahead
 	// broken is set when a sync failed: what the kernel did with the pages is
 	// unknown, so nothing is ever appended to that file again.
 	broken bool
@@ -66,7 +69,7 @@ func (d *packDir) create(p place, n uint64) (*packWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack %d: %w", n, classify(err))
 	}
-	w := &packWriter{dir: d, n: n, place: p, file: f, end: packHeaderSize, at: packHeaderSize, fresh: true}
+	w := &packWriter{dir: d, n: n, place: p, file: f, end: packHeaderSize, at: packHeaderSize, fresh: true, began: packHeaderSize, room: packHeaderSize}
 	if _, err := f.WriteAt(appendPackHeader(nil, n, d.user), 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("pack %d: %w", n, classify(err)), f.Close())
 	}
@@ -74,8 +77,8 @@ func (d *packDir) create(p place, n uint64) (*packWriter, error) {
 }
 
 // resume opens pack n, which was committed up to end, and cuts what lies
-// beyond: bytes of deliveries that were never acknowledged. The caller holds
-// slot.lock. cut is the number of bytes that went. A pack that is shorter, or
+// beyond: bytes of deliveries that were never acknowledged. Zeros that were
+// written ahead stay. The caller holds slot.lock. cut is the number of bytes that went. A pack that is shorter, or
 // not a pack, is an error: it is left as it is.
 func (d *packDir) resume(p place, n uint64, end int64) (w *packWriter, cut int64, err error) {
 	f, err := d.fs.OpenFile(d.path(p, n), os.O_RDWR, 0)
@@ -102,13 +105,20 @@ func (d *packDir) resume(p place, n uint64, end int64) (w *packWriter, cut int64
 	if cut < 0 {
 		return nil, 0, fmt.Errorf("pack %d has %d bytes of %d: %w", n, info.Size(), end, errPack)
 	}
-	if cut > 0 {
-		// Not synced: a tail that comes back after a power cut is cut again.
-		if err := f.Truncate(end); err != nil {
-			return nil, 0, fmt.Errorf("pack %d: %w", n, err)
-		}
+	w = &packWriter{dir: d, n: n, place: p, file: f, end: end, at: end, began: end, room: info.Size()}
+	ahead, err := onlyZeros(f, end, info.Size())
+	if err != nil {
+		return nil, 0, fmt.Errorf("pack %d: %w", n, err)
 	}
-	return &packWriter{dir: d, n: n, place: p, file: f, end: end, at: end}, cut, nil
+	if ahead {
+		return w, 0, nil
+	}
+	// Not synced: a tail that comes back after a power cut is cut again.
+	if err := f.Truncate(end); err != nil {
+		return nil, 0, fmt.Errorf("pack %d: %w", n, err)
+	}
+	w.room = end
+	return w, cut, nil
 }
 
 // source is a message's bytes: in memory, or else behind a reader.
@@ -171,6 +181,7 @@ func (w *packWriter) sync(step func(string)) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
+	w.reserve()
 	step(StepPackWritten)
 	if err := w.file.Sync(); err != nil {
 		w.broken = true
@@ -209,7 +220,7 @@ func (w *packWriter) shrink() {
 	}
 }
 
-func (w *packWriter) close() error { return w.file.Close() }
+func (w *packWriter) close() error { return errors.Join(w.giveBack(), w.file.Close()) }
 
 // read opens the message whose frame begins at start of pack n and checks it
 // whole: frame, GUID, length and bytes. Any other outcome is an error.

@@ -146,6 +146,7 @@ func continuePack(t *testing.T, d *packDir, l *ledger) *packWriter {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.ahead = true
 		return w
 	}
 	if l.last == 0 {
@@ -155,6 +156,7 @@ func continuePack(t *testing.T, d *packDir, l *ledger) *packWriter {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.ahead = true
 	return w
 }
 
@@ -179,6 +181,7 @@ func TestPackFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			w.ahead = true
 			for i := range 6 {
 				body := fmt.Sprint("message ", i)
 				start, err := w.append(frameOf(body), source{memory: []byte(body)})

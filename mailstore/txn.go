@@ -21,6 +21,9 @@ type txn struct {
 	before  account
 	boxes   map[mailbox.ID]*box
 	events  []mailbox.Event
+
+	version   int64 // PRAGMA data_version
+	keepBoxes bool  // boxes may be remembered
 }
 
 // account is the row of that table.
@@ -65,7 +68,7 @@ func (m *Mail) transact(ctx context.Context, session string, fn func(t *txn) err
 	if err := t.c.exec("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
-	err := t.loadAccount()
+	err := t.recall()
 	if err == nil {
 		err = fn(t)
 	}
@@ -73,10 +76,12 @@ func (m *Mail) transact(ctx context.Context, session string, fn func(t *txn) err
 		err = t.finish(ctx)
 	}
 	if err != nil {
+		m.known.Store(nil)
 		return nil, errors.Join(err, t.rollback())
 	}
 	m.s.o.Step(StepCommitted)
 	t.noteDeltas()
+	t.remember()
 	return t.events, nil
 }
 
