@@ -79,6 +79,11 @@ func (m *Mail) start(ctx context.Context) error {
 		return checkSchema(c, m.user)
 	}
 	m.writer = c
+	if from, err := migrate(c); err != nil {
+		return err
+	} else if migrations[from] != nil {
+		m.s.o.Logger.Info("mail.db was of another version", "user", m.user, "from", from, "to", schemaVersion)
+	}
 	if err := checkSchema(c, m.user); err != nil {
 		return err
 	}

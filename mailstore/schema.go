@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // docs/formats.md draws each version.
 const (
 	applicationID = 0x54534D4C // "TSML"
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 const recordColumns = `
@@ -88,6 +89,63 @@ var schema = []string{
 	state INTEGER NOT NULL,
 	"end" INTEGER NOT NULL,
 	held INTEGER NOT NULL) STRICT`,
+	settingTable,
+	graveTable,
+}
+
+// Tables of version 3.
+const (
+	settingTable = `CREATE TABLE setting (
+	box INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	value TEXT NOT NULL,
+	PRIMARY KEY (box, name)) STRICT, WITHOUT ROWID`
+	graveTable = `CREATE TABLE grave (
+	box INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	uidnext INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	created INTEGER NOT NULL,
+	horizon INTEGER NOT NULL,
+	special TEXT NOT NULL,
+	gone INTEGER NOT NULL) STRICT`
+)
+
+// migrations lead from the schema of a version to that of the next.
+var migrations = map[int64][]string{
+	2: {settingTable, graveTable},
+}
+
+// migrate brings a mail.db of an earlier version to this program's, in one
+// transaction. What it cannot know is left for checkSchema to refuse.
+func migrate(c *conn) (from int64, err error) {
+	version, err := c.integer("PRAGMA user_version")
+	if err != nil || migrations[version] == nil {
+		return version, err
+	}
+	id, err := c.integer("PRAGMA application_id")
+	if err != nil || id != applicationID {
+		return version, err
+	}
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return version, err
+	}
+	for v := version; migrations[v] != nil && err == nil; v++ {
+		for _, sql := range append(migrations[v], fmt.Sprintf("PRAGMA user_version = %d", v+1)) {
+			if err == nil {
+				err = c.exec(sql)
+			}
+		}
+	}
+	if err == nil {
+		err = c.exec("COMMIT")
+	}
+	if err != nil {
+		return version, errors.Join(fmt.Errorf("migrate from version %d: %w", version, err), c.exec("ROLLBACK"))
+	}
+	return version, nil
 }
 
 // createDatabase makes a mail.db of one user at path. It is not yet a WAL
@@ -131,8 +189,12 @@ func checkSchema(c *conn, u mailbox.User) error {
 	if err != nil {
 		return err
 	}
+	if id == applicationID && migrations[version] != nil {
+		return fmt.Errorf("mail.db of user %s has version %d; the daemon brings it to version %d when it next uses it: %w",
+			u, version, schemaVersion, ErrVersion)
+	}
 	if id != applicationID || version != schemaVersion {
-		return fmt.Errorf("mail.db of user %s has id %#x and version %d: %w", u, id, version, ErrVersion)
+		return fmt.Errorf("mail.db of user %s has id %#x and version %d, which a later program made: %w", u, id, version, ErrVersion)
 	}
 	var mode, owner string
 	if _, err := c.one("PRAGMA journal_mode", func(row []driver.Value) error {
