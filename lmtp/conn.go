@@ -42,7 +42,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // refuse tells a client to come again. The few octets fit every socket's
 // buffer, so that Accept does not wait for the client.
 func refuse(c net.Conn, name string) {
-	c.SetWriteDeadline(time.Now().Add(time.Second))
+	c.SetDeadline(time.Now().Add(time.Second)) // of reading too: a proxy's header may be due
 	fmt.Fprintf(c, "421 4.3.2 %s has too many connections, try again later\r\n", name)
 	c.Close()
 }

@@ -97,6 +97,10 @@ type IMAP struct {
 	// AllowPlainLogin lets clients log in without TLS from any address. By
 	// default only those on a loopback address may.
 	AllowPlainLogin bool `toml:"allow_plain_login"`
+	// Proxies are addresses and networks whose connections begin with a header of the
+	// PROXY protocol, version 1 or 2, which names the client. With any, clients log
+	// in without TLS only by AllowPlainLogin. Default: none.
+	Proxies []string `toml:"proxies"`
 }
 
 // LMTP configures delivery.
@@ -125,6 +129,8 @@ type LMTP struct {
 	// Separator stands between user and folder in a recipient, as in
 	// user+folder@domain. Default: "+"; "none" turns it off.
 	Separator string `toml:"separator"`
+	// Proxies is as in IMAP.
+	Proxies []string `toml:"proxies"`
 }
 
 // TLS names the certificate for IMAP, and for STARTTLS of LMTP. With neither given, a

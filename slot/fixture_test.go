@@ -23,8 +23,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func newConfig(t *testing.T, more string) *Config {
 	t.Helper()
 	dir := t.TempDir()
-	text := fmt.Sprintf("name = \"test\"\nroot = \".\"\n%s\n[tiers]\ntemp = \"temp\"\n[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n"+
-		"[metrics]\nlisten = \"127.0.0.1:0\"\n", more)
+	text := fmt.Sprintf("name = \"test\"\nroot = \".\"\n%s\n[tiers]\ntemp = \"temp\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n", more)
+	if !strings.Contains(more, "[imap]") {
+		text += "[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n"
+	}
 	if !strings.Contains(more, "[lmtp]") {
 		text += "[lmtp]\nlisten = [\"127.0.0.1:0\"]\n"
 	}

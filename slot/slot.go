@@ -179,6 +179,9 @@ func (s *Slot) listen() (err error) {
 	if s.lmtps, err = listenTCP(s.c.LMTP.Listen); err != nil {
 		return fmt.Errorf("lmtp.listen: %w", err)
 	}
+	if err := s.listenToProxies(); err != nil {
+		return err
+	}
 	if s.c.LMTP.Socket != "none" {
 		mode, err := s.c.LMTP.mode()
 		if err != nil {
@@ -197,7 +200,7 @@ func (s *Slot) listen() (err error) {
 	}
 	s.imap = imapd.New(imapd.Options{
 		Store: s.store, Searcher: s.searcher, Accounts: s.accounts, TLS: s.cert.config(),
-		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain),
+		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain) && len(s.c.IMAP.Proxies) == 0,
 		Limits:     imapd.Limits{Connections: s.c.IMAP.MaxConnections, Message: int64(s.c.MaxMessage)},
 		Logger:     s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version,
 	})

@@ -26,6 +26,11 @@ func (c *Config) Validate() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return fmt.Errorf("%w: tls.cert and tls.key go together: give both or neither", ErrConfig)
 	}
+	for key, list := range map[string][]string{"imap.proxies": c.IMAP.Proxies, "lmtp.proxies": c.LMTP.Proxies} {
+		if _, err := parseProxies(list); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
 	return c.checkAddresses()
 }
 
