@@ -18,16 +18,46 @@ type Opened struct {
 	Err     error    // as Open gives it
 }
 
+// Buffer is memory for the bytes of messages that are opened together, again and
+// again. Its zero value is ready. It belongs to one goroutine.
+type Buffer struct{ b []byte }
+
+// take returns n bytes, in which anything may stand.
+func (b *Buffer) take(n int64) []byte {
+	if b == nil {
+		return make([]byte, n)
+	}
+	from, to := int64(len(b.b)), int64(len(b.b))+n
+	if to > int64(cap(b.b)) {
+		// What was taken of the old memory stays what it is.
+		from, to = 0, n
+		b.b = make([]byte, 0, max(n, bufferSize))
+	}
+	b.b = b.b[:to]
+	return b.b[from:to:to]
+}
+
+// bufferSize is the least that a Buffer has, in bytes.
+const bufferSize = 64 << 10
+
 // OpenAll opens the messages of records of one mailbox, each checked as Open
 // checks it, at a fraction of the cost: their places are looked up together, and
 // messages that lie side by side are read together. Those of up to 1 MiB are read
 // into memory, so the sum of sizes is the caller's to bound.
 func (m *Mail) OpenAll(ctx context.Context, id mailbox.ID, recs []mailbox.Record) []Opened {
+	return m.OpenInto(ctx, id, recs, nil)
+}
+
+// OpenInto is OpenAll into a buffer: the contents are good until its next use.
+func (m *Mail) OpenInto(ctx context.Context, id mailbox.ID, recs []mailbox.Record, into *Buffer) []Opened {
 	out := make([]Opened, len(recs))
+	if into != nil {
+		into.b = into.b[:0]
+	}
 	if len(recs) > 1 {
 		// What goes wrong here goes wrong, or well, for each message below.
 		if places, err := m.places(ctx, recs); err == nil {
-			m.readTogether(places, out)
+			m.readTogether(recs, places, out, into)
 		}
 	}
 	for i := range recs {
@@ -40,17 +70,36 @@ func (m *Mail) OpenAll(ctx context.Context, id mailbox.ID, recs []mailbox.Record
 
 // placed is where the bytes of a record lie.
 type placed struct {
-	content
-	at int // the record's position
+	spot
+	at  int   // the record's position
+	end int64 // of the frame
 }
-
-func (p *placed) end() int64 { return p.start + frameHeaderSize + p.size }
 
 // places looks up the places of small messages, sorted by pack and position.
 func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, error) {
-	var out []placed
-	at := byNum(recs)
-	err := m.read(ctx, func(c *conn) error {
+	spots := make([]spot, len(recs))
+	if missing := m.s.contents.spots(m.user, recs, spots); len(missing) > 0 {
+		if err := m.spotRows(ctx, recs, missing, spots); err != nil {
+			return nil, err
+		}
+		m.s.contents.keepSpots(m.user, recs, missing, spots)
+	}
+	out := make([]placed, 0, len(recs))
+	for i, s := range spots {
+		if r := &recs[i]; s.pack != 0 && r.Size <= inMemory {
+			out = append(out, placed{s, i, s.start + frameHeaderSize + r.Size})
+		}
+	}
+	slices.SortFunc(out, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.pack, b.pack), cmp.Compare(a.start, b.start))
+	})
+	return out, nil
+}
+
+// spotRows reads the places of the records at some positions, which are sorted by
+// their contents.
+func (m *Mail) spotRows(ctx context.Context, recs []mailbox.Record, at []int, spots []spot) error {
+	return m.read(ctx, func(c *conn) error {
 		for rest := at; len(rest) > 0; {
 			n := numRun(recs, rest)
 			run := rest[:n]
@@ -63,8 +112,8 @@ func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, err
 					run = run[1:]
 				}
 				for ; len(run) > 0 && recs[run[0]].Num == found.num; run = run[1:] {
-					if r := &recs[run[0]]; r.GUID == found.guid && r.Size == found.size && r.Size <= inMemory {
-						out = append(out, placed{found, run[0]})
+					if r := &recs[run[0]]; r.GUID == found.guid && r.Size == found.size {
+						spots[run[0]] = spot{found.where, found.pack, found.start}
 					}
 				}
 				return nil
@@ -76,14 +125,15 @@ func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, err
 		}
 		return nil
 	})
-	slices.SortFunc(out, func(a, b placed) int {
-		return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.pack, b.pack), cmp.Compare(a.start, b.start))
-	})
-	return out, err
 }
 
-// readTogether fills in what can be read and is whole.
-func (m *Mail) readTogether(all []placed, out []Opened) {
+// readTogether fills in what can be read and is whole. Where something else lies
+// by now, its place is forgotten.
+func (m *Mail) readTogether(recs []mailbox.Record, all []placed, out []Opened, into *Buffer) {
+	var moved []int
+	for _, p := range all {
+		moved = append(moved, p.at)
+	}
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].pack == all[0].pack && all[n].where == all[0].where {
@@ -91,28 +141,32 @@ func (m *Mail) readTogether(all []placed, out []Opened) {
 		}
 		f, err := m.packs.fs.OpenFile(m.packs.path(all[0].where, all[0].pack), os.O_RDONLY, 0)
 		if err == nil {
-			readStretches(f, all[:n], out)
+			readStretches(f, recs, all[:n], out, into)
 			if f.Close() != nil {
-				return
+				break
 			}
 		}
 		all = all[n:]
 	}
+	moved = slices.DeleteFunc(moved, func(i int) bool { return out[i].Content != nil })
+	if len(moved) > 0 {
+		m.s.contents.keepSpots(m.user, recs, moved, make([]spot, len(recs)))
+	}
 }
 
 // readStretches reads messages of one pack, those that lie side by side at once.
-func readStretches(f disk.File, all []placed, out []Opened) {
+func readStretches(f disk.File, recs []mailbox.Record, all []placed, out []Opened, into *Buffer) {
 	for len(all) > 0 {
 		n := 1
-		for n < len(all) && (all[n].start == all[n-1].end() || all[n].start == all[n-1].start) {
+		for n < len(all) && (all[n].start == all[n-1].end || all[n].start == all[n-1].start) {
 			n++
 		}
-		b := make([]byte, all[n-1].end()-all[0].start)
+		b := into.take(all[n-1].end - all[0].start)
 		got, _ := f.ReadAt(b, all[0].start) // what is short fails its CRC
 		for i := range all[:n] {
 			p := &all[i]
-			if from, to := p.start-all[0].start, p.end()-all[0].start; to <= int64(got) {
-				if c, err := wholeContent(&p.content, b[from:to:to]); err == nil {
+			if from, to := p.start-all[0].start, p.end-all[0].start; to <= int64(got) {
+				if c, err := wholeContent(&recs[p.at], p.start, b[from:to:to]); err == nil {
 					out[p.at].Content = c
 				}
 			}
@@ -121,18 +175,19 @@ func readStretches(f disk.File, all []placed, out []Opened) {
 	}
 }
 
-// wholeContent is the content of a frame with its bytes, if it is whole.
-func wholeContent(c *content, b []byte) (*Content, error) {
+// wholeContent is the content of a frame with its bytes, if it is whole and the
+// record's.
+func wholeContent(r *mailbox.Record, start int64, b []byte) (*Content, error) {
 	f, err := parseFrame(b)
 	if err != nil {
 		return nil, err
 	}
 	bytes := b[frameHeaderSize:]
-	if f.GUID != c.guid || f.Length != c.size || int64(len(bytes)) != c.size {
+	if f.GUID != r.GUID || f.Length != r.Size || int64(len(bytes)) != r.Size {
 		return nil, errFrame
 	}
 	if crc32.Checksum(bytes, castagnoli) != f.CRC {
 		return nil, errContent
 	}
-	return &Content{GUID: c.guid, Size: c.size, memory: bytes, start: c.start + frameHeaderSize}, nil
+	return &Content{GUID: r.GUID, Size: r.Size, memory: bytes, start: start + frameHeaderSize}, nil
 }

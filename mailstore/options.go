@@ -54,7 +54,7 @@ type Options struct {
 	// by default 64 MiB.
 	PackSize int64
 	// CacheBytes bounds what is kept in memory for all users together: a quarter
-	// of it cached structures, the rest views; by default 256 MiB.
+	// of it what was read of contents, the rest views; by default 256 MiB.
 	CacheBytes int64
 	// OpenUsers bounds the databases kept open of users whom nobody uses at
 	// the moment; by default 256.

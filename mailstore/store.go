@@ -19,10 +19,10 @@ import (
 
 // Store is one slot's mail. All methods may be called from any goroutine.
 type Store struct {
-	o          Options
-	lock       io.Closer // slot.lock; nil if read-only
-	views      *viewCache
-	structures *structureCache
+	o        Options
+	lock     io.Closer // slot.lock; nil if read-only
+	views    *viewCache
+	contents *contentCache
 
 	mu     sync.Mutex
 	closed bool                    // guarded by mu
@@ -51,7 +51,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.New("mailstore: no conf root")
 	}
 	s := &Store{o: o.withDefaults(), open: map[mailbox.User]*entry{}, idle: list.New()}
-	s.structures = newStructureCache(s.o.CacheBytes / 4)
+	s.contents = newContentCache(s.o.CacheBytes / 4)
 	s.views = newViewCache(s.o.CacheBytes - s.o.CacheBytes/4)
 	if err := s.checkRoots(); err != nil {
 		return nil, err
@@ -440,7 +440,7 @@ func (s *Store) removeFiles(u mailbox.User) error {
 		}
 	}
 	s.views.forget(u)
-	s.structures.forget(u)
+	s.contents.forget(u)
 	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
 		if err := s.removePacks(filepath.Join(root, u.Dir())); err != nil {
 			return err

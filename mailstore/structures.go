@@ -1,14 +1,12 @@
 package mailstore
 
 import (
-	"container/list"
 	"context"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"slices"
-	"sync"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -52,7 +50,7 @@ func (m *Mail) Structures(ctx context.Context, recs []mailbox.Record, fn func(i 
 // gives, for those who need not keep it. The sum of sizes is the caller's to bound.
 func (m *Mail) EncodedStructures(ctx context.Context, recs []mailbox.Record) ([]string, error) {
 	out := make([]string, len(recs))
-	missing := m.s.structures.get(m.user, recs, out)
+	missing := m.s.contents.structures(m.user, recs, out)
 	if len(missing) == 0 {
 		return out, nil
 	}
@@ -68,7 +66,7 @@ func (m *Mail) EncodedStructures(ctx context.Context, recs []mailbox.Record) ([]
 			return nil, err
 		}
 	}
-	m.s.structures.put(m.user, recs, missing, out)
+	m.s.contents.keepStructures(m.user, recs, missing, out)
 	return out, nil
 }
 
@@ -149,110 +147,4 @@ func numRun(recs []mailbox.Record, at []int) int {
 		n++
 	}
 	return n
-}
-
-// structureCache keeps encoded structures, the last used ones within a bound of
-// bytes. A content's number is never used twice and its structure never changes,
-// so nothing that is kept can be out of date.
-type structureCache struct {
-	limit int64
-
-	mu      sync.Mutex
-	size    int64                      // guarded by mu
-	shelves map[shelfKey]*list.Element // of *shelf; guarded by mu
-	order   *list.List                 // last used first; guarded by mu
-}
-
-// shelf holds the structures of contents with neighbouring numbers, which most
-// often are asked for together.
-type shelf struct {
-	key  shelfKey
-	data [shelfWidth]string // "" where it is not known
-	size int64
-}
-
-type shelfKey struct {
-	user mailbox.User
-	n    uint32 // the contents' numbers divided by shelfWidth
-}
-
-const (
-	shelfWidth = 64
-	// shelfSize is what an empty shelf takes, in bytes.
-	shelfSize = shelfWidth*16 + 256
-)
-
-func newStructureCache(limit int64) *structureCache {
-	return &structureCache{limit: limit, shelves: map[shelfKey]*list.Element{}, order: list.New()}
-}
-
-// get fills in the structures that are known, and returns the positions of the
-// others, sorted by their contents.
-func (c *structureCache) get(u mailbox.User, recs []mailbox.Record, out []string) (missing []int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var s *shelf
-	for i := range recs {
-		k := shelfKey{u, recs[i].Num / shelfWidth}
-		if s == nil || s.key != k {
-			s = nil
-			if e := c.shelves[k]; e != nil {
-				c.order.MoveToFront(e)
-				s = e.Value.(*shelf)
-			}
-		}
-		if s != nil {
-			out[i] = s.data[recs[i].Num%shelfWidth]
-		}
-		if out[i] == "" {
-			missing = append(missing, i)
-		}
-	}
-	return sortByNum(recs, missing)
-}
-
-// put keeps the structures at some positions.
-func (c *structureCache) put(u mailbox.User, recs []mailbox.Record, at []int, data []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, i := range at {
-		s := c.shelf(shelfKey{u, recs[i].Num / shelfWidth})
-		place := &s.data[recs[i].Num%shelfWidth]
-		grown := int64(len(data[i]) - len(*place))
-		*place = data[i]
-		s.size += grown
-		c.size += grown
-	}
-	for c.size > c.limit {
-		c.remove(c.order.Back())
-	}
-}
-
-// shelf returns the shelf of that key, or a new one. c.mu is held.
-func (c *structureCache) shelf(k shelfKey) *shelf {
-	if e := c.shelves[k]; e != nil {
-		return e.Value.(*shelf)
-	}
-	s := &shelf{key: k, size: shelfSize}
-	c.shelves[k] = c.order.PushFront(s)
-	c.size += s.size
-	return s
-}
-
-// remove forgets a shelf. c.mu is held.
-func (c *structureCache) remove(e *list.Element) {
-	s := c.order.Remove(e).(*shelf)
-	delete(c.shelves, s.key)
-	c.size -= s.size
-}
-
-// forget drops all of a user.
-func (c *structureCache) forget(u mailbox.User) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for k, e := range c.shelves {
-		if k.user == u {
-			c.remove(e)
-		}
-	}
 }
