@@ -116,6 +116,7 @@ type fetcher struct {
 	failed   error // of the first message that could not be read
 	prepared []prepared
 	decoder  message.StructureDecoder
+	buffer   mailstore.Buffer // of the messages that are open
 }
 
 // contents are messages that were opened together: those of records from on.
@@ -154,7 +155,7 @@ func (f *fetcher) content(ctx context.Context, records []mailbox.Record, i int, 
 			n++
 		}
 		err := f.s.withMail(ctx, func(m *mailstore.Mail) error {
-			*c = contents{i, m.OpenAll(ctx, f.s.view.id, records[i:i+n])}
+			*c = contents{i, m.OpenInto(ctx, f.s.view.id, records[i:i+n], &f.buffer)}
 			return nil
 		})
 		if err != nil {
