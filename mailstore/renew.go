@@ -1,0 +1,99 @@
+package mailstore
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"teraslot/mailbox"
+)
+
+// Mail that was put back from a backup is older than what clients know: since then
+// UIDs, mod-sequences, packs and numbers were given of which nothing is left here.
+// None of them may be given again to something else. How many there were cannot be
+// told, so all counters are raised by more than can have been given.
+const (
+	renewUIDs    = 1 << 20
+	renewModSeqs = 1 << 32
+	renewPacks   = 1 << 20
+	renewNums    = 1 << 20
+	renewBoxes   = 1 << 10
+)
+
+// Renew makes mail that was put back from an older copy fit to be served: all
+// counters rise by a margin, so that nothing is given twice. A mailbox that has no
+// UIDs left for that gets a new UIDVALIDITY. Every record gets a mod-sequence above
+// all that was given, because a client may know flags from after the copy, and so is
+// told of those of the copy; what clients know and is not there, they are told by
+// comparing all UIDs. Nobody may use the mail meanwhile.
+func (m *Mail) Renew(ctx context.Context) error {
+	err := m.write(ctx, "", func(t *txn) error {
+		if t.account.modseq > math.MaxInt64-2*renewModSeqs {
+			return fmt.Errorf("mod-sequence %d leaves no room", t.account.modseq)
+		}
+		t.account.modseq += renewModSeqs
+		t.account.pack += renewPacks
+		if t.account.num+renewNums < math.MaxUint32 {
+			t.account.num += renewNums
+		}
+		if t.account.box+renewBoxes < math.MaxInt32 {
+			t.account.box += renewBoxes
+		}
+		boxes, err := loadBoxes(t.c)
+		if err != nil {
+			return err
+		}
+		modseq := t.nextModSeq()
+		if err := t.c.exec(`UPDATE grave SET uidnext = min(uidnext + ?, ?), horizon = ?`, int64(renewUIDs), int64(math.MaxUint32), int64(modseq)); err != nil {
+			return err
+		}
+		for _, b := range boxes {
+			t.boxes[b.ID] = b
+			if err := t.renewBox(b, modseq); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	m.s.views.forget(m.user)
+	return err
+}
+
+func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
+	if uint64(b.UIDNext)+renewUIDs < math.MaxUint32 {
+		b.UIDNext += renewUIDs
+	} else {
+		if err := t.retire(b); err != nil {
+			return err
+		}
+		var err error
+		if b.UIDValidity, err = t.nextUIDValidity(b.Name); err != nil {
+			return err
+		}
+	}
+	b.horizon = modseq
+	b.changed(modseq)
+	uids, err := appendUIDs(t.c, b, 0, nil)
+	if err != nil {
+		return err
+	}
+	const part = 8192
+	for len(uids) > 0 {
+		n := min(part, len(uids))
+		old, err := t.m.selected(t.c, b, mailbox.UIDRange(uids[0], uids[n-1]))
+		if err != nil {
+			return err
+		}
+		next := make([]mailbox.Record, len(old))
+		for i, r := range old {
+			r.ModSeq = modseq
+			next[i] = r
+		}
+		if err := t.update(b, old, next); err != nil {
+			return err
+		}
+		b.delta = delta{from: b.HighestModSeq} // nothing is cached that it could lead on from
+		uids = uids[n:]
+	}
+	return nil
+}
