@@ -74,7 +74,7 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 	if err != nil {
 		return nil, err
 	}
-	picked, err := s.view.pick(c.Set, c.UID)
+	picked, err := s.pick(ctx, c.Set, c.UID)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +294,7 @@ func (f *fetcher) markSeen(ctx context.Context, uids mailbox.UIDSet) {
 		if err != nil {
 			return err
 		}
-		f.s.knowsAll(res.Changed)
+		f.s.knowsAll(&res)
 		changed = res.Changed
 		return nil
 	})

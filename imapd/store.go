@@ -27,7 +27,7 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 	if err != nil {
 		return nil, err
 	}
-	uids, err := s.view.pick(c.Set, c.UID)
+	uids, err := s.pick(ctx, c.Set, c.UID)
 	if err != nil || uids.IsEmpty() {
 		return nil, err
 	}
@@ -40,13 +40,15 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 	var changed []mailbox.Record
 	err = s.withMail(ctx, func(m *mailstore.Mail) error {
 		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, nil)
-		changed = res.Changed
+		if err == nil {
+			s.knowsAll(&res)
+			changed = res.Changed
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.knowsAll(changed)
 	records := changed
 	if uint64(len(changed)) < uids.Len() {
 		// Some had those flags already: they are told all the same.
@@ -70,7 +72,7 @@ func (s *session) storeSilently(ctx context.Context, c *wire.Store, uids mailbox
 		if err != nil {
 			return err
 		}
-		s.knowsAll(res.Changed)
+		s.knowsAll(&res)
 		if res.Failed.IsEmpty() {
 			return nil
 		}
@@ -79,16 +81,22 @@ func (s *session) storeSilently(ctx context.Context, c *wire.Store, uids mailbox
 	})
 }
 
-// knowsAll notes that the client knows the flags of records that one change made.
-func (s *session) knowsAll(changed []mailbox.Record) {
-	if len(changed) == 0 {
+// knowsAll notes that the client knows the flags that one change made. Where it
+// knew all that came before, there is nothing left to tell.
+func (s *session) knowsAll(done *mailstore.StoreResult) {
+	if len(done.Changed) == 0 {
+		return
+	}
+	modSeq := done.Changed[0].ModSeq
+	if s.view.modSeq == done.Before {
+		s.view.modSeq = modSeq
 		return
 	}
 	var uids mailbox.UIDSet
-	for i := range changed {
-		uids.Add(changed[i].UID)
+	for i := range done.Changed {
+		uids.Add(done.Changed[i].UID)
 	}
-	s.view.knows(changed[0].ModSeq, uids)
+	s.view.knows(modSeq, uids)
 }
 
 // expungeIssued is the completion of a command that named messages by number of

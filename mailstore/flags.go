@@ -36,6 +36,9 @@ type StoreResult struct {
 	// Failed are the UIDs left alone because they changed after unchangedSince
 	// (RFC 7162 §3.1.3, MODIFIED), or were expunged after it.
 	Failed mailbox.UIDSet
+	// Before is the mailbox's HIGHESTMODSEQ before the change: who knew the mailbox
+	// up to there knows it now up to the mod-sequence of Changed.
+	Before mailbox.ModSeq
 }
 
 // StoreFlags changes the flags of messages in one transaction. UIDs that are not
@@ -49,7 +52,7 @@ func (m *Mail) StoreFlags(ctx context.Context, session string, id mailbox.ID, ui
 		if err != nil {
 			return err
 		}
-		records, err := m.selected(t.c, b, uids)
+		records, err := m.named(context.WithoutCancel(ctx), t.c, b, uids)
 		if err != nil {
 			return err
 		}
@@ -63,7 +66,7 @@ func (m *Mail) StoreFlags(ctx context.Context, session string, id mailbox.ID, ui
 }
 
 func (t *txn) storeFlags(b *box, records []mailbox.Record, op FlagOp, f mailbox.Flags, unchangedSince *mailbox.ModSeq) (StoreResult, error) {
-	var out StoreResult
+	out := StoreResult{Before: b.HighestModSeq}
 	var changed mailbox.UIDSet
 	var before []mailbox.Record
 	modseq := mailbox.ModSeq(0)
@@ -79,6 +82,7 @@ func (t *txn) storeFlags(b *box, records []mailbox.Record, op FlagOp, f mailbox.
 		}
 		if modseq == 0 {
 			modseq = t.nextModSeq()
+			before, out.Changed = make([]mailbox.Record, 0, len(records)-i), make([]mailbox.Record, 0, len(records)-i)
 		}
 		next.ModSeq = modseq
 		changed.Add(next.UID)

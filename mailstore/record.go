@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"strings"
 
 	"teraslot/mailbox"
@@ -173,7 +174,7 @@ func (t *txn) update(b *box, old, next []mailbox.Record) error {
 		t.count(b, &next[i], 1)
 		b.changed(next[i].ModSeq)
 	}
-	b.delta.changed = append(b.delta.changed, next...)
+	b.delta.changed = append(slices.Grow(b.delta.changed, len(next)), next...)
 	args := make([]any, 0, 7*atOnce)
 	for len(next) >= atOnce {
 		args = args[:0]

@@ -58,28 +58,26 @@ const fewRecords = 16
 // themselves, each checked against its CRC, so that one message of a large mailbox
 // costs no View. The slice may be shared: do not change it.
 func (m *Mail) Records(ctx context.Context, id mailbox.ID, uids mailbox.UIDSet) ([]mailbox.Record, error) {
-	var few bool
 	var out []mailbox.Record
 	err := m.read(ctx, func(c *conn) error {
 		b, err := loadBox(c, "id", string(id))
-		if err != nil {
-			return err
-		}
-		known := m.s.views.get(viewKey{m.user, id})
-		few = (known.records == nil || known.modseq != b.HighestModSeq) && uids.Len()*fewRecords < uint64(b.Counts.Exists)
-		if few {
-			out, err = m.selected(c, b, uids)
+		if err == nil {
+			out, err = m.named(ctx, c, b, uids)
 		}
 		return err
 	})
-	if err != nil || few {
-		return out, err
+	return out, err
+}
+
+// named is Records within a transaction that has not changed the mailbox.
+func (m *Mail) named(ctx context.Context, c *conn, b *box, uids mailbox.UIDSet) ([]mailbox.Record, error) {
+	known := m.s.views.get(viewKey{m.user, b.ID})
+	few := uids.Len()*fewRecords < uint64(b.Counts.Exists)
+	if few && (known.records == nil || known.modseq != b.HighestModSeq) {
+		return m.selected(c, b, uids)
 	}
-	v, err := m.View(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return within(v.Records, uids), nil
+	now, err := m.refreshCached(c, b, func(old cached) (cached, error) { return m.refreshRecords(ctx, c, b, old) })
+	return within(now.records, uids), err
 }
 
 // within returns the records that a set names. One range costs nothing: the
@@ -109,7 +107,6 @@ func within(all []mailbox.Record, uids mailbox.UIDSet) []mailbox.Record {
 // refresh brings what is cached of a mailbox up to date by fn, in one read
 // transaction with the mailbox's state.
 func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, cached) (cached, error)) (mailbox.State, cached, error) {
-	k := viewKey{m.user, id}
 	var state mailbox.State
 	var now cached
 	err := m.read(ctx, func(c *conn) error {
@@ -117,22 +114,30 @@ func (m *Mail) refresh(ctx context.Context, id mailbox.ID, fn func(*conn, *box, 
 		if err != nil {
 			return err
 		}
-		old := m.s.views.get(k)
-		if old.modseq > b.HighestModSeq || old.modseq < b.horizon {
-			// Another reader was ahead of this transaction; or expunged records
-			// that old does not know of were forgotten.
-			old = cached{}
-		}
-		if now, err = fn(c, b, old); err != nil {
-			return err
-		}
-		if now.modseq != old.modseq || (old.uids == nil) != (now.uids == nil) || (old.records == nil) != (now.records == nil) {
-			m.s.views.put(k, now)
-		}
 		state = b.State
-		return nil
+		now, err = m.refreshCached(c, b, func(old cached) (cached, error) { return fn(c, b, old) })
+		return err
 	})
 	return state, now, err
+}
+
+// refreshCached brings what is cached of a mailbox up to date by fn.
+func (m *Mail) refreshCached(c *conn, b *box, fn func(old cached) (cached, error)) (cached, error) {
+	k := viewKey{m.user, b.ID}
+	old := m.s.views.get(k)
+	if old.modseq > b.HighestModSeq || old.modseq < b.horizon {
+		// Another reader was ahead of this transaction; or expunged records
+		// that old does not know of were forgotten.
+		old = cached{}
+	}
+	now, err := fn(old)
+	if err != nil {
+		return cached{}, err
+	}
+	if now.modseq != old.modseq || (old.uids == nil) != (now.uids == nil) || (old.records == nil) != (now.records == nil) {
+		m.s.views.put(k, now)
+	}
+	return now, nil
 }
 
 // refreshUIDs brings the UIDs of a cached mailbox up to date.
@@ -247,6 +252,9 @@ func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) 
 // there.
 func fold(old cached, to mailbox.ModSeq) (changed []mailbox.Record, gone []mailbox.UID, ok bool) {
 	at := old.modseq
+	if d := old.deltas; len(d) == 1 && d[0].from == at && d[0].to == to && len(d[0].gone) == 0 && rising(d[0].changed) {
+		return d[0].changed, nil, true // nothing to put together
+	}
 	last := map[mailbox.UID]mailbox.Record{}
 	for _, d := range old.deltas {
 		if at == to {
@@ -320,6 +328,16 @@ func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expu
 		return nil
 	}, rowID(b.row, 0), rowID(b.row, math.MaxUint32), int64(since))
 	return out, err
+}
+
+// rising reports whether records are sorted by UID, each once.
+func rising(records []mailbox.Record) bool {
+	for i := 1; i < len(records); i++ {
+		if records[i].UID <= records[i-1].UID {
+			return false
+		}
+	}
+	return true
 }
 
 func byUID(a, b mailbox.Record) int { return int(int64(a.UID) - int64(b.UID)) }
