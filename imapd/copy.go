@@ -10,19 +10,19 @@ import (
 
 // copy is COPY and UID COPY (RFC 9051 §6.4.7).
 func (s *session) copy(ctx context.Context, c *wire.Copy) (*completion, error) {
-	uids, err := s.view.pick(c.Set, c.UID)
+	uids, err := s.pick(ctx, c.Set, c.UID)
 	if err != nil {
 		return nil, err
 	}
 	var done mailstore.Copied
 	err = s.withTarget(ctx, c.Mailbox, func(m *mailstore.Mail, target mailbox.ID) (err error) {
+		if err := s.allThere(ctx, m, c.UID, uids); err != nil {
+			return err
+		}
 		done, err = m.Copy(ctx, s.id, s.view.id, uids, target)
 		return err
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := s.expungeIssued(c.UID, uids, len(done.From)); err != nil {
 		return nil, err
 	}
 	return copied(done, "Copied"), nil
@@ -34,12 +34,15 @@ func (s *session) move(ctx context.Context, c *wire.Move) (*completion, error) {
 	if s.view.readOnly {
 		return nil, errReadOnly
 	}
-	uids, err := s.view.pick(c.Set, c.UID)
+	uids, err := s.pick(ctx, c.Set, c.UID)
 	if err != nil {
 		return nil, err
 	}
 	var done mailstore.Copied
 	err = s.withTarget(ctx, c.Mailbox, func(m *mailstore.Mail, target mailbox.ID) (err error) {
+		if err := s.allThere(ctx, m, c.UID, uids); err != nil {
+			return err
+		}
 		done, err = m.Move(ctx, s.id, s.view.id, uids, target)
 		return err
 	})
@@ -49,7 +52,25 @@ func (s *session) move(ctx context.Context, c *wire.Move) (*completion, error) {
 	if ok := copied(done, "Moved"); ok != nil {
 		s.tellCode(ok.code, ok.text)
 	}
-	return nil, s.expungeIssued(c.UID, uids, len(done.From))
+	return nil, nil
+}
+
+// allThere refuses a set of numbers of which some messages are no longer there,
+// before anything is done: "partial copy MUST NOT be done" (RFC 9051 §6.4.7). One that
+// goes between this and the copy is missing in COPYUID.
+func (s *session) allThere(ctx context.Context, m *mailstore.Mail, uid bool, named mailbox.UIDSet) error {
+	if uid {
+		return nil
+	}
+	_, held, err := m.UIDs(ctx, s.view.id)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for range named.Of(held) {
+		found++
+	}
+	return s.expungeIssued(uid, named, found)
 }
 
 // withTarget calls fn with the id of a mailbox that has to be there.

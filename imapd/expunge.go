@@ -18,9 +18,9 @@ func (s *session) expunge(ctx context.Context, c *wire.Expunge) (*completion, er
 	}
 	var only *mailbox.UIDSet
 	if c.UIDs != nil {
-		set := s.view.holding(s.view.named(*c.UIDs))
-		if set.IsEmpty() {
-			return nil, nil
+		set, err := s.pick(ctx, *c.UIDs, true)
+		if err != nil || set.IsEmpty() {
+			return nil, err
 		}
 		only = &set
 	}

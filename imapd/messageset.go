@@ -1,11 +1,31 @@
 package imapd
 
 import (
+	"context"
 	"slices"
+
+	"github.com/emersion/go-imap/v2"
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
 )
+
+// pick is view.pick for a command of the session. A UID may have come to the client by
+// another connection: where a set goes beyond what this one was told of, it is told
+// first of what came since.
+func (s *session) pick(ctx context.Context, set wire.Set, uid bool) (mailbox.UIDSet, error) {
+	if uid && !set.Saved && set.Beyond(s.view.last()) {
+		if err := s.catchUp(ctx, false); err != nil {
+			return mailbox.UIDSet{}, err
+		}
+		if s.view == nil {
+			return mailbox.UIDSet{}, errMailboxGone
+		}
+	}
+	return s.view.pick(set, uid)
+}
+
+var errMailboxGone = no(imap.ResponseCodeNonExistent, "The mailbox is gone")
 
 // pick returns the messages that a command's set names, as UIDs that the client
 // was told of. UIDs that are not there are no error (RFC 9051 §6.4.9); sequence

@@ -50,7 +50,7 @@ func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, erro
 		return nil, err
 	}
 	if s.view == nil {
-		return nil, no(imap.ResponseCodeNonExistent, "The mailbox is gone")
+		return nil, errMailboxGone
 	}
 	query, err := s.query(c)
 	if err != nil {

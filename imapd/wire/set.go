@@ -26,6 +26,11 @@ func (s Set) HasStar() bool {
 	return slices.ContainsFunc(s.Ranges, func(r SetRange) bool { return r.From == Star || r.To == Star })
 }
 
+// Beyond reports whether the set names anything above last, as "*" may.
+func (s Set) Beyond(last mailbox.UID) bool {
+	return s.HasStar() || slices.ContainsFunc(s.Ranges, func(r SetRange) bool { return max(r.From, r.To) > uint32(last) })
+}
+
 // UIDs returns the set's UIDs, where last is the largest UID in the mailbox:
 // "3291:*" holds it always (RFC 9051 §9, seq-range). If the mailbox is empty, last
 // is 0, and "*" stands for nothing. The saved result is not in it.
