@@ -20,6 +20,8 @@ type candidate struct {
 	loaded bool
 	units  []text.Unit // kept beside the index
 	met    []bool      // if there are none: which of the evaluation's text keys match
+	// readings are what the text says about the fuzzy keys, as far as they were asked.
+	readings map[*fuzzyKey]*reading
 }
 
 // matches reports whether the message's text has the key: the text kept beside the
@@ -84,6 +86,7 @@ func (c *candidate) scan(ctx context.Context) error {
 			open = append(open, k)
 		}
 	}
+	fuzzy := c.read()
 	err = message.Scan(ctx, content, content.Size, func(u text.Unit) bool {
 		open = slices.DeleteFunc(open, func(k text.Key) bool {
 			hit := k.MatchUnit(u)
@@ -92,13 +95,31 @@ func (c *candidate) scan(ctx context.Context) error {
 			}
 			return hit
 		})
-		return len(open) > 0
+		more := c.e.ranked && len(fuzzy) > 0
+		for _, r := range fuzzy {
+			if c.e.ranked || !r.matches() {
+				r.read(u)
+			}
+			more = more || !r.matches()
+		}
+		return more || len(open) > 0
 	})
 	if err != nil {
 		return c.failed(err)
 	}
 	c.met = met
 	return nil
+}
+
+// read begins a reading for each fuzzy key.
+func (c *candidate) read() (all []*reading) {
+	c.readings = make(map[*fuzzyKey]*reading, len(c.e.fuzzyKeys))
+	for _, k := range c.e.fuzzyKeys {
+		r := k.newReading()
+		c.readings[k] = r
+		all = append(all, r)
+	}
+	return all
 }
 
 func (c *candidate) failed(err error) error {

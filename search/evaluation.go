@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -30,6 +31,14 @@ type evaluation struct {
 
 	// textKeys numbers the query's text keys, from 0. Set before texts are read.
 	textKeys map[text.Key]int
+	// fuzzyKeys are the query's. Set before texts are read.
+	fuzzyKeys []*fuzzyKey
+	// ranked is set if the result is to be ranked.
+	ranked bool
+	// readings are those of the matches whose text was read, if the result is ranked.
+	mu       sync.Mutex // guards readings
+	readings map[uint32]map[*fuzzyKey]*reading
+
 	// leaves are the answers of the index, by key, over all covered rows.
 	leaves map[text.Key]verdict
 	// asked are the rows that some text key was asked about.
@@ -87,6 +96,7 @@ func (e *evaluation) run(ctx context.Context, root node) (*roaring.Bitmap, error
 	}
 	e.textKeys = map[text.Key]int{}
 	numberTextKeys(root, e.textKeys)
+	e.fuzzyKeys = fuzzyKeys(root, nil)
 	more, err := e.resolve(ctx, root, v.open)
 	if err != nil {
 		return nil, err
@@ -160,10 +170,21 @@ func (e *evaluation) decide(ctx context.Context, root node, rows []uint32) ([]ui
 			continue
 		}
 		if ok {
+			e.keep(&c)
 			hits = append(hits, row)
 		}
 	}
 	return hits, nil
+}
+
+// keep keeps what a match's text said, for ranking.
+func (e *evaluation) keep(c *candidate) {
+	if !e.ranked || c.readings == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.readings[c.row] = c.readings
 }
 
 // excuse returns nil for a message that could not be read because it has left

@@ -52,6 +52,8 @@ func (g generator) word() string {
 		return g.run(30 + g.IntN(101))
 	case 2:
 		return g.marked(24 + g.IntN(50))
+	case 4, 5:
+		return pick(g, forms)
 	case 3:
 		return g.letters(1+g.IntN(3)) + pick(g, []string{"", "-", "_", ".", "+", "'", "/", "9", "漢"}) + g.letters(1+g.IntN(6))
 	}
@@ -303,7 +305,10 @@ func (g generator) disguise(key string) string {
 func (g generator) query(mails []*mail, units func(*mail) []text.Unit, depth int) (search.Query, shape) {
 	if depth == 0 || g.IntN(3) > 0 {
 		if g.IntN(5) == 0 {
-			return g.recordKey(mails), shape{}
+			return g.maybeFuzzy(g.recordKey(mails)), shape{}
+		}
+		if g.IntN(3) == 0 {
+			return g.fuzzyKey(units(pick(g, mails))), shape{}
 		}
 		return g.key(units(pick(g, mails)))
 	}

@@ -28,6 +28,7 @@ const (
 	costField         // asks the index for one field
 	costBody          // asks it for the largest field
 	costText          // asks it for all fields
+	costFuzzy         // asks it for the terms like a word
 	costThread        // asks mailstore about each row
 )
 

@@ -67,6 +67,8 @@ func oracle(t testing.TB, q search.Query, m *mail, now time.Time) bool {
 		return true
 	case search.Text:
 		return q.Key.Match(m.text(t))
+	case search.Fuzzy:
+		return fuzzyOracle(t, q.Key, m, now)
 	}
 	return oracleRecord(t, q, m, now)
 }

@@ -86,6 +86,8 @@ type Request struct {
 	User    mailbox.User
 	Mailbox mailbox.ID
 	Query   Query // nil means All
+	// Relevance asks for Result.Relevance.
+	Relevance bool
 }
 
 // Stats tell how the messages that text keys were asked about were answered.
@@ -100,8 +102,11 @@ type Result struct {
 	// View is what was searched. It is shared: do not change it.
 	View *mailstore.View
 	// UIDs are those of the matching messages, rising. They belong to the caller.
-	UIDs  []mailbox.UID
-	Stats Stats
+	UIDs []mailbox.UID
+	// Relevance says of each of UIDs how well it matches the fuzzy keys: more is
+	// better. It compares messages of one result only. Nil unless it was asked for.
+	Relevance []float32
+	Stats     Stats
 }
 
 // Search returns which messages of the mailbox match. It fails with ErrDepth,
@@ -176,7 +181,8 @@ func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mails
 	key := mailboxKey{r.User, r.Mailbox}
 	e := &evaluation{s: s, key: key, mail: mail, snap: snap, records: view.Records,
 		join: s.join(key, view, snap), now: s.o.Now().Unix(),
-		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil}
+		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil,
+		ranked: r.Relevance, readings: map[uint32]map[*fuzzyKey]*reading{}}
 	rows, err := e.run(ctx, root)
 	if err != nil {
 		return nil, cause(ctx, err)
@@ -188,7 +194,13 @@ func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mails
 	for it := rows.Iterator(); it.HasNext(); {
 		uids = append(uids, view.Records[it.Next()].UID)
 	}
-	return &Result{view, uids, e.stats()}, nil
+	res := &Result{View: view, UIDs: uids, Stats: e.stats()}
+	if r.Relevance {
+		if res.Relevance, err = e.rank(ctx, root, rows); err != nil {
+			return nil, cause(ctx, err)
+		}
+	}
+	return res, nil
 }
 
 // join returns the join of the view and the snapshot, from the cache if it fits.

@@ -1,0 +1,126 @@
+package search
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"teraslot/tiers"
+)
+
+// expansion is what an index has of the words of a fuzzy key: the terms that are like
+// them, and the documents with all words.
+type expansion struct {
+	fields []string
+	words  []expandedWord
+	size   uint32   // documents in the snapshot
+	alive  []uint64 // a bit for each document that has all words
+	// score is what each document has of the words, by weight; nil if nobody asked.
+	score []float32
+}
+
+// expandedWord are the terms like a word.
+type expandedWord struct {
+	terms []expandedTerm
+	docs  uint32 // documents of the terms, as if no two had one in common
+}
+
+type expandedTerm struct {
+	text  string
+	field int
+	docs  uint32
+	like  likeness
+}
+
+// expand looks for the terms like each word in the fields.
+func expand(ctx context.Context, snap *tiers.Snapshot, words []*fuzzyWord, fields []string) (*expansion, error) {
+	x := &expansion{fields: fields, words: make([]expandedWord, len(words)), size: snap.Docs()}
+	for i, w := range words {
+		for f, field := range fields {
+			for _, prefix := range w.prefixes {
+				if err := x.words[i].add(ctx, snap, w, f, field, prefix); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return x, nil
+}
+
+// add adds the terms of a field that begin with prefix and are like w.
+func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, f int, field, prefix string) error {
+	for term, err := range snap.Terms(ctx, field, prefix) {
+		if err != nil {
+			return err
+		}
+		if w.farFrom(term.Text) {
+			continue
+		}
+		text := string(term.Text)
+		if l := w.like(text); l.kind != unlike {
+			e.terms = append(e.terms, expandedTerm{text, f, term.Docs, l})
+			e.docs += term.Docs
+		}
+	}
+	return nil
+}
+
+// collect reads which documents have all words, and with weights also how much
+// they have of them.
+func (x *expansion) collect(ctx context.Context, snap *tiers.Snapshot, w *weights, ranked bool) error {
+	order := make([]int, len(x.words))
+	for i := range order {
+		order[i] = i
+	}
+	// The rarest word leaves the fewest documents for the others.
+	slices.SortStableFunc(order, func(a, b int) int { return int(int64(x.words[a].docs) - int64(x.words[b].docs)) })
+	var amount []float32
+	if ranked {
+		x.score, amount = make([]float32, x.size), make([]float32, x.size)
+	}
+	for n, i := range order {
+		found := make([]uint64, (x.size+63)/64)
+		for _, t := range x.words[i].terms {
+			list, err := snap.Postings(ctx, x.fields[t.field], t.text)
+			if err != nil {
+				return err
+			}
+			x.add(list, found, n > 0, amount, w.ofTerm(i, t.like)*w.ofField(x.fields[t.field]))
+		}
+		x.alive = found
+		if ranked {
+			x.settle(amount, w.words[i].rarity)
+		}
+	}
+	return nil
+}
+
+// add notes the documents of a list, of those that have the words before.
+func (x *expansion) add(list []tiers.Posting, found []uint64, narrow bool, amount []float32, weight float32) {
+	for _, p := range list {
+		word, bit := p.Doc/64, uint64(1)<<(p.Doc%64)
+		if narrow && x.alive[word]&bit == 0 {
+			continue
+		}
+		found[word] |= bit
+		if amount != nil {
+			amount[p.Doc] += weight * float32(p.Count)
+		}
+	}
+}
+
+// settle turns what the documents alive have of one word into score.
+func (x *expansion) settle(amount []float32, rarity float32) {
+	for n, word := range x.alive {
+		for ; word != 0; word &= word - 1 {
+			doc := n*64 + bits.TrailingZeros64(word)
+			x.score[doc] += rarity * saturated(amount[doc])
+		}
+	}
+	clear(amount)
+}
+
+// docs are the documents with all words.
+func (x *expansion) docs() *roaring.Bitmap { return roaring.FromDense(x.alive, false) }

@@ -1,0 +1,171 @@
+package search
+
+import (
+	"context"
+	"slices"
+
+	"teraslot/text"
+)
+
+// reading is what a message's text says about a fuzzy key, unit by unit: which words
+// it has and how much of them, its phrases, and how close together the words stand.
+type reading struct {
+	key      *fuzzyKey
+	found    []bool // by word
+	phrases  []bool // by phrase
+	amount   [][kinds + 1]float32
+	close    float32 // from 0 to 1: the words stand side by side
+	hits     []hit   // of the unit at hand
+	position int
+}
+
+// hit is a term like a word, at its place among the words of a unit.
+type hit struct{ word, position int }
+
+// foreign stands beside the kinds: a form of the word in a language that the mail is not in.
+const foreign = kinds
+
+// maxHits bounds the hits of a unit that closeness looks at.
+const maxHits = 4096
+
+func (k *fuzzyKey) newReading() *reading {
+	return &reading{key: k, found: make([]bool, len(k.words)), phrases: make([]bool, len(k.phrases)),
+		amount: make([][kinds + 1]float32, len(k.words))}
+}
+
+// matches reports whether the units read so far have all words and phrases.
+func (r *reading) matches() bool {
+	return !slices.Contains(r.found, false) && !slices.Contains(r.phrases, false)
+}
+
+// read takes a unit.
+func (r *reading) read(u text.Unit) {
+	field, s, ok := r.key.looksAt(u)
+	if !ok {
+		return
+	}
+	r.hits, r.position = r.hits[:0], 0
+	weight := fieldWeights[field]
+	for token := range text.Tokens(s) {
+		if !isWord(token) {
+			continue
+		}
+		r.position++
+		if r.key.first[token[0]] {
+			r.term(token, weight)
+		}
+	}
+	for i, p := range r.key.phrases {
+		r.phrases[i] = r.phrases[i] || r.hasPhrase(p)
+	}
+	r.close = max(r.close, r.closeness())
+}
+
+// term takes a term that may be like some of the words.
+func (r *reading) term(token string, weight float32) {
+	for i, w := range r.key.words {
+		if w.farFrom([]byte(token)) {
+			continue
+		}
+		l := w.like(token)
+		if l.kind == unlike {
+			continue
+		}
+		r.found[i] = true
+		k := l.kind
+		if k == inflected && l.langs&r.key.weights.spoken(i) == 0 {
+			k = foreign
+		}
+		r.amount[i][k] += weight
+		r.hits = append(r.hits, hit{i, r.position})
+	}
+}
+
+// slop is how many other words may stand within a phrase.
+const slop = 3
+
+// hasPhrase reports whether the unit at hand has the words of a phrase in their
+// order, with at most slop others between them.
+func (r *reading) hasPhrase(phrase []int) bool {
+	for i, h := range r.hits {
+		if h.word != phrase[0] {
+			continue
+		}
+		end, next := h.position, 1
+		for _, later := range r.hits[i+1:] {
+			if next == len(phrase) || later.position-h.position > len(phrase)-1+slop {
+				break
+			}
+			if later.word == phrase[next] && later.position > end {
+				end, next = later.position, next+1
+			}
+		}
+		if next == len(phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// closeness is how close together the unit at hand has the key's words, from 0 for
+// fewer than two of them to 1 for all, side by side.
+func (r *reading) closeness() float32 {
+	n := len(r.key.words)
+	hits := r.hits[:min(len(r.hits), maxHits)]
+	if n < 2 || len(hits) < 2 {
+		return 0
+	}
+	count := make([]int, n)
+	distinct := 0
+	for _, h := range hits {
+		if count[h.word]++; count[h.word] == 1 {
+			distinct++
+		}
+	}
+	if distinct < 2 {
+		return 0
+	}
+	span := shortestSpan(hits, make([]int, n), distinct)
+	part := float32(distinct) / float32(n)
+	return part * part * float32(distinct) / float32(max(span, distinct))
+}
+
+// shortestSpan is how many words the shortest stretch has that has all distinct
+// words of the hits.
+func shortestSpan(hits []hit, count []int, distinct int) int {
+	best, have, from := 1<<30, 0, 0
+	for _, h := range hits {
+		if count[h.word]++; count[h.word] == 1 {
+			have++
+		}
+		for have == distinct {
+			best = min(best, h.position-hits[from].position+1)
+			if count[hits[from].word]--; count[hits[from].word] == 0 {
+				have--
+			}
+			from++
+		}
+	}
+	return best
+}
+
+// reading returns what the message says about a fuzzy key.
+func (c *candidate) reading(ctx context.Context, k *fuzzyKey) (*reading, error) {
+	if !c.loaded {
+		if err := c.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r, ok := c.readings[k]; ok {
+		return r, nil
+	}
+	r := k.newReading()
+	for _, u := range c.units {
+		r.read(u)
+	}
+	if c.readings == nil {
+		c.readings = map[*fuzzyKey]*reading{}
+	}
+	c.readings[k] = r
+	return r, nil
+}
