@@ -17,7 +17,9 @@ type fetchPlan struct {
 	items []wire.FetchItem
 	// withUID puts the UID first: UID FETCH, where it was not asked for.
 	withUID    bool
-	structures bool // the cached envelope and structure
+	structures bool // the cached envelope and structure, of which are used:
+	envelope   bool
+	parts      bool
 	contents   bool // the message's octets
 	flags      bool // tells flags
 	marks      bool // sets \Seen
@@ -44,12 +46,16 @@ func planFetch(c *wire.Fetch) (*fetchPlan, error) {
 		case wire.FetchFlags:
 			p.flags = true
 		case wire.FetchInternalDate, wire.FetchRFC822Size:
-		case wire.FetchEnvelope, wire.FetchBody, wire.FetchBodyStructure:
-			p.structures = true
+		case wire.FetchEnvelope:
+			p.structures, p.envelope = true, true
+		case wire.FetchBody, wire.FetchBodyStructure:
+			p.structures, p.parts = true, true
 		case wire.FetchSection, wire.FetchBinary, wire.FetchBinarySize,
 			wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
 			p.contents = true
-			p.structures = p.structures || needsStructure(item)
+			if needsStructure(item) {
+				p.structures, p.parts = true, true
+			}
 		default:
 			return nil, bad("A FETCH item is of an extension that is not offered")
 		}
@@ -82,7 +88,8 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{s: s, plan: plan, uid: c.UID}
+	f := &fetcher{s: s, plan: plan, uid: c.UID,
+		decoder: message.StructureDecoder{NoEnvelope: !plan.envelope, NoParts: !plan.parts}}
 	for rest := records; len(rest) > 0; {
 		n := f.batchSize(rest)
 		if err := f.batch(ctx, rest[:n]); err != nil {

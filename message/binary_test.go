@@ -226,6 +226,17 @@ func TestStructureDecoder(t *testing.T) {
 		if (gotErr == nil) != (wantErr == nil) || !reflect.DeepEqual(got, want) {
 			t.Fatalf("decoded %+v, %v; want %+v, %v", got, gotErr, want, wantErr)
 		}
+		if wantErr != nil {
+			continue
+		}
+		parts, err := (&StructureDecoder{NoEnvelope: true}).Decode(string(b))
+		if err != nil || parts.Envelope != nil || !reflect.DeepEqual(parts.Root, want.Root) {
+			t.Fatalf("decoded parts %+v, %v; want %+v", parts, err, want)
+		}
+		envelope, err := (&StructureDecoder{NoParts: true}).Decode(string(b))
+		if err != nil || envelope.Root != nil || !reflect.DeepEqual(envelope.Envelope, want.Envelope) {
+			t.Fatalf("decoded envelope %+v, %v; want %+v", envelope, err, want)
+		}
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		for _, b := range list[:10] {

@@ -9,6 +9,10 @@ func UnmarshalStructure(b []byte) (*Structure, error) { return new(StructureDeco
 // StructureDecoder decodes structures into the same memory again and again. Its
 // zero value is ready. It belongs to one goroutine.
 type StructureDecoder struct {
+	// NoEnvelope and NoParts leave out what nobody asks for: Envelope or Root is nil
+	// then. Of parts that are left out nothing is checked.
+	NoEnvelope, NoParts bool
+
 	structure Structure
 	parts     arena[Part]
 	children  arena[*Part]
@@ -33,14 +37,22 @@ func (m *StructureDecoder) Decode(encoded string) (*Structure, error) {
 	*s = Structure{Size: d.offset(0)}
 	d.size = s.Size
 	s.Truncated = d.uint() != 0
-	s.Envelope = d.envelope()
+	if m.NoEnvelope {
+		d.passEnvelope()
+	} else {
+		s.Envelope = d.envelope()
+	}
 	if encoded[0] > 1 {
 		if n := d.count(1); n > 0 {
 			s.References = m.words.take(n)
 			d.strings(s.References)
 		}
 	}
-	s.Root = d.part(0, 1)
+	if m.NoParts {
+		d.i = len(d.s)
+	} else {
+		s.Root = d.part(0, 1)
+	}
 	switch {
 	case d.bad:
 		return nil, fmt.Errorf("%w: octet %d of %d", ErrStructure, d.i, len(encoded))
@@ -180,6 +192,39 @@ func (d *binaryDecoder) envelope() *Envelope {
 	}
 	env.To, env.Cc, env.Bcc = d.addresses(), d.addresses(), d.addresses()
 	return env
+}
+
+// passEnvelope steps over an envelope.
+func (d *binaryDecoder) passEnvelope() {
+	flags := d.uint()
+	for range 4 {
+		d.pass()
+	}
+	lists := 6
+	for _, same := range [...]uint64{sameSender, sameReplyTo} {
+		if flags&same != 0 {
+			lists--
+		}
+	}
+	for range lists {
+		for n := d.count(4); n > 0 && !d.bad; n-- {
+			strings := 3 + d.uint()&addressRoute/addressRoute
+			for range strings {
+				d.pass()
+			}
+		}
+	}
+}
+
+// pass steps over a string.
+func (d *binaryDecoder) pass() {
+	if n := d.uint(); n&1 == 0 {
+		if n >>= 1; n > uint64(len(d.s)-d.i) {
+			d.fail()
+			return
+		}
+		d.i += int(n)
+	}
 }
 
 func (d *binaryDecoder) addresses() []Address {
