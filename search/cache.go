@@ -13,58 +13,64 @@ type mailboxKey struct {
 	mailbox mailbox.ID
 }
 
-// cache keeps the latest joins, the least recently used going first once their
-// weight is over the limit. A join that alone is over it is not kept.
-type cache struct {
+// weighty is what a cache keeps. weight is about how many bytes it takes.
+type weighty interface{ weight() int64 }
+
+// cache keeps something of each mailbox that was asked about last, the least recently
+// used going first once their weight is over the limit. What alone is over it is not
+// kept. What is kept is not changed.
+type cache[V weighty] struct {
 	limit int64
 
 	mu     sync.Mutex // guards what follows
 	weight int64
-	byKey  map[mailboxKey]*list.Element // of *cached
+	byKey  map[mailboxKey]*list.Element // of *cached[V]
 	recent list.List                    // front: used last
 }
 
-type cached struct {
-	key  mailboxKey
-	join *join
+type cached[V weighty] struct {
+	key   mailboxKey
+	value V
+	size  int64
 }
 
-func newCache(limit int64) *cache {
-	return &cache{limit: limit, byKey: make(map[mailboxKey]*list.Element)}
+func newCache[V weighty](limit int64) *cache[V] {
+	return &cache[V]{limit: limit, byKey: make(map[mailboxKey]*list.Element)}
 }
 
-// get returns the last join of the mailbox that is kept, or nil.
-func (c *cache) get(key mailboxKey) *join {
+// get returns what is kept of the mailbox, or the zero value.
+func (c *cache[V]) get(key mailboxKey) (v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	el, ok := c.byKey[key]
 	if !ok {
-		return nil
+		return v
 	}
 	c.recent.MoveToFront(el)
-	return el.Value.(*cached).join
+	return el.Value.(*cached[V]).value
 }
 
-// put keeps j in place of the mailbox's join before.
-func (c *cache) put(key mailboxKey, j *join) {
+// put keeps v in place of what was kept of the mailbox before.
+func (c *cache[V]) put(key mailboxKey, v V) {
+	size := v.weight()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el, ok := c.byKey[key]; ok {
 		c.drop(el)
 	}
-	if j.weight() > c.limit {
+	if size > c.limit {
 		return
 	}
-	c.byKey[key] = c.recent.PushFront(&cached{key, j})
-	c.weight += j.weight()
+	c.byKey[key] = c.recent.PushFront(&cached[V]{key, v, size})
+	c.weight += size
 	for c.weight > c.limit {
 		c.drop(c.recent.Back())
 	}
 }
 
 // drop forgets an element; c.mu is held.
-func (c *cache) drop(el *list.Element) {
-	old := c.recent.Remove(el).(*cached)
+func (c *cache[V]) drop(el *list.Element) {
+	old := c.recent.Remove(el).(*cached[V])
 	delete(c.byKey, old.key)
-	c.weight -= old.join.weight()
+	c.weight -= old.size
 }

@@ -45,7 +45,10 @@ type Options struct {
 	// CacheBytes bounds the memory for joins of mailboxes with the index; 0
 	// means 64 MiB.
 	CacheBytes int64
-	Logger     *slog.Logger // nil: nothing is logged
+	// HeadingBytes bounds the memory for what SORT and THREAD compare of messages; 0
+	// means 64 MiB, which is enough for about half a million messages.
+	HeadingBytes int64
+	Logger       *slog.Logger // nil: nothing is logged
 	// Registerer takes the metrics; nil: they are not exported.
 	Registerer prometheus.Registerer
 	Now        func() time.Time // nil means time.Now
@@ -53,9 +56,11 @@ type Options struct {
 
 // Searcher answers searches. It may be used from any goroutine.
 type Searcher struct {
-	o       Options
-	cache   *cache
-	metrics *metrics
+	o        Options
+	cache    *cache[*join]
+	headings *cache[*headings]
+	seeds    *idSeeds
+	metrics  *metrics
 }
 
 // New returns a Searcher. It starts no goroutines and needs no closing.
@@ -72,13 +77,17 @@ func New(o Options) *Searcher {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
+	if o.HeadingBytes == 0 {
+		o.HeadingBytes = 64 << 20
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Searcher{o, newCache(o.CacheBytes), newMetrics(o.Registerer, o.Logger)}
+	return &Searcher{o, newCache[*join](o.CacheBytes), newCache[*headings](o.HeadingBytes), newIDSeeds(),
+		newMetrics(o.Registerer, o.Logger)}
 }
 
 // Request is one search.
