@@ -122,6 +122,9 @@ func (b *bench) Errorf(format string, args ...any) { b.Fatalf(format, args...) }
 // Fatalf is part of daemon.TB.
 func (b *bench) Fatalf(format string, args ...any) { b.Fatal(fmt.Sprintf(format, args...)) }
 
+// Skipf is part of peers.TB: who asks for a peer wants it.
+func (b *bench) Skipf(format string, args ...any) { b.Fatalf(format, args...) }
+
 // Fatal is part of daemon.TB.
 func (b *bench) Fatal(args ...any) {
 	fmt.Fprintln(os.Stderr, append([]any{"bench:"}, args...)...)
