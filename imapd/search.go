@@ -17,11 +17,14 @@ import (
 // search is SEARCH and UID SEARCH (RFC 9051 §6.4.4), with RETURN (RFC 4731) and
 // SAVE (RFC 5182).
 func (s *session) search(ctx context.Context, c *wire.Search) (*completion, error) {
-	if r := c.Return; r != nil && (r.Relevancy || r.Context || r.Update || r.Partial != nil) {
+	if err := checkRelevancy(c.Return, c.Key); err != nil {
+		return nil, err
+	}
+	if r := c.Return; r != nil && (r.Context || r.Update || r.Partial != nil) {
 		return nil, bad("A RETURN option is of an extension that is not offered")
 	}
 	save := c.Return != nil && c.Return.Save
-	hits, err := s.find(ctx, c)
+	hits, scores, err := s.find(ctx, c)
 	if err != nil {
 		if save && s.view != nil {
 			if r, _ := refuse(err); r.Type == imap.StatusResponseTypeNo {
@@ -37,49 +40,56 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 	case c.Return == nil && !s.rev2:
 		s.out.Numbers("SEARCH", slices.Values(numbers), 0)
 	case c.Return == nil || !onlySave(c.Return):
-		s.tellESearch(c, numbers)
+		s.tellESearch(c, numbers, scores)
 	}
 	return nil, nil
 }
 
 // find searches the selected mailbox as the client knows it: it is told first of
 // all that was acknowledged before the command came, so that nothing is missed
-// for want of a number. The search ends when the client goes away.
-func (s *session) find(ctx context.Context, c *wire.Search) ([]mailbox.UID, error) {
+// for want of a number. The search ends when the client goes away. The scores are
+// those of RELEVANCY, if it is asked for.
+func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID, scores []uint8, err error) {
 	if err := s.catchUp(ctx, c.UID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.view == nil {
-		return nil, errMailboxGone
+		return nil, nil, errMailboxGone
 	}
 	query, err := s.query(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	res, err := s.searchWhileThere(ctx, query)
+	res, err := s.searchWhileThere(ctx, search.Request{Query: query, Relevance: c.Return != nil && c.Return.Relevancy})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Messages that came during the search have no number yet.
-	hits := res.UIDs[:0]
-	for _, uid := range res.UIDs {
-		if _, told := s.view.number(uid); told {
-			hits = append(hits, uid)
+	hits, relevance := res.UIDs[:0], res.Relevance[:0]
+	for i, uid := range res.UIDs {
+		if _, told := s.view.number(uid); !told {
+			continue
+		}
+		hits = append(hits, uid)
+		if res.Relevance != nil {
+			relevance = append(relevance, res.Relevance[i])
 		}
 	}
-	return hits, nil
+	return hits, search.Scores(relevance), nil
 }
 
 // errGone ends a session whose client has gone.
 var errGone = errors.New("the client has gone")
 
-// searchWhileThere searches until the client goes away: then nobody wants to know.
-func (s *session) searchWhileThere(ctx context.Context, query search.Query) (*search.Result, error) {
+// searchWhileThere searches the selected mailbox until the client goes away: then
+// nobody wants to know.
+func (s *session) searchWhileThere(ctx context.Context, r search.Request) (*search.Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := s.c.watch(func(err error) { cancel(fmt.Errorf("%w: %w", errGone, err)) })
 	defer w.stop()
-	return s.srv.o.Searcher.Search(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: query})
+	r.User, r.Mailbox = s.account.ID, s.view.id
+	return s.srv.o.Searcher.Search(ctx, r)
 }
 
 // query translates the command's keys.
@@ -108,12 +118,12 @@ func (s *session) numbers(uids []mailbox.UID, uid bool) []uint32 {
 
 // tellESearch writes ESEARCH (RFC 9051 §7.3.4). Without RETURN, which is so for
 // IMAP4rev2 only, all are asked for.
-func (s *session) tellESearch(c *wire.Search, numbers []uint32) {
+func (s *session) tellESearch(c *wire.Search, numbers []uint32, scores []uint8) {
 	want := wire.Return{All: true}
 	if c.Return != nil {
 		want = *c.Return
 	}
-	r := wire.ESearchResult{Tag: s.tag, UID: c.UID}
+	r := wire.ESearchResult{Tag: s.tag, UID: c.UID, Relevancy: scores}
 	if want.Count {
 		n := uint32(len(numbers))
 		r.Count = &n
@@ -132,7 +142,9 @@ func (s *session) tellESearch(c *wire.Search, numbers []uint32) {
 	s.out.ESearch(&r)
 }
 
-func onlySave(r *wire.Return) bool { return r.Save && !r.Min && !r.Max && !r.All && !r.Count }
+func onlySave(r *wire.Return) bool {
+	return r.Save && !r.Min && !r.Max && !r.All && !r.Count && !r.Relevancy
+}
 
 // savedOf is what "$" stands for after a search (RFC 9051 §6.4.4.1, table 4).
 func savedOf(hits []mailbox.UID, r *wire.Return) mailbox.UIDSet {

@@ -41,6 +41,9 @@ func (t translation) key(k wire.SearchKey) (search.Query, error) {
 	case wire.Not:
 		q, err := t.key(k.Key)
 		return search.Not{Key: q}, err
+	case wire.Fuzzy:
+		q, err := t.key(k.Key)
+		return search.Fuzzy{Key: q}, err
 	case wire.All, wire.SaveDateSupported:
 		return search.All{}, nil
 	case wire.Numbers:
