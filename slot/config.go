@@ -39,6 +39,9 @@ type Config struct {
 	// MaxMessage is the largest message taken by LMTP, APPEND and import.
 	// Default: 64 MB.
 	MaxMessage Bytes `toml:"max_message"`
+	// Quiet are the hours in which what can wait is done, in the machine's time zone.
+	// Default: "01:00-05:00".
+	Quiet string `toml:"quiet"`
 
 	Tiers    Tiers    `toml:"tiers"`
 	Quota    Quota    `toml:"quota"`
@@ -46,6 +49,8 @@ type Config struct {
 	LMTP     LMTP     `toml:"lmtp"`
 	TLS      TLS      `toml:"tls"`
 	Squatter Squatter `toml:"squatter"`
+	Compact  Compact  `toml:"compact"`
+	Jobs     Jobs     `toml:"jobs"`
 	Metrics  Metrics  `toml:"metrics"`
 	Log      Log      `toml:"log"`
 
@@ -59,6 +64,8 @@ type Tiers struct {
 	// Temp is best a tmpfs. Default: /dev/shm/teraslot-<digest of conf root>
 	// where /dev/shm is there, otherwise <root>/search/temp.
 	Temp string `toml:"temp"`
+	// TempSize is how many bytes temp may take: see compact.full. Default: 1GB.
+	TempSize Bytes `toml:"temp_size"`
 	// Meta is an SSD. Default: <root>/search/meta.
 	Meta string `toml:"meta"`
 	// Data is a search disk. Default: <root>/search/data.
@@ -237,6 +244,10 @@ func (c *Config) complete(base string) error {
 		c.Name = host
 	}
 	orString(&c.Tiers.Default, "temp")
+	orNumber(&c.Tiers.TempSize, 1<<30)
+	orString(&c.Quiet, "01:00-05:00")
+	c.Compact.complete()
+	c.Jobs.complete()
 	orString(&c.LMTP.SocketMode, "0660")
 	orString(&c.LMTP.OverQuota, "temporary")
 	orString(&c.LMTP.Separator, "+")

@@ -131,7 +131,8 @@ func checkRoot(path string) error {
 // MailstoreOptions are the mail's places and limits. The caller adds what it
 // wants to be told.
 func (c *Config) MailstoreOptions() mailstore.Options {
-	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage)}
+	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage),
+		ArchiveSize: int64(c.Jobs.ArchiveLarger)}
 }
 
 // TiersOptions are the indexes' places.

@@ -13,7 +13,7 @@ import (
 
 // Run serves until ctx ends or something fails that cannot go on, then stops:
 // first what takes mail and commands, which finishes what is in flight; then the
-// indexer; last the sync log, so that it hears of everything. It returns nil
+// indexer, and what it has in temp is saved; last the sync log, so that it hears of everything. It returns nil
 // after a stop by ctx.
 func (s *Slot) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -27,8 +27,14 @@ func (s *Slot) Run(ctx context.Context) error {
 	if !s.o.Offline {
 		indexing.goes(s.tiers.Run)
 	}
-	err := s.front(ctx)
-	return errors.Join(err, indexed(), logged())
+	tending, tended := layer(context.WithoutCancel(ctx), cancel)
+	if s.schedule != nil {
+		tending.goes(s.schedule.Run)
+		tending.goes(func(ctx context.Context) error { return s.searches.run(ctx, s.registry) })
+	}
+	err := errors.Join(s.front(ctx), tended(), indexed())
+	s.saveTemp()
+	return errors.Join(err, logged())
 }
 
 // group is an errgroup whose members share a context.

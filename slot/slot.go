@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -34,8 +35,10 @@ type Options struct {
 	// Offline opens the slot for the admin socket alone: nothing is served,
 	// nothing is indexed.
 	Offline bool
-	// Now is the clock; nil is time.Now.
-	Now func() time.Time
+	// Now is the clock; nil is time.Now. After is its alarm, for what is done at
+	// certain hours; nil is time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
 }
 
 // Slot is an open slot. It owns slot.lock, and so all mail below its roots.
@@ -50,12 +53,16 @@ type Slot struct {
 	tiers    *tiers.Set
 	searcher *search.Searcher
 	squatter *squatter.Squatter // nil when offline or off
-	imap     *imapd.Server      // nil when offline
-	lmtp     *lmtp.Server       // nil when offline
-	cert     *certificate       // nil when offline
+	schedule *squatter.Schedule // nil when offline or another's work
+	searches searchWatch
+	imap     *imapd.Server // nil when offline
+	lmtp     *lmtp.Server  // nil when offline
+	cert     *certificate  // nil when offline
 	registry *prometheus.Registry
 
 	held heldGUIDs
+
+	scheduleLock io.Closer // of schedule
 
 	admin, metrics            net.Listener
 	imapPlain, imapTLS, lmtps []net.Listener
@@ -72,6 +79,9 @@ func Open(ctx context.Context, c *Config, o Options) (*Slot, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.After == nil {
+		o.After = time.After
 	}
 	s := &Slot{c: c, o: o, started: o.Now(), registry: prometheus.NewRegistry()}
 	if err := s.open(ctx); err != nil {
@@ -137,8 +147,13 @@ func (s *Slot) openServers() error {
 	wake := func(mailbox.User) {}
 	if !s.c.Squatter.Off {
 		s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log,
-			Batch: s.c.Squatter.Batch, Delay: time.Duration(s.c.Squatter.Delay), Logger: s.o.Logger, Now: s.o.Now})
+			Batch: s.c.Squatter.Batch, Delay: time.Duration(s.c.Squatter.Delay), Logger: s.o.Logger, Now: s.o.Now,
+			Conf: s.c.Conf, Registerer: s.registry})
 		wake = s.squatter.Wake
+	}
+	s.searches.limit = time.Duration(s.c.Compact.Slow)
+	if err := s.openSchedule(); err != nil {
+		return err
 	}
 	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: wake, Logger: s.o.Logger,
 		Registerer: s.registry, Now: s.o.Now})
@@ -263,6 +278,9 @@ func (s *Slot) close() error {
 				errs = append(errs, closeAll([]net.Listener{l}))
 			}
 		}
+	}
+	if s.scheduleLock != nil {
+		errs = append(errs, s.scheduleLock.Close())
 	}
 	if s.tiers != nil {
 		errs = append(errs, s.tiers.Close())

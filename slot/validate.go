@@ -23,6 +23,9 @@ func (c *Config) Validate() error {
 	if err := c.checkNumbers(); err != nil {
 		return err
 	}
+	if err := c.validateSchedules(); err != nil {
+		return err
+	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		return fmt.Errorf("%w: tls.cert and tls.key go together: give both or neither", ErrConfig)
 	}

@@ -63,11 +63,18 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10) + "B"
 }
 
-// Duration is a time.Duration; in the file a string such as "2s" or "1h30m".
+// Duration is a time.Duration; in the file a string such as "2s", "1h30m" or "7d".
 type Duration time.Duration
 
-// UnmarshalText reads what time.ParseDuration reads; negative ones are refused.
+// UnmarshalText reads what time.ParseDuration reads, and whole days; negative ones
+// are refused.
 func (d *Duration) UnmarshalText(text []byte) error {
+	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			*d = Duration(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
 		return fmt.Errorf("%q: a duration is a string such as \"2s\" or \"1h30m\"", text)

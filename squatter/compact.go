@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -17,6 +18,9 @@ type CompactOptions struct {
 	Dest    string // a tier
 	// Force rewrites also a single database of Dest with little dead in it.
 	Force bool
+	// KeepGone takes a single source over with what no mailbox holds any longer; several
+	// are merged as ever.
+	KeepGone bool
 	// Reindex names those of Sources whose messages are extracted anew, so that Dest
 	// gets what the current code makes of them. Nothing else is touched.
 	Reindex []string
@@ -45,10 +49,22 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 	// What is made anew goes straight to Dest. Messages that cannot be extracted
 	// keep the documents that they have, and are an error of their own.
 	again := &run{q: q, mail: mail, user: u}
+	held := func() (func(mailbox.GUID) bool, error) { return mail.Held(ctx) }
+	if o.KeepGone {
+		single, err := q.single(ctx, u, o.Sources)
+		if err != nil {
+			return tiers.Result{}, err
+		}
+		if single != "" {
+			held = nil
+			if o.Log != nil {
+				o.Log("only one source, copying directly to " + o.Dest)
+			}
+		}
+	}
 	res, err := q.o.Tiers.User(u).Compact(ctx, tiers.CompactOptions{
 		Sources: o.Sources, Dest: o.Dest, Force: o.Force, Again: o.Reindex, Name: o.Name, Log: o.Log,
-		Held:  func() (func(mailbox.GUID) bool, error) { return mail.Held(ctx) },
-		Renew: again.renew,
+		Held: held, Renew: again.renew,
 	})
 	if err != nil {
 		return res, err
@@ -58,6 +74,26 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 		skipped = &Skipped{Failures: again.failures, Tried: again.tried}
 	}
 	return res, errors.Join(skipped, q.restore(ctx, u, mail, res))
+}
+
+// single is the one database with documents that the names of sources mean; "" if
+// there are more, or none.
+func (q *Squatter) single(ctx context.Context, u mailbox.User, sources []string) (string, error) {
+	stats, err := q.o.Tiers.User(u).Stats(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, st := range stats {
+		name := st.Database.String()
+		if st.Docs > 0 && (slices.Contains(sources, st.Database.Tier) || slices.Contains(sources, name)) {
+			found = append(found, name)
+		}
+	}
+	if len(found) != 1 {
+		return "", nil
+	}
+	return found[0], nil
 }
 
 // renew extracts messages that a compaction asks for (tiers.Renew).

@@ -34,8 +34,8 @@ type Policy struct {
 	Expunged time.Duration
 }
 
-// Hours are a part of the day, as times since midnight. They may pass midnight;
-// equal ones are the whole day.
+// Hours are a part of the day, as times since midnight. They may pass midnight; the
+// whole day is from 0 to 24 hours.
 type Hours struct{ From, To time.Duration }
 
 // Contain reports whether a moment, in its own time zone, lies in the hours.
@@ -45,7 +45,7 @@ func (h Hours) Contain(t time.Time) bool {
 	if h.From < h.To {
 		return h.From <= at && at < h.To
 	}
-	return h.From == h.To || at >= h.From || at < h.To
+	return at >= h.From || at < h.To
 }
 
 // String is the hours as 01:00-05:00.

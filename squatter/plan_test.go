@@ -164,7 +164,9 @@ func TestHours(t *testing.T) {
 		{Hours{23 * time.Hour, 2 * time.Hour}, at(23, 30), true},
 		{Hours{23 * time.Hour, 2 * time.Hour}, at(1, 59), true},
 		{Hours{23 * time.Hour, 2 * time.Hour}, at(2, 0), false},
-		{Hours{3 * time.Hour, 3 * time.Hour}, at(12, 0), true},
+		{Hours{0, 24 * time.Hour}, at(12, 0), true},
+		{Hours{0, 24 * time.Hour}, at(0, 0), true},
+		{Hours{0, 24 * time.Hour}, at(23, 59), true},
 	} {
 		if got := c.h.Contain(c.t); got != c.want {
 			t.Errorf("%s contains %s: %v", c.h, c.t.Format("15:04"), got)

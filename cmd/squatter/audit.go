@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"teraslot/mailbox"
 )
@@ -36,4 +38,17 @@ func (j *job) audit(ctx context.Context, t target) error {
 		return fmt.Errorf("the index is not whole (run squatter -i -u %s)", j.name(t.user))
 	}
 	return nil
+}
+
+// repair audits, mends, and audits again.
+func (j *job) repair(ctx context.Context, t target) error {
+	r, err := j.squatter.Repair(ctx, t.user, func(line string) { j.sayf("%s", line) })
+	if r != nil && (r.Indexed > 0 || len(r.Rewritten) > 0) {
+		fmt.Fprintf(j.stdout, "Repaired the index of user.%s: %d messages indexed, rewritten: %s\n", j.name(t.user), r.Indexed,
+			cmp.Or(strings.Join(r.Rewritten, ","), "none"))
+	}
+	if err != nil {
+		return err
+	}
+	return j.audit(ctx, t)
 }

@@ -29,6 +29,13 @@ type flags struct {
 	foreground  bool
 	channel     string
 	sleep       float64
+	copying     bool
+	partials    bool
+	synclog     string
+	plan        bool
+	apply       bool
+	stats       bool
+	repair      bool
 }
 
 // undone are the flags of the reference system that are known and refused, with
@@ -37,9 +44,6 @@ var undone = []struct {
 	short, long, reason string
 	value               bool
 }{
-	{"o", "copydb", "copying a single source as it is is not done yet; without -o it is merged, which also drops what is gone", false},
-	{"f", "synclog", "reading a sync log file is not done yet; -i finds what is missing without one", true},
-	{"p", "allow-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
 	{"P", "reindex-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
 	{"L", "reindex-minlevel", "there are no index levels", true},
 	{"U", "only-upgrade", "not done yet; an index of an older version is renewed unasked", false},
@@ -93,7 +97,14 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.filter, "filter", "F", false, "with -z: also rewrite a single database, to drop what is gone")
 	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index the messages of all sources anew")
 	fs.StringSliceVarP(&f.again, "reindex-tiers", "T", nil, "with -z: index those of all sources anew that lie in these `tiers` or databases")
+	fs.BoolVarP(&f.copying, "copydb", "o", false, "with -z: if there is only one source, take all of it over, also what is gone")
 	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
+	fs.BoolVar(&f.repair, "repair", false, "with -A: mend what is found: index what is missing, rewrite what is damaged or dead")
+	fs.StringVarP(&f.synclog, "synclog", "f", "", "index those whom this sync log `file` names, once")
+	fs.BoolVarP(&f.partials, "allow-partials", "p", false, "messages that cannot be indexed are no failure of the run")
+	fs.BoolVar(&f.plan, "plan", false, "print what the schedule would compact now, and why")
+	fs.BoolVar(&f.apply, "apply", false, "do what --plan prints: for cron or a timer, with compact.by = \"timer\"")
+	fs.BoolVar(&f.stats, "stats", false, "print each user's databases by tier, and messages that could not be indexed")
 	fs.Float64VarP(&f.sleep, "sleep", "S", 0, "sleep so many `seconds` after each user")
 	for _, u := range undone {
 		if u.value {
@@ -116,7 +127,7 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 	}
 	compact := fs.Changed("compact") || fs.Changed("srctier")
 	modes := 0
-	for _, on := range []bool{compact, f.audit, f.rolling, f.incremental} {
+	for _, on := range []bool{compact, f.audit, f.rolling, f.incremental || f.synclog != "", f.plan, f.apply, f.stats} {
 		if on {
 			modes++
 		}
@@ -126,12 +137,20 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-C FILE is missing")
 	case compact && (f.dest == "" || len(f.sources) == 0):
 		return fmt.Errorf("a compaction needs both -z and -t")
-	case (f.filter || f.reindex || f.again != nil) && !compact:
-		return fmt.Errorf("-F, -X and -T go with -z and -t")
+	case (f.filter || f.reindex || f.again != nil || f.copying) && !compact:
+		return fmt.Errorf("-F, -X, -T and -o go with -z and -t")
+	case f.copying && (f.filter || f.reindex || f.again != nil):
+		return fmt.Errorf("-o takes a source over as it is; -F, -X and -T do not")
+	case f.repair && !f.audit:
+		return fmt.Errorf("--repair goes with -A")
+	case (f.plan || f.apply) && len(args) > 0:
+		return fmt.Errorf("--plan and --apply are about all users, and take no arguments")
+	case f.synclog != "" && len(args) > 0:
+		return fmt.Errorf("-f takes its users from the file, and no arguments")
 	case f.reindex && f.again != nil:
 		return fmt.Errorf("-X is -T with all sources: give one of them")
 	case modes > 1:
-		return fmt.Errorf("only one of -i, -z, -A and -R can be done at a time")
+		return fmt.Errorf("only one of -i or -f, -z, -A, -R, --plan, --apply and --stats can be done at a time")
 	case f.rolling && len(args) > 0:
 		return fmt.Errorf("-R takes no arguments")
 	case f.users && len(args) == 0:

@@ -11,7 +11,7 @@ import (
 
 // index indexes a user's mail: all of it, or with -i what is missing.
 func (j *job) index(ctx context.Context, t target) error {
-	o := squatter.IndexOptions{All: !j.f.incremental, Retry: true, Progress: j.progress(t.user)}
+	o := squatter.IndexOptions{All: !j.f.incremental && j.f.synclog == "", Retry: true, Progress: j.progress(t.user)}
 	if t.mailboxes == nil {
 		j.sayf("Indexing user.%s... ", j.name(t.user))
 	}

@@ -77,7 +77,7 @@ func (j *job) open(ctx context.Context) (err error) {
 	if j.tiers, err = tiers.New(index); err != nil {
 		return err
 	}
-	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log,
+	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf,
 		Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
 	return nil
 }
@@ -103,12 +103,18 @@ func (j *job) do(ctx context.Context, args []string) error {
 	if j.f.rolling {
 		return j.roll(ctx)
 	}
+	if j.f.plan || j.f.apply {
+		return j.schedule(ctx)
+	}
 	if err := j.checkTiers(); err != nil {
 		return err
 	}
-	targets, err := j.targets(ctx, args)
+	targets, err := j.chosen(ctx, args)
 	if err != nil {
 		return err
+	}
+	if j.f.stats {
+		j.statsHead()
 	}
 	for i, t := range targets {
 		if err := ctx.Err(); err != nil {
@@ -117,7 +123,7 @@ func (j *job) do(ctx context.Context, args []string) error {
 		if i > 0 {
 			sleep(ctx, j.f.pause())
 		}
-		if err := j.one(ctx, t); err != nil {
+		if err := j.one(ctx, t); err != nil && !j.excused(t.user, err) {
 			j.complain(t.user, err)
 		}
 	}
@@ -132,10 +138,32 @@ func (j *job) one(ctx context.Context, t target) error {
 	switch {
 	case j.f.dest != "":
 		return j.compact(ctx, t.user)
+	case j.f.audit && j.f.repair:
+		return j.repair(ctx, t)
 	case j.f.audit:
 		return j.audit(ctx, t)
+	case j.f.stats:
+		return j.stats(ctx, t.user)
 	}
 	return j.index(ctx, t)
+}
+
+// excused reports a failure of single messages that -p allows.
+func (j *job) excused(u mailbox.User, err error) bool {
+	_, some := errors.AsType[*squatter.Skipped](err)
+	if !some || !j.f.partials {
+		return false
+	}
+	j.sayf("user.%s: left to be searched by reading: %v", j.name(u), err)
+	return true
+}
+
+// chosen are those whom the arguments name, or the sync log of -f.
+func (j *job) chosen(ctx context.Context, args []string) ([]target, error) {
+	if j.f.synclog == "" {
+		return j.targets(ctx, args)
+	}
+	return j.logged(ctx)
 }
 
 // complain reports a failure and counts it.

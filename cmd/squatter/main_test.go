@@ -89,6 +89,27 @@ func (f *fixture) deliver(name, folder string, n int) {
 	}
 }
 
+// forgetHalf expunges every other message of a user's INBOX, for good.
+func (f *fixture) forgetHalf(name string) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	mail, err := f.store.Acquire(ctx, f.ids[name])
+	f.must(err)
+	defer mail.Release()
+	box, err := mail.MailboxNamed(ctx, "INBOX")
+	f.must(err)
+	var set mailbox.UIDSet
+	for uid := mailbox.UID(1); uid < box.UIDNext; uid += 2 {
+		set.Add(uid)
+	}
+	_, err = mail.StoreFlags(ctx, "", box.ID, set, mailstore.AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+	f.must(err)
+	_, _, err = mail.Expunge(ctx, "", box.ID, &set)
+	f.must(err)
+	_, err = mail.Forget(ctx, time.Now().Add(time.Hour))
+	f.must(err)
+}
+
 // squatter runs the command and expects an exit code; it returns its output.
 func (f *fixture) squatter(code int, args ...string) (stdout, stderr string) {
 	f.t.Helper()
@@ -211,7 +232,8 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"-z", "data"}, {"-t", "temp"}, {"-F"}, {"-X"}, {"-i", "-A"}, {"-z", "data", "-t", "temp", "-A"}, {"-R", "user.brong"},
 		{"-u"}, {"-r"}, {"-S", "-1"}, {"-S", "x"}, {"--unknown"}, {"-z", "data", "-t", "temp,"},
-		{"-T", "temp"}, {"-z", "data", "-t", "temp", "-X", "-T", "temp"}, {"-o"}, {"-f", "file"}, {"-p"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
+		{"-T", "temp"}, {"-z", "data", "-t", "temp", "-X", "-T", "temp"}, {"-o"}, {"-z", "data", "-t", "temp", "-o", "-F"}, {"-i", "-f", "x", "-A"}, {"-f", "x", "brong"}, {"--repair"}, {"--plan", "brong"},
+		{"--plan", "--apply"}, {"--stats", "-A"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
 		{"-R", "-n", "../x"}, {"-R", "-n", "squatter"},
 	} {
 		if _, errs := f.squatter(exitUsage, args...); !strings.HasPrefix(errs, "squatter: usage: ") {
