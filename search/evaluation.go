@@ -47,7 +47,7 @@ type evaluation struct {
 	blind bool
 
 	verified, scanned atomic.Int64
-	messages, bytes   atomic.Int64 // read so far, against Limits
+	shared            *shared
 }
 
 // docOf is the complete document, which can be believed, that stands for a row,
@@ -70,7 +70,7 @@ func (e *evaluation) indexed(ctx context.Context, k text.Key) (verdict, error) {
 	if v, ok := e.leaves[k]; ok {
 		return v, nil
 	}
-	sure, open, err := e.snap.Match(ctx, k)
+	docs, err := e.shared.match(ctx, e.snap, k)
 	if err != nil {
 		if ctx.Err() != nil {
 			return none(), context.Cause(ctx)
@@ -79,7 +79,7 @@ func (e *evaluation) indexed(ctx context.Context, k text.Key) (verdict, error) {
 		e.blind = true
 		return verdict{roaring.New(), e.join.covered}, nil
 	}
-	v := verdict{e.join.rows(sure), e.join.rows(open)}
+	v := verdict{e.join.rows(docs.sure), e.join.rows(docs.open)}
 	v.open.AndNot(v.sure)
 	e.leaves[k] = v
 	return v, nil
@@ -210,10 +210,10 @@ func (e *evaluation) excuse(ctx context.Context, r *mailbox.Record, err error) e
 // spend takes one message of size bytes from the limits.
 func (e *evaluation) spend(size int64) error {
 	l := &e.s.o.Limits
-	if n := e.messages.Add(1); l.Messages > 0 && n > l.Messages {
+	if n := e.shared.messages.Add(1); l.Messages > 0 && n > l.Messages {
 		return fmt.Errorf("%w: more than %d messages to read", ErrLimit, l.Messages)
 	}
-	if n := e.bytes.Add(size); l.Bytes > 0 && n > l.Bytes {
+	if n := e.shared.bytes.Add(size); l.Bytes > 0 && n > l.Bytes {
 		return fmt.Errorf("%w: more than %d bytes to read", ErrLimit, l.Bytes)
 	}
 	return nil

@@ -17,5 +17,5 @@ func (s *Searcher) SearchView(ctx context.Context, r Request, view *mailstore.Vi
 		return nil, err
 	}
 	defer mail.Release()
-	return s.answer(ctx, r, root, mail, nil, view)
+	return s.answer(ctx, r, root, mail, nil, view, newShared())
 }

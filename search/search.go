@@ -144,12 +144,8 @@ func (s *Searcher) search(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.o.Limits.Time > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.o.Limits.Time,
-			fmt.Errorf("%w: %v are over", ErrLimit, s.o.Limits.Time))
-		defer cancel()
-	}
+	ctx, cancel := s.limitTime(ctx)
+	defer cancel()
 	mail, err := s.o.Store.Acquire(ctx, r.User)
 	if err != nil {
 		return nil, cause(ctx, err)
@@ -166,7 +162,7 @@ func (s *Searcher) search(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
-	return s.answer(ctx, r, root, mail, snap, view)
+	return s.answer(ctx, r, root, mail, snap, view, newShared())
 }
 
 // snapshot returns the user's index as it is now: nil for a query that does not
@@ -186,11 +182,11 @@ func (s *Searcher) snapshot(ctx context.Context, u mailbox.User, root node) (*ti
 // answer evaluates the query over a view and a snapshot that was taken before
 // it, or nil.
 func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mailstore.Mail, snap *tiers.Snapshot,
-	view *mailstore.View) (*Result, error) {
+	view *mailstore.View, sh *shared) (*Result, error) {
 	key := mailboxKey{r.User, r.Mailbox}
 	e := &evaluation{s: s, key: key, mail: mail, snap: snap, records: view.Records,
 		join: s.join(key, view, snap), now: s.o.Now().Unix(),
-		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil,
+		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil, shared: sh,
 		ranked: r.Relevance, readings: map[uint32]map[*fuzzyKey]*reading{}}
 	rows, err := e.run(ctx, root)
 	if err != nil {
