@@ -3,6 +3,9 @@ package lmtp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
 	"sync"
 
 	"teraslot/mailbox"
@@ -13,31 +16,42 @@ import (
 // is a commit of its own, waiting mostly for its disk.
 const atOnce = 16
 
-// deliver stores m for every recipient and tells the outcome of each, from
-// several goroutines at once. It returns when all were told. Recipients that
-// are the same mailbox share one copy.
-func (s *Server) deliver(ctx context.Context, m *mailstore.Message, to []recipient, tell func(path string, err error)) {
-	var order []target
-	paths := make(map[target][]string, len(to))
+// deliver stores m for every recipient and returns the outcome of each target.
+// Recipients that are the same mailbox share one copy.
+func (s *Server) deliver(ctx context.Context, m *mailstore.Message, to []recipient) map[target]error {
+	outcome := make(map[target]error, len(to))
 	for _, r := range to {
-		if len(paths[r.target]) == 0 {
-			order = append(order, r.target)
-		}
-		paths[r.target] = append(paths[r.target], r.path)
+		outcome[r.target] = nil
 	}
+	if len(outcome) == 1 {
+		outcome[to[0].target] = s.store(ctx, m, to[0].target)
+		return outcome
+	}
+	var mu sync.Mutex // guards the errors in outcome
 	places := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
-	for _, t := range order {
+	for t := range maps.Clone(outcome) {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			err := s.store(ctx, m, t)
-			for _, path := range paths[t] {
-				tell(path, err)
-			}
+			err := s.storeGuarded(ctx, m, t)
+			mu.Lock()
+			defer mu.Unlock()
+			outcome[t] = err
 		})
 	}
 	wg.Wait()
+	return outcome
+}
+
+// storeGuarded makes a fault an error: it is one recipient's.
+func (s *Server) storeGuarded(ctx context.Context, m *mailstore.Message, t target) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("fault: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.store(ctx, m, t)
 }
 
 // store appends m to the target's mailbox, or to INBOX if that has gone since

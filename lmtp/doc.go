@@ -5,6 +5,10 @@
 // that a power cut does not break. Recipients of one message are served at the
 // same time, and each gets its own reply.
 //
+// One goroutine reads a client, stores its messages and answers. Replies are sent
+// together when the client has said all it wants to (RFC 2920), those to a message
+// at once. The dialogue is our own: docs/decisions/0004-lmtp-dialogue.md.
+//
 // # What is added
 //
 // This is final delivery (RFC 5321 §4.4): a Return-Path and a Received field go
@@ -17,6 +21,7 @@
 //
 // user@domain and user are looked up among the login names as they are, then
 // without the domain, then without +folder (the separator is configurable). The
+// postmaster without an account of that name is who Options say. The
 // folder is a mailbox of the user: of that very name, or else the only one of
 // that name in any case. Delivery never creates a mailbox: if the folder is not
 // there, the message goes to INBOX. Two recipients that are the same mailbox

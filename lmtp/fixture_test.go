@@ -8,9 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -224,21 +222,6 @@ func (c *client) closed() {
 	c.t.Helper()
 	if b, err := io.ReadAll(c.r); err != nil && !errors.Is(err, net.ErrClosed) || len(b) > 0 {
 		c.t.Fatalf("%q, %v, want the end", b, err)
-	}
-}
-
-// ends expects the end of the connection after some of these replies, in any
-// order.
-func (c *client) ends(replies ...string) {
-	c.t.Helper()
-	b, err := io.ReadAll(c.r)
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		c.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if !slices.Contains(replies, line[:3]) {
-			c.t.Fatalf("reply %q", line)
-		}
 	}
 }
 

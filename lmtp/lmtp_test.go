@@ -26,7 +26,7 @@ func TestGreetingAndCapabilities(t *testing.T) {
 		t.Errorf("greeting %q", got)
 	}
 	c.say("EHLO client.test", "500")
-	c.say("MAIL FROM:<a@b>", "502")
+	c.say("MAIL FROM:<a@b>", "503")
 	got := c.say("LHLO client.test", "250")
 	for _, want := range []string{"PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "SIZE 5242880", "LIMITS RCPTMAX=7"} {
 		if !strings.Contains(got, want+"\r\n") {
@@ -203,13 +203,15 @@ func TestChunking(t *testing.T) {
 	if got := f.messages("anna", "INBOX"); len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// Given up in the middle, nothing is stored, and the session ends.
+	// Given up in the middle, nothing is stored.
 	begin()
 	c.send("BDAT 6\r\nB: 2\r\n")
 	c.expect("250")
-	c.send("RSET\r\n")
-	c.ends("250", "421")
-	c = f.hello()
+	c.say("MAIL FROM:<sender@example.com>", "503")
+	c.say("NOOP", "250")
+	c.say("RSET", "250")
+	c.send("BDAT 3 LAST\r\nxyz") // a chunk of nothing
+	c.expect("503")
 	// A long line in a chunk.
 	begin()
 	c.send("BDAT 50000 LAST\r\n" + strings.Repeat("x", 50_000))
@@ -220,9 +222,22 @@ func TestChunking(t *testing.T) {
 	c.send("BDAT 60000\r\n" + strings.Repeat("x", 60_000))
 	c.expect("250")
 	c.send("BDAT 60000\r\n" + strings.Repeat("x", 60_000))
-	c.ends("552", "421")
-	if a, b := f.count("anna"), f.count("bob"); a != 2 || b != 2 {
-		t.Errorf("anna has %d, bob %d, want 2 each", a, b)
+	c.expect("552 5.3.4")
+	begin()
+	c.send("BDAT 100001 LAST\r\n" + strings.Repeat("x", 100_001))
+	c.expect("552 5.3.4 <anna@example.org>")
+	c.expect("552 5.3.4 <bob@example.org>")
+	// The last chunk may be empty.
+	begin()
+	c.send("BDAT 5\r\nA: 1\n")
+	c.expect("250")
+	c.send("BDAT x\r\n")
+	c.expect("501")
+	c.send("BDAT 0 LAST\r\n")
+	c.expect("250 2.1.5")
+	c.expect("250 2.1.5")
+	if a, b := f.count("anna"), f.count("bob"); a != 3 || b != 3 {
+		t.Errorf("anna has %d, bob %d, want 3 each", a, b)
 	}
 }
 

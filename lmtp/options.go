@@ -35,6 +35,9 @@ type Options struct {
 	// OverQuotaPermanent refuses mail for a full mailbox for good (552 5.2.2);
 	// otherwise the sender's server tries again (452 4.2.2).
 	OverQuotaPermanent bool
+	// Postmaster is the login name of who gets the mail for postmaster, with or
+	// without a domain (RFC 5321 §4.5.1), where no user has that name; "" for nobody.
+	Postmaster string
 	// Separator stands between user and folder in a recipient; 0 for none.
 	Separator byte
 	// Duplicates is how long a Message-ID is remembered; 0 is off.

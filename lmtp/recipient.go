@@ -45,6 +45,9 @@ func (s *Server) candidates(path string) []candidate {
 	if domain != "" {
 		out = append(out, candidate{local, ""})
 	}
+	if s.o.Postmaster != "" && strings.EqualFold(local, "postmaster") {
+		out = append(out, candidate{s.o.Postmaster, ""})
+	}
 	if s.o.Separator == 0 {
 		return out
 	}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
-
-	"github.com/emersion/go-smtp"
 )
 
 // Server delivers mail that comes over any number of listeners.
@@ -45,38 +44,75 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// Messages in flight outlive ctx: hard ends them when the grace is over.
 	work, hard := context.WithCancel(context.WithoutCancel(ctx))
 	defer hard()
-	protocol := s.protocol(work)
-	stopped := make(chan struct{})
-	defer close(stopped)
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		select {
-		case <-ctx.Done():
-		case <-stopped:
-		}
-		l.Close() // an error leaves Accept to report what is wrong
-	}()
-	err := protocol.Serve(&listener{l, s, ctx})
-	if ctx.Err() != nil {
-		err = nil
-	}
-	s.drain(l, protocol, hard)
-	if err != nil {
-		return fmt.Errorf("lmtp on %s: %w", l.Addr(), err)
-	}
-	<-closed
-	return nil
+	stop, stopped := context.WithCancel(ctx)
+	defer stopped()
+	var closing, sessions sync.WaitGroup
+	closing.Go(func() {
+		<-stop.Done()
+		_ = l.Close() // an error leaves Accept to report what is wrong
+	})
+	err := s.accept(stop, l, func(c *conn) {
+		sessions.Go(func() { newSession(work, s, c).run() })
+	})
+	stopped()
+	closing.Wait()
+	s.drain(l, &sessions, hard)
+	return err
 }
 
-// drain lets the connections of a listener finish, and after the grace ends them.
-func (s *Server) drain(l net.Listener, protocol *smtp.Server, hard func()) {
+// accept hands the connections that there is a place for to begin, until stop ends
+// or the listener fails.
+func (s *Server) accept(stop context.Context, l net.Listener, begin func(*conn)) error {
+	for delay := time.Duration(0); ; {
+		raw, err := l.Accept()
+		switch {
+		case stop.Err() != nil:
+			if err == nil {
+				_ = raw.Close()
+			}
+			return nil
+		case temporary(err):
+			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+			s.o.Logger.Warn("lmtp: accepting failed", "listener", l.Addr().String(), "delay", delay, "err", err)
+			pause(stop, delay)
+			continue
+		case err != nil:
+			return fmt.Errorf("lmtp on %s: %w", l.Addr(), err)
+		}
+		delay = 0
+		c := &conn{Conn: raw, server: s, from: l}
+		if !s.admit(c) {
+			refuse(raw, s.o.Name)
+			continue
+		}
+		begin(c)
+	}
+}
+
+// temporary reports whether accepting may work again: the machine is short of
+// something, or a client left while it waited.
+func temporary(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO}, func(e error) bool { return errors.Is(err, e) })
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// drain lets the sessions of a listener finish, and after the grace ends them.
+func (s *Server) drain(l net.Listener, sessions *sync.WaitGroup, hard func()) {
 	s.each(l, (*conn).stop)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Its error is that l is closed already.
-		_ = protocol.Shutdown(context.Background())
+		sessions.Wait()
 	}()
 	grace := time.NewTimer(s.o.Grace)
 	defer grace.Stop()
@@ -104,22 +140,4 @@ func (s *Server) each(l net.Listener, do func(*conn)) {
 	for _, c := range all {
 		do(c)
 	}
-}
-
-// protocol is the dialogue of one listener. Deadlines and the lengths of lines
-// are conn's business: the library's bound a whole message by one deadline, and
-// its lines by 2000 octets, where mail has longer ones.
-func (s *Server) protocol(work context.Context) *smtp.Server {
-	p := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return s.newSession(work, c)
-	}))
-	p.LMTP = true
-	p.Domain = s.o.Name
-	p.MaxMessageBytes = s.o.MaxMessage
-	p.MaxRecipients = s.o.MaxRecipients
-	p.MaxLineLength = 0
-	p.TLSConfig = s.o.TLS
-	p.EnableSMTPUTF8 = true
-	p.ErrorLog = slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn)
-	return p
 }

@@ -1,35 +1,38 @@
 package lmtp
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"sync"
-
-	"github.com/emersion/go-smtp"
+	"net"
+	"os"
+	"runtime/debug"
 )
 
-// session is one client's dialogue. Its methods are called one after another.
+// session is one client's dialogue. One goroutine runs it from end to end.
 type session struct {
 	server *Server
+	ctx    context.Context // bounds the work of messages in flight
 	conn   *conn
-	client string // as it called itself in LHLO
-	// ctx bounds the work of messages in flight. It is kept here because the
-	// library's calls do not pass one.
-	ctx context.Context
+	link   net.Conn // conn, or TLS over it
+	in     *bufio.Reader
+	out    []byte // replies that are not sent yet
+	clean  cleaner
 
-	mu       sync.Mutex // guards what follows: with BDAT a RSET may come beside LMTPData
-	envelope envelope
-	taking   bool // LMTPData is at work
-
-	abandoned sync.Once
+	client string // as it called itself in LHLO; "" before
+	peer   string // its address, as Received shows it; "" if there is none
+	envelope
+	errors int // commands that were none
+	over   bool
 }
 
 // envelope is what MAIL and RCPT said.
 type envelope struct {
-	from       string
-	size       int64 // as announced by MAIL, or 0
+	began      bool   // by MAIL
+	from       string // "" is the null path
+	size       int64  // as announced, or 0
 	recipients []recipient
 }
 
@@ -39,139 +42,180 @@ type recipient struct {
 	target
 }
 
-var _ smtp.LMTPSession = (*session)(nil)
+// maxCommand bounds a command line in octets; RFC 5321 §4.5.3.1.4 wants 512 and
+// more for extensions.
+const maxCommand = 16 << 10
 
-func (s *Server) newSession(ctx context.Context, c *smtp.Conn) (smtp.Session, error) {
-	ours, err := underlying(c.Conn())
-	if err != nil {
-		return nil, err
+// maxErrors is how many unknown commands are borne: who says more speaks another
+// protocol.
+const maxErrors = 20
+
+func newSession(ctx context.Context, s *Server, c *conn) *session {
+	x := &session{server: s, ctx: ctx, conn: c}
+	x.attach(c)
+	return x
+}
+
+// attach makes link what is read and written. What was read before, and not
+// looked at, is forgotten: behind STARTTLS nothing counts that came before it.
+func (s *session) attach(link net.Conn) {
+	s.link = link
+	s.in = bufio.NewReaderSize(answering{s}, maxCommand)
+}
+
+// answering is what a session reads. Replies are sent together when the client has
+// nothing more to say: then it waits for them (RFC 2920 §3.2).
+type answering struct{ s *session }
+
+// Read sends the replies, and reads.
+func (a answering) Read(p []byte) (int, error) {
+	if err := a.s.flush(); err != nil {
+		return 0, err
 	}
-	return &session{server: s, conn: ours, client: c.Hostname(), ctx: ctx}, nil
+	return a.s.link.Read(p)
 }
 
-// Mail begins a message.
-func (s *session) Mail(from string, o *smtp.MailOptions) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.envelope = envelope{from: from, size: o.Size}
-	return nil
-}
-
-// Rcpt adds a recipient, or refuses it before its message is sent.
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	t, err := s.server.resolve(s.ctx, to)
-	if err == nil {
-		err = s.server.room(s.ctx, t, s.current().size)
+func (s *session) flush() error {
+	if len(s.out) == 0 {
+		return nil
 	}
-	if err != nil {
-		return s.server.refusal(err, to)
+	_, err := s.link.Write(s.out)
+	s.out = s.out[:0]
+	return err
+}
+
+func (s *session) reply(r status)                 { s.out = r.append(s.out, "") }
+func (s *session) replyFor(r status, path string) { s.out = r.append(s.out, path) }
+func (s *session) refuse(err error, path string)  { s.reply(s.server.refusal(err, path)) }
+func (s *session) refuseEach(err error, to ...recipient) {
+	for _, r := range to {
+		s.replyFor(s.server.refusal(err, r.path), r.path)
 	}
-	s.conn.begin()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.envelope.recipients = append(s.envelope.recipients, recipient{to, t})
-	return nil
 }
 
-// Data is never called: LMTPData is. The library's interface wants it.
-func (s *session) Data(io.Reader) error { return errors.New("lmtp: a message outside of LMTP") }
-
-func (s *session) current() envelope {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.envelope
-}
-
-// take marks the time that LMTPData is at work.
-func (s *session) take(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taking = on
-}
-
-// LMTPData stores the message and sets each recipient's status once.
-func (s *session) LMTPData(r io.Reader, status smtp.StatusCollector) error {
-	s.take(true)
-	defer s.take(false)
-	s.conn.receive()
-	e := s.current()
-	sent := &clientReader{r: r}
-	m, err := s.server.o.Store.Spool(s.ctx, io.MultiReader(s.server.trace(s, e), cleaned(sent)))
-	if err != nil {
-		// The library answers a last BDAT for each recipient only if all of it
-		// was read. What is left of a broken connection ends at once.
-		_, _ = io.Copy(io.Discard, r)
-		if errors.Is(err, smtp.ErrDataReset) {
-			s.abandon()
-		}
-		return s.server.refusal(sent.blame(err), "")
-	}
+// run holds the dialogue. The connection is closed when it returns.
+func (s *session) run() {
 	defer func() {
-		if err := m.Close(); err != nil {
-			s.server.o.Logger.Warn("lmtp: giving up a spooled message", "err", err)
+		if p := recover(); p != nil {
+			s.server.o.Logger.Error("lmtp: a session met a fault", "client", s.client, "fault", p, "stack", string(debug.Stack()))
+			s.reply(internalFault)
 		}
+		_ = s.flush() // an error means that the client has gone
+		_ = s.link.Close()
 	}()
-	if !s.conn.whole() {
-		return s.server.refusal(errAborted, "")
-	}
-	s.server.deliver(s.ctx, m, e.recipients, func(path string, err error) {
-		if err == nil {
-			status.SetStatus(path, delivered)
+	s.greet()
+	for !s.over {
+		line, err := s.line()
+		if err != nil {
+			s.farewell(err)
 			return
 		}
-		status.SetStatus(path, s.server.refusal(err, path))
-	})
-	return nil
-}
-
-// Reset forgets the message; what was in flight is answered by now, or given up.
-func (s *session) Reset() {
-	s.mu.Lock()
-	s.envelope = envelope{}
-	abandoned := s.taking
-	s.mu.Unlock()
-	if abandoned {
-		s.abandon()
+		s.command(line)
 	}
-	s.conn.end()
 }
 
-// abandon ends the session after a message that was given up between its BDAT
-// chunks: the library might give its outcome to the next one.
-func (s *session) abandon() {
-	s.abandoned.Do(func() {
-		// Errors mean that the client has gone already.
-		_, _ = io.WriteString(s.conn, "421 4.4.2 Message given up, bye\r\n")
-		_ = s.conn.Close()
-	})
-}
+func (s *session) greet() { s.reply(status{220, "", s.server.o.Name + " LMTP Teraslot ready"}) }
 
-// Logout ends the dialogue.
-func (s *session) Logout() error { return nil }
+var errLongLine = errors.New("lmtp: command line too long")
 
-// errAborted: the client did not send its message whole.
-var errAborted = errors.New("message was not received whole")
-
-// clientReader remembers whether the client is to blame.
-type clientReader struct {
-	r   io.Reader
-	err error
-}
-
-// Read reads what the client sends.
-func (c *clientReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	if err != nil && err != io.EOF {
-		c.err = err
+// line reads a command without its line end.
+func (s *session) line() (string, error) {
+	b, err := s.in.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		return "", errLongLine
 	}
-	return n, err
+	if err != nil {
+		return "", err
+	}
+	b = b[:len(b)-1]
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	return string(b), nil
 }
 
-// blame tells a failure to read from the client from one to store.
-func (c *clientReader) blame(err error) error {
-	var said *smtp.SMTPError
-	if c.err == nil || errors.As(c.err, &said) {
-		return err
+// farewell ends the dialogue because no command could be read.
+func (s *session) farewell(err error) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, errLongLine):
+		s.reply(lineTooLong)
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.conn.isStopping():
+		s.reply(stopping)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.reply(timedOut)
+	default:
+		s.reply(connectionLost)
 	}
-	return fmt.Errorf("%w: %w", errAborted, err)
+}
+
+// command answers one command.
+func (s *session) command(line string) {
+	switch verb, rest := cutCommand(line); verb {
+	case "LHLO":
+		s.hello(rest)
+	case "HELO", "EHLO":
+		s.reply(useLHLO)
+	case "MAIL":
+		s.mail(rest)
+	case "RCPT":
+		s.rcpt(rest)
+	case "DATA":
+		s.data(rest)
+	case "BDAT":
+		s.bdat(rest)
+	case "RSET":
+		s.envelope = envelope{}
+		s.reply(ok)
+	case "NOOP":
+		s.reply(ok)
+	case "VRFY":
+		s.reply(cannotVerify)
+	case "QUIT":
+		s.over = true
+		s.reply(bye)
+	case "STARTTLS":
+		s.startTLS(rest)
+	case "AUTH", "EXPN", "HELP", "SEND", "SOML", "SAML", "TURN":
+		s.reply(notImplemented)
+	default:
+		s.unknown()
+	}
+}
+
+func (s *session) unknown() {
+	s.reply(badCommand)
+	if s.errors++; s.errors > maxErrors {
+		s.over = true
+		s.reply(tooManyErrors)
+	}
+}
+
+// startTLS goes on under TLS (RFC 3207). Nothing of what was said before counts.
+func (s *session) startTLS(rest string) {
+	_, secure := s.link.(*tls.Conn)
+	switch {
+	case rest != "":
+		s.reply(noArgument)
+		return
+	case s.server.o.TLS == nil:
+		s.reply(notImplemented)
+		return
+	case secure:
+		s.reply(notNow)
+		return
+	}
+	s.reply(startTLS)
+	link := tls.Server(s.conn, s.server.o.TLS)
+	err := s.flush()
+	if err == nil {
+		err = link.HandshakeContext(s.ctx)
+	}
+	if err != nil {
+		s.server.o.Logger.Info("lmtp: TLS was not agreed on", "err", err)
+		s.over = true
+		return
+	}
+	s.attach(link)
+	s.client, s.envelope = "", envelope{}
 }

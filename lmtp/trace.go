@@ -3,43 +3,50 @@ package lmtp
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
-	"net"
 	"strings"
 )
 
 // trace is what final delivery puts before a message (RFC 5321 §4.4).
-func (s *Server) trace(c *session, e envelope) io.Reader {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", e.from)
-	fmt.Fprintf(&b, "Received: from %s", c.client)
-	if host, _, err := net.SplitHostPort(c.conn.RemoteAddr().String()); err == nil {
-		fmt.Fprintf(&b, " ([%s])", host)
+func (s *session) trace() io.Reader {
+	b := make([]byte, 0, 512)
+	b = append(append(append(b, "Return-Path: <"...), s.from...), ">\r\nReceived: from "...)
+	b = append(b, s.client...)
+	if s.peer != "" {
+		b = append(append(append(b, " (["...), s.peer...), "])"...)
 	}
-	fmt.Fprintf(&b, "\r\n\tby %s (Teraslot) with LMTP", s.o.Name) // RFC 3848 names it
-	if len(e.recipients) == 1 {
-		fmt.Fprintf(&b, "\r\n\tfor <%s>", e.recipients[0].path)
+	// RFC 3848 names LMTP.
+	b = append(append(append(b, "\r\n\tby "...), s.server.o.Name...), " (Teraslot) with LMTP"...)
+	if len(s.recipients) == 1 {
+		b = append(append(append(b, "\r\n\tfor <"...), s.recipients[0].path...), '>')
 	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", s.o.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700"))
-	return strings.NewReader(b.String())
+	b = append(b, ";\r\n\t"...)
+	b = s.server.o.Now().AppendFormat(b, "Mon, 2 Jan 2006 15:04:05 -0700")
+	return bytes.NewReader(append(b, "\r\n"...))
 }
 
-// cleaned is the message without an mbox "From " line and Return-Path fields on top.
-func cleaned(r io.Reader) io.Reader { return &cleaner{r: r} }
-
-// cleaner looks at the message's top at its first Read: looking earlier would
-// wait for a client before the caller is ready for errors.
+// cleaner is a message without an mbox "From " line and Return-Path fields on top.
+// It looks at the message's top at its first Read: looking earlier would wait for a
+// client before the caller is ready for errors.
 type cleaner struct {
-	r    io.Reader
-	body *bufio.Reader
-	err  error
+	body  *bufio.Reader
+	begun bool
+	err   error
+}
+
+// reset makes c the message of r.
+func (c *cleaner) reset(r io.Reader) {
+	if c.body == nil {
+		c.body = bufio.NewReaderSize(r, maxCommand)
+	}
+	c.body.Reset(r)
+	c.begun, c.err = false, nil
 }
 
 // Read reads what follows the removed lines.
 func (c *cleaner) Read(p []byte) (int, error) {
-	if c.body == nil {
-		c.body = bufio.NewReaderSize(c.r, maxCommand)
+	if !c.begun {
+		c.begun = true
 		c.err = c.skip()
 	}
 	if c.err != nil {

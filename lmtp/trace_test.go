@@ -33,6 +33,13 @@ func stripped(message []byte) []byte {
 	return message
 }
 
+// cleaned is a cleaner of r.
+func cleaned(r io.Reader) io.Reader {
+	c := new(cleaner)
+	c.reset(r)
+	return c
+}
+
 func FuzzCleaned(f *testing.F) {
 	for _, s := range []string{
 		"", "x", "From a\r\n", "From a\r\nReturn-Path: <b>\r\n\tc\r\nSubject: x\r\n\r\n", "Return-Path: <b>", "from a\n", "From : a\n\n",

@@ -133,6 +133,9 @@ type LMTP struct {
 	// mailbox, so that a second delivery of it is acknowledged and not stored.
 	// Default: 0s, which is off.
 	Duplicates Duration `toml:"duplicates"`
+	// Postmaster is the login name of who gets mail for postmaster where no user
+	// has that name; "" for nobody.
+	Postmaster string `toml:"postmaster"`
 	// Separator stands between user and folder in a recipient, as in
 	// user+folder@domain. Default: "+"; "none" turns it off.
 	Separator string `toml:"separator"`

@@ -174,7 +174,7 @@ func (s *Slot) lmtpOptions() lmtp.Options {
 		Store: s.store, Accounts: s.accounts, Name: s.c.Name, TLS: s.cert.config(),
 		MaxMessage: int64(s.c.MaxMessage), MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
 		Timeout: time.Duration(l.Timeout), OverQuotaPermanent: l.OverQuota == "permanent",
-		Duplicates: time.Duration(l.Duplicates), Now: s.o.Now, Logger: s.o.Logger, Registerer: s.registry,
+		Duplicates: time.Duration(l.Duplicates), Postmaster: l.Postmaster, Now: s.o.Now, Logger: s.o.Logger, Registerer: s.registry,
 	}
 	if l.Separator != "none" {
 		o.Separator = l.Separator[0]
