@@ -30,6 +30,7 @@ var layers = []struct {
 	{pkg: "tiers", mayImport: "disk mailbox text activefile"},
 	{pkg: "account", mayImport: "mailbox disk"},
 	{pkg: "mailstore", mayImport: "disk mailbox message"},
+	{pkg: "backup", mayImport: "disk mailbox mailstore"},
 	{pkg: "search", mayImport: "mailbox text message tiers mailstore"},
 	{pkg: "squatter", mayImport: "disk mailbox text message synclog tiers mailstore"},
 	{pkg: "replication", mayImport: "mailbox account synclog mailstore"},
