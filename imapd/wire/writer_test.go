@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -163,11 +164,12 @@ func TestWriteResponses(t *testing.T) {
 			w.ESearch(&ESearchResult{Tag: "a", Partial: &PartialResult{Range: Partial{1, 2}, Sorted: []uint32{9, 3}}})
 		}},
 		{`* ESEARCH (TAG "a") PARTIAL (1:2 NIL)`, func(w *Writer) { w.ESearch(&ESearchResult{Tag: "a", Partial: &PartialResult{Range: Partial{1, 2}}}) }},
-		{`* THREAD`, func(w *Writer) { w.Threads(nil) }},
+		{`* THREAD`, func(w *Writer) { w.Threads(slices.Values[[]ThreadNode](nil)) }},
 		{`* THREAD (2)(3 6 (4 23)(44 7 96))`, func(w *Writer) { w.Threads(threads()) }},
-		{`* THREAD ((3)(5))`, func(w *Writer) { w.Threads([]ThreadNode{{Children: []ThreadNode{{Number: 3}, {Number: 5}}}}) }},
-		{`* THREAD (3 (4)(5))`, func(w *Writer) {
-			w.Threads([]ThreadNode{{Number: 3, Children: []ThreadNode{{Number: 4}, {Number: 5}}}})
+		{`* THREAD ((3)(5))`, func(w *Writer) { w.Threads(slices.Values([]ThreadNode{{0, 2}, {3, 0}, {5, 0}})) }},
+		{`* THREAD (3 (4)(5))`, func(w *Writer) { w.Threads(slices.Values([]ThreadNode{{3, 2}, {4, 0}, {5, 0}})) }},
+		{`* THREAD ((1 2)(3 (4)(5 (6)(7 8))))(9)`, func(w *Writer) {
+			w.Threads(slices.Values([]ThreadNode{{0, 2}, {1, 1}, {2, 0}, {3, 2}, {4, 0}, {5, 2}, {6, 0}, {7, 1}, {8, 0}, {9, 0}}))
 		}},
 		{`* LIST (\HasNoChildren \Sent) "/" Sent`, func(w *Writer) {
 			w.List(&ListEntry{Attrs: []imap.MailboxAttr{imap.MailboxAttrHasNoChildren, imap.MailboxAttrSent}, Delimiter: '/', Mailbox: "Sent"})
@@ -209,19 +211,25 @@ func TestWriteResponses(t *testing.T) {
 }
 
 // threads is the example of RFC 5256 §4.
-func threads() []ThreadNode {
-	leaf := func(n uint32, below ...ThreadNode) ThreadNode { return ThreadNode{n, below} }
-	return []ThreadNode{leaf(2), leaf(3, leaf(6, leaf(4, leaf(23)), leaf(44, leaf(7, leaf(96)))))}
+func threads() iter.Seq[ThreadNode] {
+	return slices.Values([]ThreadNode{{2, 0}, {3, 1}, {6, 2}, {4, 1}, {23, 0}, {44, 1}, {7, 1}, {96, 0}})
 }
 
-// A thread of 600,000 replies to replies must not cost a stack of that depth.
+// Threads of 600,000 messages, each a reply to the one before, without and with a
+// second reply to each, cost no stack of that depth.
 func TestLongThread(t *testing.T) {
-	root := ThreadNode{Number: 1}
-	for range 600000 {
-		root = ThreadNode{Number: 1, Children: []ThreadNode{root}}
+	const n = 600_000
+	chain, comb := make([]ThreadNode, 0, n+1), make([]ThreadNode, 0, 2*n+1)
+	for range n {
+		chain = append(chain, ThreadNode{1, 1})
+		comb = append(comb, ThreadNode{1, 2}, ThreadNode{2, 0})
 	}
-	got := written(t, false, func(w *Writer) { w.Threads([]ThreadNode{root}) })
-	if want := "* THREAD (1" + strings.Repeat(" 1", 600000) + ")\r\n"; got != want {
+	got := written(t, false, func(w *Writer) { w.Threads(slices.Values(append(chain, ThreadNode{1, 0}))) })
+	if want := "* THREAD (1" + strings.Repeat(" 1", n) + ")\r\n"; got != want {
+		t.Errorf("%d octets, want %d", len(got), len(want))
+	}
+	got = written(t, false, func(w *Writer) { w.Threads(slices.Values(append(comb, ThreadNode{3, 0}))) })
+	if want := "* THREAD " + strings.Repeat("(1 (2)", n) + "(3)" + strings.Repeat(")", n) + "\r\n"; got != want {
 		t.Errorf("%d octets, want %d", len(got), len(want))
 	}
 }
