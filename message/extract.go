@@ -78,6 +78,7 @@ type extractor struct {
 	ctx     context.Context // of the one call of Extract or Scan
 	parts   int             // of which this many are taken apart at a time
 	yield   func(text.Unit) bool
+	written bool   // text is handed on as it is written, not folded
 	stopped bool   // yield wants no more
 	left    int64  // octets of text that may still be taken
 	cut     bool   // there are more
@@ -132,7 +133,7 @@ func (x *extractor) header(src source, p *Part, own bool) error {
 		case f.name == nil:
 			x.body(DecodeHeader(string(f.raw)))
 		case own:
-			x.unit(text.HeaderUnit(string(f.name), decodeValue(f.value)))
+			x.field(string(f.name), decodeValue(f.value))
 		default:
 			x.body(string(f.name) + ": " + decodeValue(f.value))
 		}
@@ -154,14 +155,29 @@ func decodeValue(value []byte) string { return DecodeHeader(unfold(value)) }
 
 // unit hands a unit on, unless it is a body without text.
 func (x *extractor) unit(u text.Unit) {
-	if u.Kind == text.Body && (u.Text == "" || u.Text == " ") || x.stopped {
+	if u.Kind == text.Body && strings.TrimSpace(u.Text) == "" || x.stopped {
 		return
 	}
 	x.stopped = !x.yield(u)
 }
 
+// field adds a header unit.
+func (x *extractor) field(name, value string) {
+	if x.written {
+		x.unit(writtenField(name, value))
+		return
+	}
+	x.unit(text.HeaderUnit(name, value))
+}
+
 // body adds a body unit.
-func (x *extractor) body(s string) { x.unit(text.BodyUnit(s)) }
+func (x *extractor) body(s string) {
+	if x.written {
+		x.unit(writtenBody(s))
+		return
+	}
+	x.unit(text.BodyUnit(s))
+}
 
 // part takes what belongs to a part and to all below it. root says that its
 // header is a message's and has been taken.
@@ -244,7 +260,7 @@ func (x *extractor) encoded(src source, p *Part) error {
 // text takes a text part, piece by piece where its charset allows it.
 func (x *extractor) text(src source, p *Part) error {
 	charset := lookup(rawOrExtended(p, "charset"))
-	var n normalizer
+	n := normalizer{written: x.written}
 	if !charset.streams() || !charset.known {
 		b, err := x.read(src, p)
 		if err != nil {
@@ -268,7 +284,7 @@ func (x *extractor) html(src source, p *Part) error {
 	if !charset.known {
 		charset = lookup(metaCharset(b))
 	}
-	var n normalizer
+	n := normalizer{written: x.written}
 	n.add(htmlText(decoderOf(b, charset).decode(b)))
 	x.unit(n.unit())
 	return nil
@@ -359,10 +375,17 @@ func wholeRunes(b []byte) int {
 // normalizer folds and spaces text that comes in pieces: the same as
 // text.Normalize of the whole, since a fold looks at no neighbours, without a
 // second copy of it.
-type normalizer struct{ out strings.Builder }
+type normalizer struct {
+	out     strings.Builder
+	written bool // the text is neither folded nor spaced
+}
 
 // add takes a piece that ends with a whole UTF-8 sequence.
 func (n *normalizer) add(s string) {
+	if n.written {
+		n.out.WriteString(s)
+		return
+	}
 	for len(s) > 0 {
 		cut := len(s)
 		if cut > piece {
