@@ -99,6 +99,10 @@ func (s *session) executeOnMessages(ctx context.Context, cmd wire.Command) (*com
 		return handle(ctx, s, inMailbox, c, (*session).store)
 	case *wire.Search:
 		return handle(ctx, s, inMailbox, c, (*session).search)
+	case *wire.Sort:
+		return handle(ctx, s, inMailbox, c, (*session).sort)
+	case *wire.Thread:
+		return handle(ctx, s, inMailbox, c, (*session).thread)
 	case *wire.Copy:
 		return handle(ctx, s, inMailbox, c, (*session).copy)
 	case *wire.Move:

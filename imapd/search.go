@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/emersion/go-imap/v2"
-
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -23,17 +21,12 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 	if r := c.Return; r != nil && (r.Context || r.Update || r.Partial != nil) {
 		return nil, bad("A RETURN option is of an extension that is not offered")
 	}
-	save := c.Return != nil && c.Return.Save
 	hits, scores, err := s.find(ctx, c)
 	if err != nil {
-		if save && s.view != nil {
-			if r, _ := refuse(err); r.Type == imap.StatusResponseTypeNo {
-				s.view.found = mailbox.UIDSet{} // RFC 9051 §6.4.4.1
-			}
-		}
+		s.unsave(c.Return, err)
 		return nil, err
 	}
-	if save {
+	if c.Return != nil && c.Return.Save {
 		s.view.found = savedOf(hits, c.Return)
 	}
 	switch numbers := s.numbers(hits, c.UID); {
@@ -56,7 +49,7 @@ func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID,
 	if s.view == nil {
 		return nil, nil, errMailboxGone
 	}
-	query, err := s.query(c)
+	query, err := s.query(&c.Criteria, s.view)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,23 +74,31 @@ func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID,
 // errGone ends a session whose client has gone.
 var errGone = errors.New("the client has gone")
 
-// searchWhileThere searches the selected mailbox until the client goes away: then
-// nobody wants to know.
-func (s *session) searchWhileThere(ctx context.Context, r search.Request) (*search.Result, error) {
+// searchWhileThere searches the selected mailbox until the client goes away.
+func (s *session) searchWhileThere(ctx context.Context, r search.Request) (res *search.Result, err error) {
+	r.User, r.Mailbox = s.account.ID, s.view.id
+	err = s.whileThere(ctx, func(ctx context.Context) (err error) {
+		res, err = s.srv.o.Searcher.Search(ctx, r)
+		return err
+	})
+	return res, err
+}
+
+// whileThere runs a search until the client goes away: then nobody wants to know.
+func (s *session) whileThere(ctx context.Context, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := s.c.watch(func(err error) { cancel(fmt.Errorf("%w: %w", errGone, err)) })
 	defer w.stop()
-	r.User, r.Mailbox = s.account.ID, s.view.id
-	return s.srv.o.Searcher.Search(ctx, r)
+	return run(ctx)
 }
 
-// query translates the command's keys.
-func (s *session) query(c *wire.Search) (search.Query, error) {
+// query translates a command's keys, whose numbers are those of a view.
+func (s *session) query(c *wire.Criteria, v *view) (search.Query, error) {
 	if c.Charset != "" && !message.KnownCharset(c.Charset) {
 		return nil, no(wire.BadCharsetCode("UTF-8", "US-ASCII"), "Strings in that charset cannot be read")
 	}
-	t := translation{view: s.view, decode: func(text string) string {
+	t := translation{view: v, decode: func(text string) string {
 		return message.DecodeText(c.Charset, []byte(text))
 	}}
 	return t.all(c.Key)

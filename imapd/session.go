@@ -231,6 +231,10 @@ func mayRenumber(cmd wire.Command) bool {
 		return c.UID
 	case *wire.Search:
 		return c.UID
+	case *wire.Sort:
+		return c.UID
+	case *wire.Thread:
+		return c.UID
 	}
 	return true
 }
