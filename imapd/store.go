@@ -27,6 +27,7 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 	if err != nil {
 		return nil, err
 	}
+	told := s.view.modSeq // before this command
 	uids, err := s.pick(ctx, c.Set, c.UID)
 	if err != nil || uids.IsEmpty() {
 		return nil, err
@@ -35,7 +36,7 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 		s.introduce(flags)
 	}
 	if c.Silent {
-		return nil, s.storeSilently(ctx, c, uids, flags)
+		return nil, s.storeSilently(ctx, c, told, uids, flags)
 	}
 	var changed []mailbox.Record
 	err = s.withMail(ctx, func(m *mailstore.Mail) error {
@@ -63,11 +64,11 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 }
 
 // storeSilently changes flags without telling. But where another session changed
-// a message since this client was told of it, the client cannot know what its
-// flags are now: those are stored apart, and told like any change of another.
-func (s *session) storeSilently(ctx context.Context, c *wire.Store, uids mailbox.UIDSet, flags mailbox.Flags) error {
+// a message after told, up to where the client knew all when it said the command, the
+// client cannot know what its flags are now: those are stored apart, and told like
+// any change of another.
+func (s *session) storeSilently(ctx context.Context, c *wire.Store, told mailbox.ModSeq, uids mailbox.UIDSet, flags mailbox.Flags) error {
 	return s.withMail(ctx, func(m *mailstore.Mail) error {
-		told := s.view.modSeq
 		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, &told)
 		if err != nil {
 			return err
