@@ -172,7 +172,8 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 	return b, err
 }
 
-// Delete removes a mailbox with its messages, for good. Mailboxes below it stay
+// Delete removes a mailbox with its messages: for good, or with
+// Options.RetainDeleted until Forget, see Unearth. Mailboxes below it stay
 // (RFC 9051 §6.3.5); its name is then a level without a mailbox, which may be
 // created again, with another UIDVALIDITY. Subscriptions stay (§6.3.7).
 func (m *Mail) Delete(ctx context.Context, session string, id mailbox.ID) error {
@@ -184,6 +185,9 @@ func (m *Mail) Delete(ctx context.Context, session string, id mailbox.ID) error 
 		if b.Name == Inbox {
 			return ErrInbox
 		}
+		if m.s.o.RetainDeleted {
+			return t.bury(b)
+		}
 		return t.deleteBox(b)
 	})
 }
@@ -192,7 +196,27 @@ func (t *txn) deleteBox(b *box) error {
 	if err := t.retire(b); err != nil {
 		return err
 	}
-	lo, hi := rowID(b.row, 0), rowID(b.row, math.MaxUint32)
+	if err := t.dropRecords(b.row); err != nil {
+		return err
+	}
+	if err := t.c.exec(`DELETE FROM mailbox WHERE box = ?`, b.row); err != nil {
+		return err
+	}
+	t.goneBox(b)
+	return t.forgetUnheld()
+}
+
+// goneBox takes a mailbox that is gone out of the account, and tells of it.
+func (t *txn) goneBox(b *box) {
+	t.account.usage.Bytes -= b.Counts.Size
+	t.account.usage.Messages -= int64(b.Counts.Exists)
+	delete(t.boxes, b.ID)
+	t.event(b, mailbox.Removed, mailbox.UIDSet{}, t.nextModSeq(), t.session)
+}
+
+// dropRecords removes all that is kept of a mailbox but its own row.
+func (t *txn) dropRecords(row int64) error {
+	lo, hi := rowID(row, 0), rowID(row, math.MaxUint32)
 	err := t.c.exec(`UPDATE content SET refs = refs - d.n FROM (
 		SELECT num, count(*) AS n FROM (
 			SELECT num FROM message WHERE id BETWEEN ?1 AND ?2 UNION ALL SELECT num FROM expunged WHERE id BETWEEN ?1 AND ?2)
@@ -206,17 +230,10 @@ func (t *txn) deleteBox(b *box) error {
 	if err := t.c.exec(`DELETE FROM expunged WHERE id BETWEEN ? AND ?`, lo, hi); err != nil {
 		return err
 	}
-	if err := t.c.exec(`DELETE FROM keyword WHERE box = ?`, b.row); err != nil {
+	if err := t.c.exec(`DELETE FROM keyword WHERE box = ?`, row); err != nil {
 		return err
 	}
-	if err := t.c.exec(`DELETE FROM mailbox WHERE box = ?`, b.row); err != nil {
-		return err
-	}
-	t.account.usage.Bytes -= b.Counts.Size
-	t.account.usage.Messages -= int64(b.Counts.Exists)
-	delete(t.boxes, b.ID)
-	t.event(b, mailbox.Removed, mailbox.UIDSet{}, t.nextModSeq(), t.session)
-	return t.forgetUnheld()
+	return t.c.exec(`DELETE FROM setting WHERE box = ?`, row)
 }
 
 // forgetUnheld removes contents that no record holds. Their bytes stay in the

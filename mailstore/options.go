@@ -23,6 +23,9 @@ type Options struct {
 	// ArchiveSize is the size in bytes above which a message goes to Archive at
 	// once; by default 1 MiB.
 	ArchiveSize int64
+	// RetainDeleted keeps deleted mailboxes with their messages until Forget, as
+	// expunged messages are kept; by default they go at once.
+	RetainDeleted bool
 	// ReadOnly opens the mail for reading beside the process that owns the
 	// slot, or without one. slot.lock is not taken, and nothing is ever written.
 	ReadOnly bool

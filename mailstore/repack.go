@@ -11,14 +11,18 @@ import (
 	"teraslot/mailbox"
 )
 
-// Forget drops the records of messages that were expunged before a moment, and
-// the contents that nothing holds then. Their bytes go with the next Repack.
-// It returns the number of records.
+// Forget drops the records of messages that were expunged before a moment, the
+// mailboxes that were deleted before it, and the contents that nothing holds then.
+// Their bytes go with the next Repack. It returns the number of expunged records.
 func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 	n := 0
 	err := m.write(ctx, "", func(t *txn) error {
 		count, err := t.c.integer(`SELECT count(*) FROM expunged WHERE gone < ?`, before.Unix())
-		if err != nil || count == 0 {
+		if err != nil {
+			return err
+		}
+		graves, err := t.forgetGraves(before)
+		if err != nil || count+graves == 0 {
 			return err
 		}
 		n = int(count)

@@ -79,6 +79,12 @@ func makeChanges(dir string) error {
 	if _, err := m.Repack(ctx, RepackOptions{All: true}); err != nil {
 		return err
 	}
+	if _, err := m.Archive(ctx, ArchiveOptions{All: true}); err != nil {
+		return err
+	}
+	if _, err := m.Repack(ctx, RepackOptions{All: true}); err != nil { // the spool is empty now
+		return err
+	}
 	fmt.Println(Inbox, recs[0].GUID) // where it was
 	m.Release()
 	return s.Close() // copies the WAL back

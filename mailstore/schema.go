@@ -109,7 +109,15 @@ const (
 	modseq INTEGER NOT NULL,
 	created INTEGER NOT NULL,
 	horizon INTEGER NOT NULL,
+	live INTEGER NOT NULL,
+	unseen INTEGER NOT NULL,
+	deleted INTEGER NOT NULL,
+	bytes INTEGER NOT NULL,
+	sum_a INTEGER NOT NULL,
+	sum_b INTEGER NOT NULL,
 	special TEXT NOT NULL,
+	first_unseen INTEGER NOT NULL,
+	recent INTEGER NOT NULL,
 	gone INTEGER NOT NULL) STRICT`
 )
 

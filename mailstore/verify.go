@@ -101,6 +101,9 @@ func (v *verification) database(ctx context.Context, c *conn) error {
 			return err
 		}
 	}
+	if err := v.graves(c); err != nil {
+		return err
+	}
 	if err := v.strays(c, boxes); err != nil {
 		return err
 	}
@@ -217,7 +220,14 @@ func (v *verification) strays(c *conn, boxes []*box) error {
 	for _, b := range boxes {
 		known[b.row] = true
 	}
-	for table, column := range map[string]string{"message": "id >> 32", "expunged": "id >> 32", "keyword": "box"} {
+	graves, err := loadGraves(c)
+	if err != nil {
+		return err
+	}
+	for _, g := range graves {
+		known[g.row] = true
+	}
+	for table, column := range map[string]string{"message": "id >> 32", "expunged": "id >> 32", "keyword": "box", "setting": "box"} {
 		err := c.each("SELECT DISTINCT "+column+" FROM "+table, func(row []driver.Value) error {
 			if n := integer(row[0]); !known[n] {
 				v.problem("table %s has records of mailbox number %d, which is not there", table, n)
@@ -246,6 +256,7 @@ func (v *verification) account(c *conn) error {
 		`SELECT count(*) FROM mailbox, account WHERE mailbox.box > account.box OR mailbox.uidvalidity > account.uidvalidity`,
 		`SELECT count(*) FROM content, account WHERE content.num > account.num`,
 		`SELECT count(*) FROM pack, account WHERE pack.n > account.pack`,
+		`SELECT count(*) FROM grave, account WHERE grave.box > account.box OR grave.uidvalidity > account.uidvalidity`,
 	} {
 		n, err := c.integer(sql)
 		if err != nil {
