@@ -28,6 +28,7 @@ func (s *Slot) Run(ctx context.Context) error {
 		indexing.goes(s.tiers.Run)
 	}
 	tending, tended := layer(context.WithoutCancel(ctx), cancel)
+	tending.goes(new(memoryWatch).run)
 	if s.schedule != nil {
 		tending.goes(s.schedule.Run)
 		tending.goes(func(ctx context.Context) error { return s.searches.run(ctx, s.registry) })
