@@ -68,25 +68,47 @@ func (m *Message) parse() (err error) {
 }
 
 func (m *Message) receive(s *Store, r io.Reader) error {
-	sum := sums{mailbox.NewGUIDHash(), crc32.New(castagnoli)}
-	var head bytes.Buffer
-	n, err := io.Copy(io.MultiWriter(&head, sum), io.LimitReader(r, s.o.MemoryMessage+1))
+	head, err := readHead(r, s.o.MemoryMessage)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	if n <= s.o.MemoryMessage {
-		m.memory, m.Size = head.Bytes(), n
+	sum := sums{mailbox.NewGUIDHash(), crc32.New(castagnoli)}
+	sum.Write(head)
+	m.Size = int64(len(head))
+	if m.Size <= s.o.MemoryMessage {
+		m.memory = head
 		return m.finish(sum, s.o.MaxMessage)
 	}
 	if err := m.createFile(s); err != nil {
 		return classify(err)
 	}
-	more, err := io.Copy(m.file, io.MultiReader(&head, io.TeeReader(io.LimitReader(r, s.o.MaxMessage-n+1), sum)))
+	rest := io.TeeReader(io.LimitReader(r, s.o.MaxMessage-m.Size+1), sum)
+	m.Size, err = io.Copy(m.file, io.MultiReader(bytes.NewReader(head), rest))
 	if err != nil {
 		return classify(fmt.Errorf("spool: %w", err))
 	}
-	m.Size = more
 	return m.finish(sum, s.o.MaxMessage)
+}
+
+// firstRead is what memory a message is given at first: half of all mail fits.
+const firstRead = 4 << 10
+
+// readHead reads a message to its end, or the first octet more than most.
+func readHead(r io.Reader, most int64) ([]byte, error) {
+	b := make([]byte, 0, min(firstRead, most+1))
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil || int64(len(b)) > most {
+			return b, err
+		}
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, min(2*int64(cap(b)), most+1)), b...)
+		}
+	}
 }
 
 func (m *Message) finish(sum sums, limit int64) error {

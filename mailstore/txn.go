@@ -152,12 +152,13 @@ func (t *txn) flush() error {
 		if err := t.flushSummary(b); err != nil {
 			return err
 		}
+		// Whoever gives it another name has written that: it is indexed, and its index
+		// would be written by each delivery.
 		err := t.c.exec(`UPDATE mailbox SET uidvalidity = ?, uidnext = ?, modseq = ?, horizon = ?, live = ?, unseen = ?,
-			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, special = ?, name = ?,
-			first_unseen = ?, recent = ? WHERE box = ?`,
+			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, first_unseen = ?, recent = ? WHERE box = ?`,
 			int64(b.UIDValidity), int64(b.UIDNext), int64(b.HighestModSeq), int64(b.horizon), int64(b.Counts.Exists),
 			int64(b.Counts.Unseen), int64(b.Counts.Deleted), b.Counts.Size, int64(b.Checksum.A), int64(b.Checksum.B),
-			b.SpecialUse, b.Name, int64(b.firstUnseen), int64(b.recent), b.row)
+			int64(b.firstUnseen), int64(b.recent), b.row)
 		if err != nil {
 			return err
 		}
