@@ -191,7 +191,7 @@ func TestCompactReplacesDamagedSources(t *testing.T) {
 	f.deliver(10, 12)
 	f.index(2, squatter.IndexOptions{})
 	f.must(filepath.WalkDir(f.path("data"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".zap") {
+		if err != nil || !strings.HasSuffix(path, ".lists") {
 			return err
 		}
 		data, err := os.ReadFile(path)

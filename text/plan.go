@@ -1,88 +1,187 @@
 package text
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Op says which terms a Lookup means.
 type Op uint8
 
 // The ops: the terms that are equal to, begin with, end with, or contain the
-// lookup's text.
+// lookup's text; those that begin with it and go on, after their first space, with
+// the lookup's Then; and, without regard to the text, all.
 const (
 	Exact Op = iota + 1
 	Prefix
 	Suffix
 	Inside
+	Across
 )
 
 // Lookup asks for the messages that have, in a field, one of the terms that it
 // means.
 type Lookup struct {
-	Field string
+	Field string // "" stands for the header field that the alternative is about
 	Op    Op
 	Text  string
+	Then  string // for Across
 }
 
-// Plan says how an index answers a key: its candidates are the messages for
-// which, in one of the alternatives, all lookups find a term. Every match is a
-// candidate. An alternative without lookups makes all messages candidates.
-type Plan struct {
-	Any [][]Lookup
-	// Sure: every candidate is a match. Otherwise candidates are to be verified
-	// with Key.Match.
+// Alternative is a way for a message to be a candidate: that all lookups find a
+// term. One without lookups makes every message a candidate.
+type Alternative struct {
+	All []Lookup
+	// AnyHeader: the lookups are about header fields of one name, whatever name
+	// that is, which the message has; without lookups, all messages that have it
+	// are meant. Only names count whose terms in FieldName end with NameSuffix.
+	AnyHeader  bool
+	NameSuffix string
+	// Sure: the messages that it finds match. Others are to be verified with
+	// Key.Match.
 	Sure bool
 }
+
+// Plan says how an index answers a key: its candidates are the messages that one of
+// the alternatives finds. Every match is a candidate.
+type Plan struct{ Any []Alternative }
 
 // Plan makes the plan of a key.
 func (k Key) Plan() Plan {
 	if k.MatchesAll() {
-		return Plan{Any: [][]Lookup{nil}, Sure: true}
+		return Plan{[]Alternative{{Sure: true}}}
 	}
 	switch k.Scope {
 	case InText:
-		header, sure := lookups(FieldHeader, k.Pattern)
-		body, _ := lookups(FieldBody, k.Pattern)
-		return Plan{Any: [][]Lookup{header, body}, Sure: sure}
+		return Plan{append(planLines(k.Pattern), planBody(k.Pattern))}
 	case InBody:
-		body, sure := lookups(FieldBody, k.Pattern)
-		return Plan{Any: [][]Lookup{body}, Sure: sure}
+		return Plan{[]Alternative{planBody(k.Pattern)}}
 	case InHeader:
-		return k.planHeader()
+		return Plan{[]Alternative{k.planHeader()}}
 	}
 	return Plan{} // no such scope: nothing matches
 }
 
-// planHeader plans a key that looks at the values of one header field.
-func (k Key) planHeader() Plan {
-	present := Lookup{FieldName, Exact, nameTerm(k.Name)}
-	if k.Pattern == "" {
-		return Plan{Any: [][]Lookup{{present}}, Sure: len(k.Name) < maxNameTerm}
+// planBody plans a pattern in body units.
+func planBody(pattern string) Alternative {
+	if single(pattern) {
+		return Alternative{All: []Lookup{{Field: FieldRune, Op: Exact, Text: pattern}}, Sure: true}
 	}
-	if isValueField(k.Name) {
-		value, sure := lookups(k.Name, k.Pattern)
-		return Plan{Any: [][]Lookup{append(value, present)}, Sure: sure}
-	}
-	line, _ := lookups(FieldHeader, k.Pattern)
-	return Plan{Any: [][]Lookup{append(line, present)}}
+	return lookups(FieldBody, pattern, true)
 }
 
-// lookups returns what must be found in a unit that contains pattern, and
-// whether that suffices. A run of the pattern is one of the unit's runs, bound
-// on each side where the pattern goes on: there, another class or white space
-// ends the unit's run too.
-func lookups(field, pattern string) (all []Lookup, sure bool) {
-	for r := range runs(pattern) {
-		left := r.start > 0
-		right := r.start+len(r.text) < len(pattern)
-		all = r.lookups(all, field, left, right)
-		sure = !left && !right && len(all) == 1
+// single reports whether a pattern is one code point.
+func single(pattern string) bool {
+	_, n := utf8.DecodeRuneInString(pattern)
+	return pattern != "" && n == len(pattern)
+}
+
+// planHeader plans a key that looks at the values of one header field. A name
+// that is not told apart by its term, or by its field, leads to candidates only.
+func (k Key) planHeader() Alternative {
+	if k.Pattern == "" || !strings.ContainsFunc(k.Pattern, func(r rune) bool { return classOf(r) != blank }) {
+		present := Lookup{Field: FieldName, Op: Exact, Text: nameTerm(k.Name)}
+		return Alternative{All: []Lookup{present}, Sure: k.Pattern == "" && plainName(k.Name)}
 	}
-	return all, sure
+	a := lookups(HeaderField(k.Name), k.Pattern, false)
+	a.Sure = a.Sure && len(k.Name) < maxNameTerm
+	return a
+}
+
+// planLines plans a pattern in header lines. It lies in a value, in "NAME: ", or
+// begins in that and ends in the value; or the line is none of the usual form.
+func planLines(pattern string) []Alternative {
+	if single(pattern) {
+		return []Alternative{{All: []Lookup{{Field: FieldHeader, Op: Exact, Text: pattern}}, Sure: true}}
+	}
+	value := lookups("", pattern, false)
+	value.AnyHeader = true
+	line := lookups(FieldLine, pattern, false)
+	all := []Alternative{value, line}
+	if name := strings.TrimSuffix(pattern, " "); name != "" && !strings.Contains(name, " ") {
+		op := Inside
+		if name != pattern {
+			op = Suffix // the space comes after the colon
+		}
+		all = append(all, Alternative{All: []Lookup{{Field: FieldName, Op: op, Text: name}}, Sure: true})
+	}
+	if name, rest, ok := strings.Cut(pattern, ": "); ok && rest != "" {
+		// What comes after the space begins the value, as in the value " rest".
+		a := lookups("", " "+rest, false)
+		a.AnyHeader, a.NameSuffix = true, name+":"
+		all = append(all, a)
+	}
+	return all
+}
+
+// lookups returns what must be found in a unit that contains pattern. A run of the
+// pattern is one of the unit's runs, bound on each side where the pattern goes on:
+// there, another class or white space ends the unit's run too. With borders, where
+// words meet is looked for in FieldBorder.
+func lookups(field, pattern string, withBorders bool) Alternative {
+	var a Alternative
+	var last span
+	for r := range runs(pattern) {
+		s := span{run: r, left: r.start > 0, right: r.start+len(r.text) < len(pattern)}
+		if withBorders && meet(last.run, r) {
+			a.All = append(a.All, borderLookup(last, s))
+			last.known, s.known = true, true
+		}
+		a.All = last.lookups(a.All, field)
+		last = s
+	}
+	a.All = last.lookups(a.All, field)
+	a.Sure = len(a.All) == 1 && covers(pattern, a.All[0])
+	return a
+}
+
+// covers reports whether to have a term that l means is to have the pattern.
+func covers(pattern string, l Lookup) bool {
+	if l.Field == FieldBorder {
+		left, right, _ := strings.Cut(pattern, " ")
+		return left != "" && !strings.Contains(right, " ") &&
+			utf8.RuneCountInString(left) <= edge && utf8.RuneCountInString(right) <= edge
+	}
+	return l.Text == pattern
+}
+
+// span is a run of a pattern.
+type span struct {
+	run
+	left, right bool // bound there
+	known       bool // part of a border that is looked for
+}
+
+// lookups appends what must be found where a unit has a run that contains s.
+func (s span) lookups(all []Lookup, field string) []Lookup {
+	switch {
+	case s.text == "":
+		return all
+	case s.known && s.count < edge, s.known && s.count == edge && !(s.left && s.right):
+		return all // the border says it all
+	}
+	return s.run.lookups(all, field, s.left, s.right)
+}
+
+// borderLookup asks for the place where two runs of a pattern meet. A run that
+// goes on to its other side, or is long enough, is all that the border holds of
+// the word.
+func borderLookup(left, right span) Lookup {
+	begin, then := head(right.text, edge), string(appendTail(nil, left.text, edge))
+	whole := right.right || right.count >= edge
+	switch {
+	case whole && (left.left || left.count >= edge):
+		return Lookup{Field: FieldBorder, Op: Exact, Text: begin + " " + then}
+	case whole:
+		begin += " "
+	}
+	return Lookup{Field: FieldBorder, Op: Across, Text: begin, Then: then}
 }
 
 // lookups appends what must be found where a unit has a run that contains r,
 // beginning with r if left is set, ending with it if right is set.
 func (r run) lookups(all []Lookup, field string, left, right bool) []Lookup {
-	add := func(op Op, s string) { all = append(all, Lookup{field, op, s}) }
+	add := func(op Op, s string) { all = append(all, Lookup{Field: field, Op: op, Text: s}) }
 	switch {
 	case r.class == dense && r.count > 1:
 		pairs(r.text, func(pair string) bool { add(Exact, pair); return true })
@@ -138,6 +237,9 @@ func (l Lookup) Means(term string) bool {
 		return strings.HasSuffix(term, l.Text)
 	case Inside:
 		return strings.Contains(term, l.Text)
+	case Across:
+		_, rest, _ := strings.Cut(term, " ")
+		return strings.HasPrefix(term, l.Text) && strings.HasPrefix(rest, l.Then)
 	}
 	return false
 }

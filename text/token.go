@@ -7,7 +7,7 @@ import (
 
 // TokenVersion rises whenever Tokens or Terms gives another result for any
 // input.
-const TokenVersion = 1
+const TokenVersion = 2
 
 // Lengths in code points. A run of more than longest is split into pieces of
 // longest, one every stride and one at its end, so each stretch of at most
@@ -17,9 +17,6 @@ const (
 	stride  = 32
 	window  = longest - stride + 1
 )
-
-// maxNameTerm bounds the term of a header field's name, in octets.
-const maxNameTerm = 255
 
 // Tokens yields the tokens of folded text in the order of their ends, repeated
 // ones too; they share s's memory and are never empty. A run is as many
@@ -117,56 +114,3 @@ func (r run) offsets() []int {
 	}
 	return append(at, len(r.text))
 }
-
-// The fields of an index: which of a message's text their terms come from.
-const (
-	FieldHeader = "header" // whole header lines, names included
-	FieldBody   = "body"   // body units
-	FieldName   = "name"   // names of the header fields present, by nameTerm
-)
-
-// ValueFields are the header fields whose values have a field of their own, by
-// the same name: the ones that SEARCH has a key for (RFC 9051 §6.4.4).
-func ValueFields() []string { return []string{"from", "to", "cc", "bcc", "subject"} }
-
-func isValueField(name string) bool {
-	switch name {
-	case "from", "to", "cc", "bcc", "subject":
-		return true
-	}
-	return false
-}
-
-// Terms yields what an index holds of a unit: pairs of field and term.
-func Terms(u Unit) iter.Seq2[string, string] {
-	return func(yield func(field, term string) bool) {
-		in := func(field, s string) bool {
-			for term := range Tokens(s) {
-				if !yield(field, term) {
-					return false
-				}
-			}
-			return true
-		}
-		if u.Kind != Header {
-			in(FieldBody, u.Text)
-			return
-		}
-		ok := yield(FieldName, nameTerm(u.Name)) && in(FieldHeader, u.Text)
-		if ok && isValueField(u.Name) {
-			in(u.Name, u.Value())
-		}
-	}
-}
-
-// nameTerm is the term of a field's name. The colon keeps it from being empty.
-func nameTerm(name string) string {
-	if len(name) > maxNameTerm {
-		name = name[:maxNameTerm]
-	}
-	return name + ":"
-}
-
-// HeaderField is the field of an index that holds the terms of a header field's
-// value; name is its lower-case name.
-func HeaderField(name string) string { return name }

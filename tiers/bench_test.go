@@ -16,11 +16,6 @@ import (
 	"teraslot/activefile"
 	"teraslot/mailbox"
 	"teraslot/text"
-
-	"github.com/blevesearch/bleve/v2"
-	bdoc "github.com/blevesearch/bleve/v2/document"
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	index "github.com/blevesearch/bleve_index_api"
 )
 
 // benchDocs are n messages: those of a directory of messages that MAIL names, or
@@ -128,55 +123,6 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkScorch is the same work by scorch's writer, with the same terms.
-func BenchmarkScorch(b *testing.B) {
-	docs := benchDocs(b, 4000)
-	for _, size := range []int{1, 20, 1000} {
-		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
-			m := bleve.NewIndexMapping()
-			m.DefaultAnalyzer = "keyword"
-			ix, err := bleve.NewUsing(filepath.Join(benchDir(b), "scorch"), m, scorch.Name, scorch.Name, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer ix.Close()
-			shared := frequencies()
-			n, before := 0, cpu()
-			for b.Loop() {
-				at := n * size % (len(docs) - size + 1)
-				batch := ix.NewBatch()
-				for i, d := range docs[at : at+size] {
-					// A new id each time: an update would be another kind of work.
-					d.GUID = mailbox.GUIDOf([]byte(fmt.Sprint(n, i)))
-					if err := batch.IndexAdvanced(bleveDocument(d, shared)); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if err := ix.Batch(batch); err != nil {
-					b.Fatal(err)
-				}
-				n++
-			}
-			b.ReportMetric(float64((cpu()-before).Microseconds())/float64(n*size), "cpu-µs/msg")
-		})
-	}
-}
-
-// bleveDocument gives Bleve the terms that our segments have.
-func bleveDocument(d Doc, shared []*index.TokenFreq) *bdoc.Document {
-	doc := bdoc.NewDocument(string(d.GUID[:]))
-	ours, _ := newDocument(d, shared, maxTerms)
-	for _, f := range ours.fields[1:] {
-		doc.AddField(sized{f})
-	}
-	return doc
-}
-
-// sized is a field with what Bleve wants more than a segment does.
-type sized struct{ index.Field }
-
-func (sized) Size() int { return 0 }
-
 // benchKeys are keys of several kinds, from the documents' own text.
 func benchKeys(docs []Doc) map[string]text.Key {
 	body := docs[len(docs)/2].Units[len(docs[len(docs)/2].Units)-1].Text
@@ -219,35 +165,6 @@ func BenchmarkMatch(b *testing.B) {
 	}
 }
 
-// BenchmarkBleveMatch asks Bleve for all documents with a frequent term, in a
-// compacted database; BenchmarkPostings asks the segment.
-func BenchmarkBleveMatch(b *testing.B) {
-	x, _ := benchData(b)
-	dir, err := x.databaseDir(activefile.Database{Tier: "data", Generation: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ix, err := bleve.OpenUsing(dir, map[string]any{"read_only": true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ix.Close()
-	q := bleve.NewTermQuery("THE")
-	q.SetField(text.FieldBody)
-	hits := 0
-	for b.Loop() {
-		req := bleve.NewSearchRequestOptions(q, 10_000, 0, false)
-		req.SortBy([]string{"_id"})
-		req.Score = "none"
-		res, err := ix.Search(req)
-		if err != nil {
-			b.Fatal(err)
-		}
-		hits = len(res.Hits)
-	}
-	b.ReportMetric(float64(hits), "hits")
-}
-
 // benchData is an index of 6,000 messages in one database.
 func benchData(b *testing.B) (*Index, []Doc) {
 	b.Helper()
@@ -270,11 +187,11 @@ func BenchmarkPostings(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		docs, err := s.segments[0].h.postings(context.Background(), text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: "THE"})
+		docs, err := s.Postings(context.Background(), text.FieldBody, "THE")
 		if err != nil {
 			b.Fatal(err)
 		}
-		hits = len(docs.ToArray())
+		hits = len(docs)
 		s.Close()
 	}
 	b.ReportMetric(float64(hits), "hits")
@@ -293,8 +210,9 @@ func BenchmarkVerify(b *testing.B) {
 	k := text.NewKey(text.InText, "", "no such phrase")
 	n := 0
 	for b.Loop() {
+		texts := s.Texts()
 		for doc := range s.Docs() {
-			units, ok, err := s.Units(context.Background(), doc)
+			units, ok, err := texts.Units(context.Background(), doc, AllParts)
 			if !ok || err != nil || k.Match(units) {
 				b.Fatal(ok, err)
 			}

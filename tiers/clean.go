@@ -74,10 +74,11 @@ func (x *Index) directories() ([]activefile.Database, error) {
 }
 
 // Names of files of a database, and below its store; .new is what a publication
-// leaves that was interrupted.
+// leaves that was interrupted. index_meta.json, root.bolt and .zap are of databases
+// of format 1.
 var (
 	databaseFile = regexp.MustCompile(`^(manifest|index_meta\.json)(\.new)?$`)
-	storeFile    = regexp.MustCompile(`^(root\.bolt|[0-9a-f]{12,16}\.(zap|terms|text))$`)
+	storeFile    = regexp.MustCompile(`^(root\.bolt|[0-9a-f]{12,16}\.(lists|terms|text|zap))$`)
 )
 
 // removeDatabase deletes a database's directory: the manifest first, so that a
@@ -154,9 +155,9 @@ func (x *Index) unnamed(db activefile.Database) (names []string, store string, e
 	if s.missing || s.damage != nil {
 		return nil, "", nil
 	}
-	named := map[string]bool{rootBoltName: true}
+	named := map[string]bool{}
 	for _, info := range s.m.Segments {
-		for _, ext := range []string{zapExt, termsExt, textExt} {
+		for _, ext := range []string{listsExt, termsExt, textExt} {
 			named[filepath.Base(segmentFile("", info.Number, ext))] = true
 		}
 	}

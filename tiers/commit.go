@@ -125,7 +125,7 @@ func (x *Index) writeSegment(dir string, number uint64, b *built) (segmentInfo, 
 		ext  string
 		data []byte
 		info *fileInfo
-	}{{zapExt, b.zap, &info.Zap}, {termsExt, b.terms, &info.Terms}, {textExt, b.text, &info.Text}} {
+	}{{listsExt, b.lists, &info.Lists}, {termsExt, b.terms, &info.Terms}, {textExt, b.text, &info.Text}} {
 		// What a crash left under the name may still be mapped by nobody, for no
 		// manifest named it; yet a fresh file cannot be anybody's.
 		name := segmentFile(dir, number, f.ext)
@@ -313,7 +313,7 @@ func (x *Index) mergeSmall(ctx context.Context) error {
 // not disturbed; who was about to open them reads the manifest again.
 func (x *Index) removeSegments(dir string, gone []segmentInfo) error {
 	for _, info := range gone {
-		for _, ext := range []string{zapExt, termsExt, textExt} {
+		for _, ext := range []string{listsExt, termsExt, textExt} {
 			if err := removeIfThere(x.set.o.FS, segmentFile(dir, info.Number, ext)); err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"reflect"
@@ -482,24 +481,14 @@ func (c *compaction) recheck() {
 	}
 }
 
-// finish makes the destination a database: a valid Bleve index, and a manifest
-// whose checksums have been compared with the files. All is synced.
+// finish makes the destination a database: a manifest whose checksums have been
+// compared with the files. All is synced.
 func (c *compaction) finish(info segmentInfo) (err error) {
 	if c.id, err = newStamp(c.x.set.o.Rand); err != nil {
 		return err
 	}
 	m := manifest{ID: c.id, Versions: currentVersions(c.x.set.o.ExtractVersion), Frozen: true,
 		Next: mergedNumber + 1, Segments: []segmentInfo{info}}
-	if err := writeRootBolt(filepath.Join(c.dir, storeDir), filepath.Base(segmentFile("", mergedNumber, zapExt)), c.x.set.o.Now()); err != nil {
-		return err
-	}
-	err = disk.WriteSynced(c.x.set.o.FS, filepath.Join(c.dir, indexMetaName), 0o600, func(w io.Writer) error {
-		_, err := io.WriteString(w, indexMeta)
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	if err := c.x.set.o.FS.SyncDir(filepath.Join(c.dir, storeDir)); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func TestDamage(t *testing.T) {
 	x.set.Close()
 	cases := 0
 	for _, name := range tree(t, dir) {
-		if base := filepath.Base(name); base == rootBoltName || base == indexMetaName || strings.HasPrefix(base, "index.") && base != "index.active" || base == lockName {
+		if base := filepath.Base(name); strings.HasPrefix(base, "index.") && base != "index.active" || base == lockName {
 			continue // nothing here reads them
 		}
 		path := filepath.Join(dir, name)
@@ -157,7 +157,7 @@ func damageCase(t *testing.T, dir, name string) {
 // A compaction leaves out what is damaged, says so, and what is indexed again
 // afterwards is whole.
 func TestCompactDamaged(t *testing.T) {
-	for _, ext := range []string{zapExt, termsExt, textExt} {
+	for _, ext := range []string{listsExt, termsExt, textExt} {
 		t.Run(ext, func(t *testing.T) {
 			dir := t.TempDir()
 			x := newSet(t, testOptions(dir)).User(testUser)
@@ -225,7 +225,7 @@ func TestCommitDamaged(t *testing.T) {
 // Files are cut short while they are mapped: no fault ends the process, and the
 // answers stay true.
 func TestFaultInUse(t *testing.T) {
-	for _, ext := range []string{zapExt, termsExt, textExt} {
+	for _, ext := range []string{listsExt, termsExt, textExt} {
 		t.Run(ext, func(t *testing.T) {
 			var log bytes.Buffer
 			o := testOptions(t.TempDir())

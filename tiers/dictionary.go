@@ -3,14 +3,9 @@ package tiers
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
-
-	"teraslot/text"
-
-	segment "github.com/blevesearch/scorch_segment_api/v2"
 )
 
 // Term is a distinct term of a field.
@@ -22,28 +17,25 @@ type Term struct {
 // Posting is a document that has a term.
 type Posting struct {
 	Doc   uint32
-	Count uint8 // how often, 1 to 255; rounded down from 5 on
+	Count uint8 // how often in text.FieldBody, 1 to 255, rounded down from 5 on; 1 in other fields
 }
 
-// Fields lists the fields of which some segment has terms, sorted.
+// Fields lists the fields of which some segment has terms, sorted: those of package
+// text whose names begin with a colon, and text.HeaderField of each header field.
 func (s *Snapshot) Fields() []string {
 	all := map[string]bool{}
 	for _, seg := range s.segments {
-		for _, f := range seg.h.fields() {
-			all[f] = true
+		err := guard(func() error {
+			for i := range seg.h.index.len() {
+				all[seg.h.index.name(i)] = true
+			}
+			return nil
+		})
+		if err != nil {
+			s.set.fault(seg, err)
 		}
 	}
 	return slices.Sorted(maps.Keys(all))
-}
-
-// fields are those that have terms.
-func (h *handle) fields() (out []string) {
-	for name, list := range h.terms.fields {
-		if len(list) > 1 {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // Terms yields the distinct terms of a field that begin with prefix, in the order
@@ -53,12 +45,7 @@ func (s *Snapshot) Terms(ctx context.Context, field, prefix string) iter.Seq2[Te
 	return func(yield func(Term, error) bool) {
 		var cursors []*termCursor
 		for _, seg := range s.segments {
-			c := &termCursor{seg: seg, field: field, prefix: []byte(prefix), next: []byte(prefix)}
-			if err := s.fill(ctx, c); err != nil {
-				yield(Term{}, err)
-				return
-			}
-			cursors = append(cursors, c)
+			cursors = append(cursors, &termCursor{seg: seg, field: field, prefix: []byte(prefix)})
 		}
 		for {
 			t, ok, err := s.least(ctx, cursors)
@@ -78,9 +65,11 @@ type termCursor struct {
 	seg    *Segment
 	field  string
 	prefix []byte
-	next   []byte // where to go on; nil after the last term
+	begun  bool
+	next   uint64 // where to go on; 0 after the last term
 	buf    []byte
-	terms  []cursorTerm
+	terms  []cursorTerm // in buf
+	at     int          // the next of terms
 }
 
 // cursorTerm is a term in a cursor's buffer.
@@ -91,19 +80,17 @@ type cursorTerm struct {
 
 // head is the cursor's next term; nil at its end.
 func (c *termCursor) head() []byte {
-	if len(c.terms) == 0 {
+	if c.at == len(c.terms) {
 		return nil
 	}
-	return c.buf[c.terms[0].from:c.terms[0].to]
+	return c.buf[c.terms[c.at].from:c.terms[c.at].to]
 }
 
 // least returns the next distinct term of all cursors, and goes on behind it.
 func (s *Snapshot) least(ctx context.Context, cursors []*termCursor) (t Term, ok bool, err error) {
 	for _, c := range cursors {
-		if len(c.terms) == 0 && c.next != nil {
-			if err := s.fill(ctx, c); err != nil {
-				return Term{}, false, err
-			}
+		if err := s.fill(ctx, c); err != nil {
+			return Term{}, false, err
 		}
 		if h := c.head(); h != nil && (t.Text == nil || bytes.Compare(h, t.Text) < 0) {
 			t.Text = h
@@ -111,15 +98,18 @@ func (s *Snapshot) least(ctx context.Context, cursors []*termCursor) (t Term, ok
 	}
 	for _, c := range cursors {
 		if h := c.head(); h != nil && bytes.Equal(h, t.Text) {
-			t.Docs += c.terms[0].docs
-			c.terms = c.terms[1:]
+			t.Docs += c.terms[c.at].docs
+			c.at++
 		}
 	}
 	return t, t.Text != nil, nil
 }
 
-// fill reads the cursor's next terms.
+// fill reads the cursor's next terms if it has none.
 func (s *Snapshot) fill(ctx context.Context, c *termCursor) error {
+	if c.at < len(c.terms) || c.begun && c.next == 0 {
+		return nil
+	}
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -132,30 +122,42 @@ func (s *Snapshot) fill(ctx context.Context, c *termCursor) error {
 
 // fill must not be called while a term handed on is still in use.
 func (c *termCursor) fill() error {
-	const atOnce = 4096
-	dict, err := c.seg.h.seg.Dictionary(c.field)
-	if err != nil {
-		return err
+	const atOnce = 8 * blockTerms
+	x := c.seg.h.index
+	f, ok := x.lookupField(c.field)
+	c.buf, c.terms, c.at = c.buf[:0], c.terms[:0], 0
+	at := c.next
+	if !c.begun && ok {
+		at = x.lowerBound(f, c.prefix)
 	}
-	from := c.next
-	c.buf, c.terms, c.next = nil, nil, nil
-	var reuse segment.PostingsList
-	for term := range prefixed(c.seg.h.terms.fields[c.field], string(c.prefix)) {
-		if bytes.Compare(term, from) < 0 {
-			continue
-		}
-		if len(c.terms) == atOnce {
-			c.next = bytes.Clone(term)
+	c.begun, c.next = true, 0
+	lists := x.blockLists(f)
+	for ok && at < f.end {
+		term := x.termAt(at)
+		if !bytes.HasPrefix(term, c.prefix) {
 			break
 		}
-		if reuse, err = dict.PostingsList(term, nil, reuse); err != nil {
+		if len(c.terms) == atOnce {
+			c.next = at
+			break
+		}
+		l, err := lists.of(at)
+		if err != nil {
 			return err
 		}
-		at := len(c.buf)
+		n, err := l.len()
+		if err != nil {
+			return err
+		}
+		from := len(c.buf)
 		c.buf = append(c.buf, term...)
-		c.terms = append(c.terms, cursorTerm{at, len(c.buf), uint32(reuse.Count())})
+		c.terms = append(c.terms, cursorTerm{from, len(c.buf), n})
+		at += uint64(len(term)) + 1
 	}
-	return c.seg.h.intact()
+	if !x.whole() {
+		return c.seg.h.cutShort()
+	}
+	return nil
 }
 
 // Postings returns the documents that have a term, rising by number; none if
@@ -167,7 +169,7 @@ func (s *Snapshot) Postings(ctx context.Context, field, term string) ([]Posting,
 			return nil, err
 		}
 		err := guard(func() (err error) {
-			out, err = seg.h.appendPostings(out, seg.base, text.Lookup{Field: field, Op: text.Exact, Text: term})
+			out, err = seg.h.appendPostings(out, seg.base, field, term)
 			return err
 		})
 		if err != nil {
@@ -178,24 +180,23 @@ func (s *Snapshot) Postings(ctx context.Context, field, term string) ([]Posting,
 	return out, nil
 }
 
-func (h *handle) appendPostings(out []Posting, base uint32, l text.Lookup) ([]Posting, error) {
-	dict, err := h.seg.Dictionary(l.Field)
+func (h *handle) appendPostings(out []Posting, base uint32, field, term string) ([]Posting, error) {
+	l, ok, err := h.index.list(field, term)
 	if err != nil {
 		return nil, err
 	}
-	list, err := dict.PostingsList([]byte(l.Text), nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	it := list.Iterator(true, false, false, nil)
-	for {
-		p, err := it.Next()
+	if ok {
+		docs, counts, err := l.appendTo(nil, nil)
 		if err != nil {
-			return nil, fmt.Errorf("documents with a term of %s: %w", l.Field, err)
+			return nil, err
 		}
-		if p == nil {
-			return out, h.intact()
+		out = slices.Grow(out, len(docs))
+		for i, doc := range docs {
+			out = append(out, Posting{base + doc, counts[i]})
 		}
-		out = append(out, Posting{base + uint32(p.Number()), uint8(min(p.Frequency(), 255))})
 	}
+	if !h.index.whole() {
+		return nil, h.cutShort()
+	}
+	return out, nil
 }

@@ -3,8 +3,6 @@ package tiers
 import (
 	"teraslot/mailbox"
 	"teraslot/text"
-
-	index "github.com/blevesearch/bleve_index_api"
 )
 
 // Doc is a message's text on its way into an index.
@@ -16,119 +14,118 @@ type Doc struct {
 	Units    []text.Unit
 }
 
-// Fields of a segment beside those of package text.
-const (
-	idField     = "_id"
-	statusField = "status"
-)
-
-// completeTerm is the term in the status field of complete documents.
-const completeTerm = "complete"
-
-// indexFields are the fields that every document of a segment has, so that
-// segments of different content can be merged by copying.
-func indexFields() []string {
-	return append(listedFields(), text.FieldName, statusField)
+// analysis is what the documents of a segment are made of: the terms of each
+// field, and for each occurrence in a new document a posting. Terms share the
+// memory of the documents' units.
+type analysis struct {
+	docs   uint32
+	fields map[string]*fieldTerms
+	// The field that was added to last: a unit's terms come field by field.
+	name string
+	last *fieldTerms
+	left int // new postings that the document at hand may still have
 }
 
-// document is a Doc as the segment builder wants it.
-type document struct {
-	id     string
-	fields []index.Field
+// fieldTerms are the terms of one field.
+type fieldTerms struct {
+	ids     map[string]uint32
+	terms   []foundTerm
+	posts   []posting
+	counts  []uint8 // of posts, if the field's terms are counted
+	counted bool
+	mark    int // posts of earlier documents
 }
 
-// maxFrequency is where counting how often a term occurs stops.
-const maxFrequency = 127
+type foundTerm struct {
+	text string
+	last uint32 // its last document and 1; 0: none
+	post uint32 // the posting of that
+	n    uint32 // postings
+}
 
-// frequencies are shared by all documents: a builder only reads them. A
-// frequency of 1 with a length of 1 is what lets a term of a single document be
-// kept in the dictionary alone when segments are merged.
-func frequencies() []*index.TokenFreq {
-	all := make([]*index.TokenFreq, maxFrequency+1)
-	for n := range all {
-		all[n] = &index.TokenFreq{}
-		all[n].SetFrequency(n)
+// posting is an occurrence of a term in a document.
+type posting struct{ term, doc uint32 }
+
+func newAnalysis() *analysis { return &analysis{fields: map[string]*fieldTerms{}} }
+
+// counted reports whether a field's lists say how often a term occurs: for
+// ranking, to which it says something in long texts only.
+func counted(field string) bool { return field == text.FieldBody }
+
+func (a *analysis) field(name string) *fieldTerms {
+	if a.last != nil && a.name == name {
+		return a.last
 	}
-	return all
+	f := a.fields[name]
+	if f == nil {
+		f = &fieldTerms{ids: map[string]uint32{}, counted: counted(name)}
+		a.fields[name] = f
+	}
+	a.name, a.last = name, f
+	return f
 }
 
-// newDocument counts the terms of a document. It returns false for one that has
-// more than maxTerms, which the caller has to make incomplete.
-func newDocument(d Doc, shared []*index.TokenFreq, maxTerms int) (*document, bool) {
-	counts := map[string]index.TokenFrequencies{}
-	if d.Complete {
-		counts[statusField] = index.TokenFrequencies{completeTerm: shared[1]}
-		for _, u := range d.Units {
-			if maxTerms = count(counts, u, shared, maxTerms); maxTerms < 0 {
-				return nil, false
+// add analyses the next document. It returns false for one that has more than
+// maxTerms terms; nothing of that is taken.
+func (a *analysis) add(units []text.Unit, maxTerms int) bool {
+	for _, f := range a.fields {
+		f.mark = len(f.posts)
+	}
+	a.left = maxTerms
+	ok := true
+	for _, u := range units {
+		for field, term := range text.Terms(u) {
+			if ok = a.term(a.field(field), term); !ok {
+				a.undo()
+				break
 			}
 		}
-	}
-	doc := &document{id: string(d.GUID[:])}
-	doc.fields = append(doc.fields, &field{name: idField, value: d.GUID[:], options: index.IndexField | index.StoreField,
-		terms: index.TokenFrequencies{doc.id: shared[1]}})
-	for _, name := range indexFields() {
-		doc.fields = append(doc.fields, &field{name: name, options: index.IndexField, terms: counts[name]})
-	}
-	return doc, true
-}
-
-// count adds a unit's terms, and returns how many new ones may follow; below 0 if
-// there are more already.
-func count(counts map[string]index.TokenFrequencies, u text.Unit, shared []*index.TokenFreq, maxTerms int) int {
-	var field string
-	var tf index.TokenFrequencies
-	for f, term := range text.Terms(u) {
-		if f != field {
-			field = f
-			if tf = counts[f]; tf == nil {
-				tf = make(index.TokenFrequencies, len(u.Text)/16)
-				counts[f] = tf
-			}
-		}
-		n := 0
-		if old := tf[term]; old != nil {
-			n = old.Frequency()
-		} else if maxTerms--; maxTerms < 0 {
+		if !ok {
 			break
 		}
-		if n < maxFrequency {
-			tf[term] = shared[n+1]
+	}
+	a.docs++
+	return ok
+}
+
+// term adds a term of the document at hand; false if that has too many.
+func (a *analysis) term(f *fieldTerms, term string) bool {
+	id, known := f.ids[term]
+	if !known {
+		id = uint32(len(f.terms))
+		f.ids[term] = id
+		f.terms = append(f.terms, foundTerm{text: term})
+	}
+	t := &f.terms[id]
+	if t.last == a.docs+1 {
+		if f.counted && f.counts[t.post] < 255 {
+			f.counts[t.post]++
+		}
+		return true
+	}
+	if a.left--; a.left < 0 {
+		return false
+	}
+	t.last, t.post = a.docs+1, uint32(len(f.posts))
+	t.n++
+	f.posts = append(f.posts, posting{id, a.docs})
+	if f.counted {
+		f.counts = append(f.counts, 1)
+	}
+	return true
+}
+
+// undo takes back the postings of the document at hand. Its terms stay, with no
+// document to their name.
+func (a *analysis) undo() {
+	for _, f := range a.fields {
+		for _, p := range f.posts[f.mark:] {
+			f.terms[p.term].n--
+			f.terms[p.term].last = 0
+		}
+		f.posts = f.posts[:f.mark]
+		if f.counted {
+			f.counts = f.counts[:f.mark]
 		}
 	}
-	return maxTerms
 }
-
-// The builder's interface, as far as it is more than data.
-
-func (d *document) ID() string                                 { return d.id }
-func (d *document) Size() int                                  { return 0 }
-func (d *document) VisitComposite(index.CompositeFieldVisitor) {}
-func (d *document) HasComposite() bool                         { return false }
-func (d *document) NumPlainTextBytes() uint64                  { return 0 }
-func (d *document) AddIDField()                                {}
-func (d *document) StoredFieldsBytes() uint64                  { return uint64(len(d.id)) }
-func (d *document) Indexed() bool                              { return true }
-func (d *document) VisitFields(visit index.FieldVisitor) {
-	for _, f := range d.fields {
-		visit(f)
-	}
-}
-
-// field is one field of a document, already analysed.
-type field struct {
-	name    string
-	value   []byte
-	options index.FieldIndexingOptions
-	terms   index.TokenFrequencies
-}
-
-func (f *field) Name() string                                     { return f.name }
-func (f *field) Value() []byte                                    { return f.value }
-func (f *field) ArrayPositions() []uint64                         { return nil }
-func (f *field) EncodedFieldType() byte                           { return 't' }
-func (f *field) Analyze()                                         {}
-func (f *field) Options() index.FieldIndexingOptions              { return f.options }
-func (f *field) AnalyzedLength() int                              { return 1 }
-func (f *field) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.terms }
-func (f *field) NumPlainTextBytes() uint64                        { return 0 }

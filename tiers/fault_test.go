@@ -211,8 +211,9 @@ func TestStats(t *testing.T) {
 func TestVerifyContent(t *testing.T) {
 	for name, spoil := range map[string]func(a, b *built){
 		"text of others": func(a, b *built) { a.text = b.text },
-		"terms missing":  func(a, b *built) { a.zap, a.terms = b.zap, b.terms },
-		"other list":     func(a, b *built) { a.terms = b.terms },
+		"terms missing":  func(a, b *built) { a.lists, a.terms = b.lists, b.terms },
+		"other terms":    func(a, b *built) { a.terms = b.terms },
+		"other lists":    func(a, b *built) { a.lists = b.lists },
 	} {
 		ctx := context.Background()
 		x := newSet(t, testOptions(t.TempDir())).User(testUser)

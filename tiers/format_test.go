@@ -13,16 +13,15 @@ import (
 	"teraslot/text"
 
 	"github.com/klauspost/compress/zstd"
-	"pgregory.net/rapid"
 )
 
 // golden is a manifest as docs/formats.md draws it.
-const golden = `teraslot-database 1
+const golden = `teraslot-database 2
 id 000102030405060708090a0b0c0d0e0f frozen
-versions extract 3 fold 1 token 1 zap 17
+versions extract 3 fold 1 token 1 segment 17
 next 3
-segment 2 docs 6000 complete 5998 zap 16515363 0a0b0c0d terms 3152027 00000001 text 9266744 ffffffff
-crc c9368710
+segment 2 docs 6000 complete 5998 lists 16515363 0a0b0c0d terms 3152027 00000001 text 9266744 ffffffff
+crc 0aa4300f
 `
 
 func TestManifest(t *testing.T) {
@@ -45,7 +44,7 @@ func TestManifest(t *testing.T) {
 			}
 		}
 	}
-	if _, err := parseManifest([]byte("teraslot-database 2\n")); !errors.Is(err, errForeign) {
+	if _, err := parseManifest([]byte("teraslot-database 3\n")); !errors.Is(err, errForeign) {
 		t.Errorf("another version: %v", err)
 	}
 }
@@ -55,82 +54,6 @@ func FuzzParseManifest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if m, err := parseManifest(b); err == nil && !bytes.Equal(m.encode(), b) {
 			t.Errorf("%q parses as %+v", b, m)
-		}
-	})
-}
-
-func makeTermList(fields map[string][]string) []byte {
-	var w termListWriter
-	for _, name := range []string{"body", "empty", "header"} {
-		w.field(name)
-		for _, term := range fields[name] {
-			w.add(term)
-		}
-	}
-	return w.bytes()
-}
-
-func TestTermList(t *testing.T) {
-	alphabet := []rune("ab.é")
-	term := rapid.StringOfN(rapid.RuneFrom(alphabet), 1, 5, -1)
-	rapid.Check(t, func(t *rapid.T) {
-		fields := map[string][]string{}
-		for _, name := range []string{"body", "header"} {
-			terms := rapid.SliceOfN(term, 0, 20).Draw(t, name)
-			slices.Sort(terms)
-			fields[name] = slices.Compact(terms)
-		}
-		l, err := parseTermList(makeTermList(fields))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"body", "empty", "header", "none"} {
-			var all []string
-			for b := range l.all(name) {
-				all = append(all, string(b))
-			}
-			if !slices.Equal(all, fields[name]) {
-				t.Fatalf("%s has %q, want %q", name, all, fields[name])
-			}
-			for _, op := range []text.Op{text.Exact, text.Prefix, text.Suffix, text.Inside} {
-				q := text.Lookup{Field: name, Op: op, Text: term.Draw(t, "key")}
-				var got, want []string
-				for b := range l.find(q) {
-					got = append(got, string(b))
-				}
-				for _, s := range fields[name] {
-					if q.Means(s) {
-						want = append(want, s)
-					}
-				}
-				if !slices.Equal(got, want) {
-					t.Fatalf("%+v finds %q among %q, want %q", q, got, fields[name], want)
-				}
-				for range l.find(q) {
-					break // who has enough may stop
-				}
-			}
-		}
-	})
-	if got := makeTermList(map[string][]string{"body": {"A", "B"}}); string(got) != "TSLterm1\x03"+
-		"\x04body\x00\x00\x00\x00\x00\x00\x00\x05"+"\x05empty\x00\x00\x00\x00\x00\x00\x00\x01"+
-		"\x06header\x00\x00\x00\x00\x00\x00\x00\x01"+"\nA\nB\n"+"\n"+"\n" {
-		t.Errorf("a term list is %q", got)
-	}
-}
-
-func FuzzParseTermList(f *testing.F) {
-	f.Add(makeTermList(map[string][]string{"body": {"A", "BC"}}), "B")
-	f.Fuzz(func(t *testing.T, b []byte, key string) {
-		l, err := parseTermList(b)
-		if err != nil {
-			return
-		}
-		for name := range l.fields {
-			for _, op := range []text.Op{text.Exact, text.Prefix, text.Suffix, text.Inside} {
-				for range l.find(text.Lookup{Field: name, Op: op, Text: key}) {
-				}
-			}
 		}
 	})
 }
@@ -160,7 +83,7 @@ func makeKept(t testing.TB, docs [][]text.Unit) []byte {
 	w, err := newKeptWriter(&buf, enc)
 	for _, d := range docs {
 		if d == nil {
-			w.none()
+			err = errors.Join(err, w.none())
 		} else {
 			err = errors.Join(err, w.add(d))
 		}
@@ -184,14 +107,15 @@ func readKept(b []byte) ([][]text.Unit, error) {
 	h := &handle{kept: k, dec: dec}
 	var out [][]text.Unit
 	for doc := range k.docs {
-		units, ok, err := h.units(uint32(doc))
-		if err != nil {
+		if !k.has(doc) {
+			out = append(out, nil)
+			continue
+		}
+		t := Texts{units: []text.Unit{}}
+		if err := t.read(h, doc, AllParts); err != nil {
 			return nil, err
 		}
-		if ok && units == nil {
-			units = []text.Unit{}
-		}
-		out = append(out, units)
+		out = append(out, t.units)
 	}
 	return out, nil
 }
@@ -239,10 +163,15 @@ func FuzzOpenKept(f *testing.F) {
 	})
 }
 
-func FuzzParseUnits(f *testing.F) {
-	f.Add(appendUnit(appendUnit(nil, text.HeaderUnit("a", "b")), text.BodyUnit("c")))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		units, err := parseUnits(b)
+func FuzzAppendUnits(f *testing.F) {
+	f.Add(string(appendUnit(appendUnit(nil, text.HeaderUnit("a", "b")), text.Unit{Kind: text.Header, Name: "other", Text: "C: d"})), true)
+	f.Add(string(appendUnit(appendUnit(nil, text.BodyUnit("c")), text.BodyUnit(""))), false)
+	f.Fuzz(func(t *testing.T, b string, header bool) {
+		kind := text.Body
+		if header {
+			kind = text.Header
+		}
+		units, err := appendUnits(nil, kind, b)
 		if err != nil {
 			return
 		}
@@ -250,7 +179,7 @@ func FuzzParseUnits(f *testing.F) {
 		for _, u := range units {
 			again = appendUnit(again, u)
 		}
-		if back, err := parseUnits(again); err != nil || !slices.Equal(back, units) {
+		if back, err := appendUnits(nil, kind, string(again)); err != nil || !slices.Equal(back, units) {
 			t.Errorf("%q is %+v, which comes back as %+v, %v", b, units, back, err)
 		}
 	})
@@ -268,13 +197,14 @@ func TestKeptLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dec.Close()
-	k.blocks[0].rawSize++
-	if _, err := k.unpack(dec, 0); !errors.Is(err, errKept) {
+	block := &k.streams[bodyStream].blocks[0]
+	block.rawSize++
+	if _, err := k.unpack(dec, bodyStream, 0); !errors.Is(err, errKept) {
 		t.Errorf("a wrong size: %v", err)
 	}
-	k.blocks[0].rawSize--
-	k.blocks[0].crc++
-	if _, err := k.unpack(dec, 0); !errors.Is(err, errKept) {
+	block.rawSize--
+	block.crc++
+	if _, err := k.unpack(dec, bodyStream, 0); !errors.Is(err, errKept) {
 		t.Errorf("a wrong checksum: %v", err)
 	}
 }

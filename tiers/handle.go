@@ -1,7 +1,6 @@
 package tiers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -9,15 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"teraslot/mailbox"
-	"teraslot/text"
 
-	"github.com/RoaringBitmap/roaring/v2"
-	segment "github.com/blevesearch/scorch_segment_api/v2"
-	zap "github.com/blevesearch/zapx/v17"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +27,7 @@ func (k segmentKey) String() string { return fmt.Sprintf("%s/%d", k.database, k.
 // The files of a segment, below its database's directory.
 const (
 	storeDir = "store"
-	zapExt   = ".zap"
+	listsExt = ".lists"
 	termsExt = ".terms"
 	textExt  = ".text"
 )
@@ -51,23 +45,22 @@ type handle struct {
 
 	opened sync.Once // guards the opening, which fills what follows
 	err    error
-	seg    segment.Segment
-	terms  *termList
-	mapped []byte // the term list's file
+	terms  []byte // the mapped files
+	lists  []byte
+	index  *segmentIndex // of terms and lists
 	text   *os.File
 	kept   *keptText
 	// guids and complete are copies in memory: what a snapshot says about its
 	// documents cannot fail.
 	guids    []mailbox.GUID
-	complete *roaring.Bitmap
+	complete docSet
 
 	// Guarded by Set.mu.
 	refs   int
 	used   uint64
 	cached bool
 
-	dec  *zstd.Decoder // the Set's
-	last atomic.Pointer[unpacked]
+	dec *zstd.Decoder // the Set's
 }
 
 // acquire returns a segment's handle with a reference for the caller. It is to be
@@ -146,7 +139,7 @@ func (s *Set) dropStale() {
 	s.mu.Unlock()
 	var closing []*handle
 	for _, h := range all {
-		if _, err := os.Stat(segmentFile(h.dir, h.info.Number, zapExt)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(segmentFile(h.dir, h.info.Number, listsExt)); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		s.mu.Lock()
@@ -200,13 +193,13 @@ func (s *Set) openFiles(h *handle) error {
 		return err
 	}
 	var err error
-	if h.seg, err = new(zap.ZapPlugin).Open(segmentFile(h.dir, h.info.Number, zapExt)); err != nil {
+	if h.terms, err = mapFile(segmentFile(h.dir, h.info.Number, termsExt)); err != nil {
 		return err
 	}
-	if h.mapped, err = mapFile(segmentFile(h.dir, h.info.Number, termsExt)); err != nil {
+	if h.lists, err = mapFile(segmentFile(h.dir, h.info.Number, listsExt)); err != nil {
 		return err
 	}
-	if h.terms, err = parseTermList(h.mapped); err != nil {
+	if h.index, err = openSegmentIndex(h.terms, h.lists); err != nil {
 		return err
 	}
 	if h.text, err = os.Open(segmentFile(h.dir, h.info.Number, textExt)); err != nil {
@@ -219,46 +212,39 @@ func (s *Set) openFiles(h *handle) error {
 }
 
 // load copies what has to be known of each document.
-func (h *handle) load() error {
-	if h.seg.Count() != uint64(h.info.Docs) || len(h.kept.docs) != int(h.info.Docs) {
-		return fmt.Errorf("%d documents and %d texts where the manifest has %d", h.seg.Count(), len(h.kept.docs), h.info.Docs)
+func (h *handle) load() (err error) {
+	if h.index.total != h.info.Docs || h.kept.docs != h.info.Docs {
+		return fmt.Errorf("%d documents and %d texts where the manifest has %d", h.index.total, h.kept.docs, h.info.Docs)
 	}
-	h.guids = make([]mailbox.GUID, h.info.Docs)
-	for i := range h.guids {
-		id, err := h.seg.DocID(uint64(i))
-		if err != nil {
-			return err
-		}
-		if len(id) != len(h.guids[i]) {
-			return fmt.Errorf("document %d has an id of %d octets", i, len(id))
-		}
-		h.guids[i] = mailbox.GUID(id)
-	}
-	complete, err := h.postings(context.Background(), text.Lookup{Field: statusField, Op: text.Exact, Text: completeTerm})
+	guids, complete, err := h.index.documents()
 	if err != nil {
 		return err
 	}
-	if n := complete.GetCardinality(); n != uint64(h.info.Complete) {
+	if n := complete.count(); n != h.info.Complete {
 		return fmt.Errorf("%d complete documents where the manifest has %d", n, h.info.Complete)
 	}
-	h.complete = complete
+	h.guids, h.complete = guids, complete
 	return nil
 }
 
 // close unmaps and closes. Nobody has a reference any more.
 func (h *handle) close() {
-	if h.seg != nil {
-		h.seg.Close()
-		h.seg = nil
+	for _, mapped := range []*[]byte{&h.terms, &h.lists} {
+		if *mapped != nil {
+			unix.Munmap(*mapped)
+			*mapped = nil
+		}
 	}
-	if h.mapped != nil {
-		unix.Munmap(h.mapped)
-		h.mapped, h.terms = nil, nil
-	}
+	h.index = nil
 	if h.text != nil {
 		h.text.Close()
 		h.text = nil
 	}
+}
+
+// cutShort is the error for a file that lost its end while it was mapped.
+func (h *handle) cutShort() error {
+	return fmt.Errorf("%s: a file was cut short: %w", h.dir, errFault)
 }
 
 // mapFile maps a file for reading. Its octets are read under guard.
@@ -298,7 +284,7 @@ func (s *Set) checkSegment(h *handle) error {
 	files := []struct {
 		ext  string
 		want fileInfo
-	}{{zapExt, h.info.Zap}, {termsExt, h.info.Terms}}
+	}{{listsExt, h.info.Lists}, {termsExt, h.info.Terms}}
 	for i, f := range files {
 		var st syscall.Stat_t
 		name := segmentFile(h.dir, h.info.Number, f.ext)
@@ -342,43 +328,4 @@ func checkFile(name string, want fileInfo) error {
 		return fmt.Errorf("%s: %w", name, errChecksum)
 	}
 	return nil
-}
-
-// units returns a document's kept text; false if it is not kept.
-func (h *handle) units(doc uint32) ([]text.Unit, bool, error) {
-	d := h.kept.docs[doc]
-	switch d.block {
-	case noBlock:
-		return nil, false, nil
-	case emptyBlock:
-		return nil, true, nil
-	}
-	raw, err := h.unpack(d.block)
-	if err != nil {
-		return nil, false, err
-	}
-	units, err := parseUnits(raw[d.offset : d.offset+d.size])
-	return units, err == nil, err
-}
-
-// unpacked is a block of kept text, ready to be read.
-type unpacked struct {
-	block uint32
-	raw   []byte
-}
-
-// unpack reads a block of kept text. The last one is remembered, if it is of a
-// usual size: candidates are mostly verified in the order of their documents.
-func (h *handle) unpack(block uint32) ([]byte, error) {
-	if last := h.last.Load(); last != nil && last.block == block {
-		return last.raw, nil
-	}
-	raw, err := h.kept.unpack(h.dec, block)
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) <= 4*keptBlock {
-		h.last.Store(&unpacked{block, raw})
-	}
-	return raw, nil
 }

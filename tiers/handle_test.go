@@ -39,7 +39,7 @@ func TestCommitPastDamagedSegment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			spoil(t, segmentFile(first, 1, zapExt))
+			spoil(t, segmentFile(first, 1, listsExt))
 			x = newSet(t, testOptions(dir)).User(testUser)
 			snapshot(t, x) // notices
 			commit(t, x, docsOf(0, 10)...)
@@ -87,7 +87,7 @@ func TestNoHandleLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	remove(t, segmentFile(front, 1, zapExt))
+	remove(t, segmentFile(front, 1, listsExt))
 	x.set.Close()
 	s, err := x.Snapshot(t.Context())
 	if err != nil {

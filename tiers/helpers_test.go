@@ -28,8 +28,7 @@ func TestMain(m *testing.M) {
 	if seed := os.Getenv("SEED"); seed != "" {
 		flag.Set("rapid.seed", seed)
 	}
-	// Bleve, imported for comparison, starts goroutines of its own.
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+	goleak.VerifyTestMain(m)
 }
 
 const testUser = mailbox.User("0123456789abcdef0123456789abcdef")

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sort"
+	"strings"
+	"unsafe"
 
 	"teraslot/text"
 
@@ -14,42 +17,57 @@ import (
 
 // Kept text is the folded text of a segment's documents, so that candidates are
 // verified without reading mail again: blocks of whole documents, compressed,
-// each with a checksum; then a table of documents and one of blocks.
-// docs/formats.md has its form.
+// each with a checksum; then the tables. Header lines and bodies have blocks of
+// their own: lines repeat each other over many messages and are small, so their
+// blocks are large; bodies are what phrases are looked for in, and each candidate
+// costs the unpacking of a block, so theirs are small. docs/formats.md has the form.
 const (
-	keptMagic   = "TSLkept1"
-	keptBlock   = 64 << 10 // a block is closed when it has so many octets
-	keptTail    = 8 + 4 + 4 + 4 + len(keptMagic)
-	keptDocSize = 4 + 4 + 4
-	keptBlkSize = 8 + 4 + 4 + 4
-	noBlock     = ^uint32(0)  // of a document whose text is not kept
-	emptyBlock  = noBlock - 1 // of a document without any text
+	keptMagic   = "TSLkept2"
+	keptTail    = 8 + 4 + 4 + 4 + 4 + len(keptMagic)
+	keptDocSize = 4 // in each stream
+	keptBlkSize = 8 + 4 + 4 + 4 + 4
 
+	// notKept is set in the offset of a document whose text is not kept.
+	notKept = 1 << 31
 	// maxKeptBlock bounds what a block may say it needs in memory.
 	maxKeptBlock = 1 << 30
 )
 
-var errKept = errors.New("damaged kept text")
+// The streams of kept text.
+const (
+	headStream = iota
+	bodyStream
+	streams
+)
 
-// keptDoc is where a document's text lies.
-type keptDoc struct{ block, offset, size uint32 }
+// keptBlock is how many octets close a block of a stream.
+var keptBlock = [streams]int{64 << 10, 16 << 10}
+
+var errKept = errors.New("damaged kept text")
 
 // keptBlockInfo is where a block lies, and what it has to be.
 type keptBlockInfo struct {
 	offset          uint64
 	packed, rawSize uint32
 	crc             uint32 // CRC-32C of the packed octets
+	first           uint32 // its first document
 }
 
 // keptWriter writes kept text.
 type keptWriter struct {
-	w      io.Writer
-	enc    *zstd.Encoder
-	offset uint64
-	raw    []byte
-	packed []byte
-	docs   []keptDoc
-	blocks []keptBlockInfo
+	w       io.Writer
+	enc     *zstd.Encoder
+	offset  uint64
+	packed  []byte
+	streams [streams]keptStream
+}
+
+// keptStream is one of the streams on its way.
+type keptStream struct {
+	offsets []uint32 // of the documents, in their blocks
+	first   uint32   // document of the block at hand
+	raw     []byte   // the block at hand
+	blocks  []keptBlockInfo
 }
 
 // newKeptWriter begins kept text; the encoder may be shared.
@@ -65,89 +83,119 @@ func (k *keptWriter) write(b []byte) error {
 }
 
 // none adds a document whose text is not kept.
-func (k *keptWriter) none() { k.docs = append(k.docs, keptDoc{block: noBlock}) }
+func (k *keptWriter) none() error {
+	return errors.Join(k.addRaw(headStream, nil, notKept), k.addRaw(bodyStream, nil, notKept))
+}
 
 // add adds the next document.
 func (k *keptWriter) add(units []text.Unit) error {
-	from := len(k.raw)
-	for _, u := range units {
-		k.raw = appendUnit(k.raw, u)
+	for i := range k.streams {
+		s := &k.streams[i]
+		s.offsets = append(s.offsets, uint32(len(s.raw)))
 	}
-	return k.added(from)
+	for _, u := range units {
+		s := &k.streams[streamOf(u.Kind)]
+		s.raw = appendUnit(s.raw, u)
+	}
+	return errors.Join(k.full(headStream), k.full(bodyStream))
 }
 
-// addRaw adds the next document in its encoded form.
-func (k *keptWriter) addRaw(b []byte) error {
-	from := len(k.raw)
-	k.raw = append(k.raw, b...)
-	return k.added(from)
+func streamOf(k text.Kind) int {
+	if k == text.Header {
+		return headStream
+	}
+	return bodyStream
 }
 
-func (k *keptWriter) added(from int) error {
-	if len(k.raw) == from {
-		k.docs = append(k.docs, keptDoc{block: emptyBlock})
+// addRaw adds the next document of a stream in its encoded form.
+func (k *keptWriter) addRaw(stream int, b []byte, mark uint32) error {
+	s := &k.streams[stream]
+	s.offsets = append(s.offsets, uint32(len(s.raw))|mark)
+	s.raw = append(s.raw, b...)
+	return k.full(stream)
+}
+
+// full closes the block at hand if it is large enough.
+func (k *keptWriter) full(stream int) error {
+	s := &k.streams[stream]
+	if len(s.raw) > maxKeptBlock {
+		return fmt.Errorf("kept text of %d octets is too much for a block", len(s.raw))
+	}
+	if len(s.raw) < keptBlock[stream] {
 		return nil
 	}
-	k.docs = append(k.docs, keptDoc{uint32(len(k.blocks)), uint32(from), uint32(len(k.raw) - from)})
-	if len(k.raw) >= keptBlock {
-		return k.flush()
-	}
-	return nil
+	return k.flush(stream)
 }
 
-// addBlock adds a block as it is, with its documents in order.
-func (k *keptWriter) addBlock(packed []byte, info keptBlockInfo, docs []keptDoc) error {
-	if err := k.flush(); err != nil {
-		return err
-	}
-	for _, d := range docs {
-		if d.block < emptyBlock {
-			d.block = uint32(len(k.blocks))
+// addBlock adds a block of a stream as it is, with the offsets of its documents.
+func (k *keptWriter) addBlock(stream int, packed []byte, info keptBlockInfo, offsets []uint32) error {
+	s := &k.streams[stream]
+	if len(s.offsets) > int(s.first) {
+		if err := k.flush(stream); err != nil {
+			return err
 		}
-		k.docs = append(k.docs, d)
 	}
-	info.offset = k.offset
-	k.blocks = append(k.blocks, info)
+	info.offset, info.first = k.offset, s.first
+	s.offsets = append(s.offsets, offsets...)
+	s.blocks = append(s.blocks, info)
+	s.first = uint32(len(s.offsets))
 	return k.write(packed)
 }
 
-// flush closes the block at hand.
-func (k *keptWriter) flush() error {
-	if len(k.raw) == 0 {
-		return nil
+// flush closes the block at hand of a stream.
+func (k *keptWriter) flush(stream int) error {
+	s := &k.streams[stream]
+	info := keptBlockInfo{offset: k.offset, rawSize: uint32(len(s.raw)), first: s.first}
+	k.packed = k.packed[:0]
+	if len(s.raw) > 0 {
+		k.packed = k.enc.EncodeAll(s.raw, k.packed)
 	}
-	k.packed = k.enc.EncodeAll(k.raw, k.packed[:0])
-	k.blocks = append(k.blocks, keptBlockInfo{k.offset, uint32(len(k.packed)), uint32(len(k.raw)),
-		crc32.Checksum(k.packed, castagnoli)})
-	k.raw = k.raw[:0]
+	info.packed, info.crc = uint32(len(k.packed)), crc32.Checksum(k.packed, castagnoli)
+	s.blocks = append(s.blocks, info)
+	s.raw, s.first = s.raw[:0], uint32(len(s.offsets))
 	return k.write(k.packed)
 }
 
 // close writes the tables.
 func (k *keptWriter) close() error {
-	if err := k.flush(); err != nil {
-		return err
-	}
-	tables := make([]byte, 0, len(k.docs)*keptDocSize+len(k.blocks)*keptBlkSize+keptTail)
 	be := binary.BigEndian
-	for _, d := range k.docs {
-		tables = be.AppendUint32(be.AppendUint32(be.AppendUint32(tables, d.block), d.offset), d.size)
+	var offsets, blocks, tail []byte
+	for i := range k.streams {
+		s := &k.streams[i]
+		if len(s.offsets) > int(s.first) {
+			if err := k.flush(i); err != nil {
+				return err
+			}
+		}
+		for _, o := range s.offsets {
+			offsets = be.AppendUint32(offsets, o)
+		}
+		for _, b := range s.blocks {
+			blocks = be.AppendUint32(be.AppendUint32(be.AppendUint64(blocks, b.offset), b.packed), b.rawSize)
+			blocks = be.AppendUint32(be.AppendUint32(blocks, b.crc), b.first)
+		}
 	}
-	for _, b := range k.blocks {
-		tables = be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint64(tables, b.offset), b.packed), b.rawSize), b.crc)
+	tables := append(offsets, blocks...)
+	tail = be.AppendUint64(tail, k.offset)
+	tail = be.AppendUint32(tail, uint32(len(k.streams[headStream].offsets)))
+	for i := range k.streams {
+		tail = be.AppendUint32(tail, uint32(len(k.streams[i].blocks)))
 	}
-	crc := crc32.Checksum(tables, castagnoli)
-	tables = be.AppendUint64(tables, k.offset)
-	tables = be.AppendUint32(be.AppendUint32(tables, uint32(len(k.docs))), uint32(len(k.blocks)))
-	tables = be.AppendUint32(tables, crc)
-	return k.write(append(tables, keptMagic...))
+	tail = be.AppendUint32(tail, crc32.Checksum(tables, castagnoli))
+	return errors.Join(k.write(tables), k.write(append(tail, keptMagic...)))
 }
 
 // keptText reads kept text. It may be used by several goroutines at once.
 type keptText struct {
-	r      io.ReaderAt
-	docs   []keptDoc
-	blocks []keptBlockInfo
+	r       io.ReaderAt
+	docs    uint32
+	streams [streams]keptTable
+}
+
+// keptTable says where the documents of a stream lie.
+type keptTable struct {
+	offsets []uint32
+	blocks  []keptBlockInfo
 }
 
 // openKept reads the tables; the blocks' checksums are checked as they are read.
@@ -160,47 +208,95 @@ func openKept(r io.ReaderAt, size int64) (*keptText, error) {
 		return nil, err
 	}
 	be := binary.BigEndian
-	at, nDocs, nBlocks := be.Uint64(tail), be.Uint32(tail[8:]), be.Uint32(tail[12:])
-	length := uint64(nDocs)*keptDocSize + uint64(nBlocks)*keptBlkSize
-	if string(tail[20:]) != keptMagic || at > uint64(size) || at+length+uint64(keptTail) != uint64(size) {
+	at, docs := be.Uint64(tail), be.Uint32(tail[8:])
+	counts := [streams]uint32{be.Uint32(tail[12:]), be.Uint32(tail[16:])}
+	length := streams*keptDocSize*uint64(docs) + keptBlkSize*(uint64(counts[0])+uint64(counts[1]))
+	if string(tail[24:]) != keptMagic || at > uint64(size) || at+length+uint64(keptTail) != uint64(size) {
 		return nil, fmt.Errorf("%w: the tail is wrong", errKept)
 	}
 	tables := make([]byte, length)
 	if _, err := r.ReadAt(tables, int64(at)); err != nil {
 		return nil, err
 	}
-	if crc32.Checksum(tables, castagnoli) != be.Uint32(tail[16:]) {
+	if crc32.Checksum(tables, castagnoli) != be.Uint32(tail[20:]) {
 		return nil, fmt.Errorf("%w: the tables' checksum is wrong", errKept)
 	}
-	return parseKept(r, at, tables, int(nDocs), int(nBlocks))
+	return parseKept(r, at, tables, docs, counts)
 }
 
-func parseKept(r io.ReaderAt, at uint64, tables []byte, nDocs, nBlocks int) (*keptText, error) {
+func parseKept(r io.ReaderAt, at uint64, tables []byte, docs uint32, counts [streams]uint32) (*keptText, error) {
 	be := binary.BigEndian
-	k := &keptText{r: r, docs: make([]keptDoc, nDocs), blocks: make([]keptBlockInfo, nBlocks)}
-	for i := range k.docs {
-		k.docs[i] = keptDoc{be.Uint32(tables), be.Uint32(tables[4:]), be.Uint32(tables[8:])}
-		tables = tables[keptDocSize:]
-	}
-	for i := range k.blocks {
-		b := keptBlockInfo{be.Uint64(tables), be.Uint32(tables[8:]), be.Uint32(tables[12:]), be.Uint32(tables[16:])}
-		if b.offset+uint64(b.packed) > at || b.rawSize > maxKeptBlock {
-			return nil, fmt.Errorf("%w: block %d lies outside", errKept, i)
+	k := &keptText{r: r, docs: docs}
+	for i := range k.streams {
+		offsets := make([]uint32, docs)
+		for j := range offsets {
+			offsets[j] = be.Uint32(tables[keptDocSize*j:])
 		}
-		k.blocks[i] = b
-		tables = tables[keptBlkSize:]
+		k.streams[i].offsets = offsets
+		tables = tables[keptDocSize*len(offsets):]
 	}
-	for i, d := range k.docs {
-		if d.block < emptyBlock && (int(d.block) >= nBlocks || uint64(d.offset)+uint64(d.size) > uint64(k.blocks[d.block].rawSize)) {
-			return nil, fmt.Errorf("%w: document %d lies outside", errKept, i)
+	for i := range k.streams {
+		t := &k.streams[i]
+		t.blocks = make([]keptBlockInfo, counts[i])
+		for j := range t.blocks {
+			t.blocks[j] = keptBlockInfo{be.Uint64(tables), be.Uint32(tables[8:]), be.Uint32(tables[12:]), be.Uint32(tables[16:]), be.Uint32(tables[20:])}
+			tables = tables[keptBlkSize:]
+		}
+		if err := t.check(at, docs); err != nil {
+			return nil, err
 		}
 	}
 	return k, nil
 }
 
-// packed reads a block as it lies there and checks it.
-func (k *keptText) packed(block uint32) ([]byte, error) {
-	info := k.blocks[block]
+// check looks whether the blocks of a stream hold all documents, one after the
+// other.
+func (t *keptTable) check(end uint64, docs uint32) error {
+	if docs > 0 && (len(t.blocks) == 0 || t.blocks[0].first != 0) || docs == 0 && len(t.blocks) > 0 {
+		return fmt.Errorf("%w: documents in no block", errKept)
+	}
+	for i, b := range t.blocks {
+		next := t.after(uint32(i))
+		if b.offset > end || uint64(b.packed) > end-b.offset || b.rawSize > maxKeptBlock || next <= b.first || next > docs {
+			return fmt.Errorf("%w: block %d lies outside", errKept, i)
+		}
+		last := uint32(0)
+		for _, o := range t.offsets[b.first:next] {
+			if o &^= notKept; o < last || o > b.rawSize {
+				return fmt.Errorf("%w: a document of block %d lies outside", errKept, i)
+			}
+			last = o
+		}
+	}
+	return nil
+}
+
+// after is the document after those of a block.
+func (t *keptTable) after(block uint32) uint32 {
+	if int(block)+1 < len(t.blocks) {
+		return t.blocks[block+1].first
+	}
+	return uint32(len(t.offsets))
+}
+
+// place is the block that a document lies in, and where in it.
+func (t *keptTable) place(doc uint32) (block, from, to uint32) {
+	block = uint32(sort.Search(len(t.blocks), func(i int) bool { return t.blocks[i].first > doc })) - 1
+	to = t.blocks[block].rawSize
+	if doc+1 < t.after(block) {
+		to = t.offsets[doc+1] &^ notKept
+	}
+	return block, t.offsets[doc] &^ notKept, to
+}
+
+// has reports whether a document's text is kept.
+func (k *keptText) has(doc uint32) bool {
+	return (k.streams[headStream].offsets[doc]|k.streams[bodyStream].offsets[doc])&notKept == 0
+}
+
+// packed reads a block of a stream as it lies there and checks it.
+func (k *keptText) packed(stream int, block uint32) ([]byte, error) {
+	info := k.streams[stream].blocks[block]
 	b := make([]byte, info.packed)
 	if _, err := k.r.ReadAt(b, int64(info.offset)); err != nil {
 		return nil, err
@@ -212,46 +308,84 @@ func (k *keptText) packed(block uint32) ([]byte, error) {
 }
 
 // unpack returns the documents of a block.
-func (k *keptText) unpack(dec *zstd.Decoder, block uint32) ([]byte, error) {
-	info := k.blocks[block]
-	b, err := k.packed(block)
+func (k *keptText) unpack(dec *zstd.Decoder, stream int, block uint32) (string, error) {
+	info := k.streams[stream].blocks[block]
+	if info.rawSize == 0 {
+		return "", nil
+	}
+	b, err := k.packed(stream, block)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	raw, err := dec.DecodeAll(b, make([]byte, 0, info.rawSize))
 	if err != nil || len(raw) != int(info.rawSize) {
-		return nil, fmt.Errorf("%w: block %d does not unpack: %v", errKept, block, err)
+		return "", fmt.Errorf("%w: block %d does not unpack: %v", errKept, block, err)
 	}
-	return raw, nil
+	// Nobody changes raw from here on: units are parts of it.
+	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil
 }
 
-// appendUnit encodes a unit: its kind, the lengths of name and text, and both.
+// appendUnit encodes a unit. A header's name, unless it is that which its line
+// begins with, stands before it.
 func appendUnit(b []byte, u text.Unit) []byte {
-	b = append(b, byte(u.Kind))
+	if u.Kind != text.Header {
+		b = binary.AppendUvarint(b, uint64(len(u.Text)))
+		return append(b, u.Text...)
+	}
+	if lineName(u.Text) == u.Name {
+		b = binary.AppendUvarint(b, uint64(len(u.Text))<<1)
+		return append(b, u.Text...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(u.Text))<<1|1)
 	b = binary.AppendUvarint(b, uint64(len(u.Name)))
-	b = binary.AppendUvarint(b, uint64(len(u.Text)))
-	b = append(b, u.Name...)
-	return append(b, u.Text...)
+	return append(append(b, u.Name...), u.Text...)
 }
 
-// parseUnits reads what appendUnit wrote.
-func parseUnits(b []byte) ([]text.Unit, error) {
-	var units []text.Unit
-	all := string(b) // the units share it
-	for at := 0; at < len(b); {
-		kind := text.Kind(b[at])
-		name, n := binary.Uvarint(b[at+1:])
-		size, m := binary.Uvarint(b[at+1+max(n, 0):])
-		at += 1 + max(n, 0) + max(m, 0)
-		left := uint64(len(b) - at)
-		if n <= 0 || m <= 0 || name > left || size > left-name {
-			return nil, fmt.Errorf("%w: a unit is cut short", errKept)
+// lineName is the name that a folded line begins with, in lower case.
+func lineName(line string) string {
+	name, _, _ := strings.Cut(line, ":")
+	return strings.ToLower(name)
+}
+
+// appendUnits appends the units that appendUnit encoded; they share b's memory.
+func appendUnits(units []text.Unit, kind text.Kind, b string) ([]text.Unit, error) {
+	for b != "" {
+		size, n := uvarint(b)
+		u := text.Unit{Kind: kind}
+		odd := false
+		if kind == text.Header {
+			odd, size = size&1 != 0, size>>1
 		}
-		start, end := at+int(name), at+int(name)+int(size)
-		units = append(units, text.Unit{Kind: kind, Name: all[at:start], Text: all[start:end]})
-		at = end
+		b = b[max(n, 0):]
+		if odd && n > 0 {
+			var name uint64
+			if name, n = uvarint(b); n > 0 && name <= uint64(len(b)-n) {
+				u.Name, b = b[n:][:name], b[n+int(name):]
+			} else {
+				n = 0
+			}
+		}
+		if n <= 0 || size > uint64(len(b)) {
+			return units, fmt.Errorf("%w: a unit is cut short", errKept)
+		}
+		u.Text, b = b[:size], b[size:]
+		if kind == text.Header && !odd {
+			u.Name = lineName(u.Text)
+		}
+		units = append(units, u)
 	}
 	return units, nil
+}
+
+// uvarint is binary.Uvarint for strings.
+func uvarint(s string) (n uint64, size int) {
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		n |= uint64(s[i]&0x7F) << (7 * i)
+		if s[i] < 0x80 {
+			return n, i + 1
+		}
+	}
+	return 0, 0
 }
 
 // newCoders makes the encoder and decoder that a Set shares: whole blocks only,

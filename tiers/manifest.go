@@ -13,8 +13,6 @@ import (
 
 	"teraslot/disk"
 	"teraslot/text"
-
-	zap "github.com/blevesearch/zapx/v17"
 )
 
 // manifestName is the file that says what a database is; a directory without
@@ -43,10 +41,13 @@ func newStamp(r io.Reader) (s stamp, err error) {
 
 // versions are those of all that decides a database's terms. A database whose
 // versions are not the current ones makes no claims.
-type versions struct{ Extract, Fold, Token, Zap uint32 }
+type versions struct{ Extract, Fold, Token, Segment uint32 }
+
+// segmentVersion is that of the form of a segment's files.
+const segmentVersion = 1
 
 func currentVersions(extract uint32) versions {
-	return versions{Extract: extract, Fold: text.FoldVersion, Token: text.TokenVersion, Zap: zap.Version}
+	return versions{Extract: extract, Fold: text.FoldVersion, Token: text.TokenVersion, Segment: segmentVersion}
 }
 
 // manifest is the content of a database: docs/formats.md has its form.
@@ -63,7 +64,7 @@ type segmentInfo struct {
 	Number   uint64
 	Docs     uint32
 	Complete uint32 // of Docs
-	Zap      fileInfo
+	Lists    fileInfo
 	Terms    fileInfo
 	Text     fileInfo
 }
@@ -75,14 +76,15 @@ type fileInfo struct {
 }
 
 const (
-	manifestFirst  = "teraslot-database 1\n"
+	manifestFirst  = "teraslot-database 2\n"
 	idForm         = "id %s %s\n"
-	versionsForm   = "versions extract %d fold %d token %d zap %d\n"
+	versionsForm   = "versions extract %d fold %d token %d segment %d\n"
 	nextForm       = "next %d\n"
-	segmentForm    = "segment %d docs %d complete %d zap %d %08x terms %d %08x text %d %08x\n"
+	segmentForm    = "segment %d docs %d complete %d lists %d %08x terms %d %08x text %d %08x\n"
 	crcForm        = "crc %08x\n"
 	kindFrozen     = "frozen"
 	kindWritable   = "writable"
+	manifestOld    = "teraslot-database 1\n" // with segments of zapx
 	manifestPrefix = "teraslot-database "
 )
 
@@ -95,11 +97,11 @@ func (m manifest) encode() []byte {
 	}
 	b.WriteString(manifestFirst)
 	fmt.Fprintf(&b, idForm, m.ID, kind)
-	fmt.Fprintf(&b, versionsForm, m.Versions.Extract, m.Versions.Fold, m.Versions.Token, m.Versions.Zap)
+	fmt.Fprintf(&b, versionsForm, m.Versions.Extract, m.Versions.Fold, m.Versions.Token, m.Versions.Segment)
 	fmt.Fprintf(&b, nextForm, m.Next)
 	for _, s := range m.Segments {
 		fmt.Fprintf(&b, segmentForm, s.Number, s.Docs, s.Complete,
-			s.Zap.Size, s.Zap.CRC, s.Terms.Size, s.Terms.CRC, s.Text.Size, s.Text.CRC)
+			s.Lists.Size, s.Lists.CRC, s.Terms.Size, s.Terms.CRC, s.Text.Size, s.Text.CRC)
 	}
 	fmt.Fprintf(&b, crcForm, crc32.Checksum(b.Bytes(), castagnoli))
 	return b.Bytes()
@@ -109,6 +111,9 @@ func (m manifest) encode() []byte {
 // out the same when it is written again is damaged.
 func parseManifest(data []byte) (manifest, error) {
 	var m manifest
+	if bytes.HasPrefix(data, []byte(manifestOld)) {
+		return parseOldManifest(data)
+	}
 	if !bytes.HasPrefix(data, []byte(manifestFirst)) {
 		if line, _, ok := bytes.Cut(data, []byte("\n")); ok && bytes.HasPrefix(line, []byte(manifestPrefix)) {
 			return m, fmt.Errorf("%q: %w", line, errForeign)
@@ -124,19 +129,32 @@ func parseManifest(data []byte) (manifest, error) {
 	return m, nil
 }
 
+// parseOldManifest reads what it takes to know a database of the format before
+// this one: its id. Its versions are none, so it claims nothing.
+func parseOldManifest(data []byte) (m manifest, err error) {
+	at := bytes.LastIndex(data, []byte("\ncrc ")) + 1
+	if string(data[at:]) != fmt.Sprintf(crcForm, crc32.Checksum(data[:at], castagnoli)) {
+		return m, errors.New("the manifest's bytes or checksum are wrong")
+	}
+	for line := range strings.Lines(string(data[len(manifestOld):at])) {
+		m.parseLine(line)
+	}
+	return manifest{ID: m.ID, Frozen: m.Frozen}, nil
+}
+
 // parseLine takes what it can from a line; parseManifest compares the whole.
 func (m *manifest) parseLine(line string) {
 	var s segmentInfo
 	var id, kind string
 	if n, _ := fmt.Sscanf(line, segmentForm, &s.Number, &s.Docs, &s.Complete,
-		&s.Zap.Size, &s.Zap.CRC, &s.Terms.Size, &s.Terms.CRC, &s.Text.Size, &s.Text.CRC); n == 9 {
+		&s.Lists.Size, &s.Lists.CRC, &s.Terms.Size, &s.Terms.CRC, &s.Text.Size, &s.Text.CRC); n == 9 {
 		m.Segments = append(m.Segments, s)
 	} else if n, _ := fmt.Sscanf(line, idForm, &id, &kind); n == 2 {
 		if b, err := hex.DecodeString(id); err == nil && len(b) == len(m.ID) {
 			m.ID = stamp(b)
 		}
 		m.Frozen = kind == kindFrozen
-	} else if n, _ := fmt.Sscanf(line, versionsForm, &m.Versions.Extract, &m.Versions.Fold, &m.Versions.Token, &m.Versions.Zap); n != 4 {
+	} else if n, _ := fmt.Sscanf(line, versionsForm, &m.Versions.Extract, &m.Versions.Fold, &m.Versions.Token, &m.Versions.Segment); n != 4 {
 		fmt.Sscanf(line, nextForm, &m.Next)
 	}
 }

@@ -2,20 +2,18 @@ package tiers
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
+	"slices"
+	"strings"
 
 	"teraslot/text"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	segment "github.com/blevesearch/scorch_segment_api/v2"
-	zap "github.com/blevesearch/zapx/v17"
 )
 
 // Match answers a key by the index alone: sure are the documents that match,
 // maybe those that have to be verified by their text, and no other complete
-// document matches. Nothing is said about incomplete documents. Both bitmaps are
-// the caller's.
+// document matches. The two have no document in common. Nothing is said about
+// incomplete documents. Both bitmaps are the caller's.
 //
 // A segment that turns out to be unreadable makes all its complete documents
 // candidates. The only error is ctx's.
@@ -23,136 +21,169 @@ func (s *Snapshot) Match(ctx context.Context, k text.Key) (sure, maybe *roaring.
 	plan := k.Plan()
 	sure, maybe = roaring.New(), roaring.New()
 	for _, seg := range s.segments {
-		var found *roaring.Bitmap
-		err := guard(func() (err error) {
-			found, err = seg.h.match(ctx, plan)
-			return err
-		})
+		m := newMatch(ctx, seg.h)
+		err := guard(func() error { return m.plan(plan) })
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, nil, cause
 		}
-		into := maybe
-		switch {
-		case err != nil:
+		if err != nil {
 			s.set.fault(seg, err)
-			found = seg.h.complete
-		case plan.Sure:
-			into = sure
+			maybe.Or(seg.h.complete.bitmap(seg.base))
+			continue
 		}
-		into.Or(roaring.AddOffset(found, seg.base))
+		if m.sure != nil {
+			sure.Or(m.sure.bitmap(seg.base))
+		}
+		if m.maybe != nil {
+			maybe.Or(m.maybe.bitmap(seg.base))
+		}
 	}
 	return sure, maybe, nil
 }
 
-// match returns the candidates among the complete documents.
-func (h *handle) match(ctx context.Context, plan text.Plan) (*roaring.Bitmap, error) {
-	found := roaring.New()
-	for _, all := range plan.Any {
-		one, err := h.matchAll(ctx, all)
-		if err != nil {
-			return nil, err
-		}
-		if found.Or(one); h.all(found) {
-			break
-		}
-	}
-	return found, nil
+// match is one key in one segment. Sets are made when there is something in them.
+type match struct {
+	ctx         context.Context // of the one call of Match
+	h           *handle
+	x           *segmentIndex
+	sure, maybe docSet
 }
 
-// matchAll returns the complete documents for which all lookups find a term.
-func (h *handle) matchAll(ctx context.Context, all []text.Lookup) (*roaring.Bitmap, error) {
-	found := h.complete.Clone()
-	for _, exact := range []bool{true, false} { // the cheap ones first
-		for _, l := range all {
-			if (l.Op == text.Exact) != exact {
+func newMatch(ctx context.Context, h *handle) *match { return &match{ctx: ctx, h: h, x: h.index} }
+
+// plan finds what the alternatives of a plan find, the sure ones first.
+func (m *match) plan(p text.Plan) error {
+	for _, sure := range []bool{true, false} {
+		into := &m.sure
+		if !sure {
+			into = &m.maybe
+		}
+		for _, a := range p.Any {
+			if a.Sure != sure {
 				continue
 			}
-			if found.IsEmpty() {
-				return found, nil
+			if m.all(m.sure) {
+				break
 			}
-			if err := context.Cause(ctx); err != nil {
-				return nil, err
+			if err := m.alternative(a, into); err != nil {
+				return err
 			}
-			docs, err := h.postings(ctx, l)
-			if err != nil {
-				return nil, err
-			}
-			found.And(docs)
 		}
 	}
-	return found, nil
-}
-
-// postings returns the documents that have one of the terms that l means, in a
-// bitmap of the caller's own.
-func (h *handle) postings(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
-	found, err := h.collect(ctx, l)
-	if err != nil {
-		return nil, err
+	if m.maybe != nil && m.sure != nil {
+		m.maybe.andNot(m.sure)
 	}
-	// Parts that came from one list only still lie in the mapped file: they would
-	// be gone with it.
-	found.CloneCopyOnWriteContainers()
-	return found, h.intact()
-}
-
-// intact looks, after a mapped file was read, whether it still has its end. A
-// file that was cut short faults where its pages are gone, but reads as zeros in
-// the rest of its last page.
-func (h *handle) intact() error {
-	end := h.mapped[len(h.mapped)-1] == '\n'
-	if seg, ok := h.seg.(*zap.Segment); ok {
-		data := seg.Data()
-		end = end && binary.BigEndian.Uint32(data[len(data)-4:]) == seg.CRC()
-	}
-	if !end {
-		return fmt.Errorf("%s: a file was cut short: %w", h.dir, errFault)
+	if !m.x.whole() {
+		return m.h.cutShort()
 	}
 	return nil
 }
 
-// collect is postings in a bitmap that shares memory with the mapped file.
-func (h *handle) collect(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
-	found := roaring.New()
-	dict, err := h.seg.Dictionary(l.Field)
-	if err != nil {
-		return nil, fmt.Errorf("dictionary of %s: %w", l.Field, err)
+// all reports whether no more documents can be found: only complete ones have
+// terms.
+func (m *match) all(found docSet) bool { return found != nil && found.count() >= m.h.info.Complete }
+
+func (m *match) alternative(a text.Alternative, into *docSet) error {
+	lookups := slices.Clone(a.All)
+	slices.SortStableFunc(lookups, func(a, b text.Lookup) int { return cost(a.Op) - cost(b.Op) })
+	switch {
+	case len(lookups) == 0:
+		m.add(into, m.h.complete)
+		return nil
+	case !a.AnyHeader:
+		return m.lookups("", lookups, a.Sure, into)
 	}
-	var reuse segment.PostingsList
-	or := func(term []byte) error {
-		list, err := dict.PostingsList(term, nil, reuse)
-		if err != nil {
-			return fmt.Errorf("documents with a term of %s: %w", l.Field, err)
+	for i := range m.x.len() {
+		name := m.x.name(i)
+		if strings.HasPrefix(name, ":") || a.NameSuffix != "" && !strings.HasSuffix(strings.ToUpper(name)+":", a.NameSuffix) {
+			continue
 		}
-		p, ok := list.(*zap.PostingsList)
-		if !ok {
-			return fmt.Errorf("documents with a term of %s: unexpected type %T", l.Field, list)
+		if err := m.lookups(name, lookups, a.Sure, into); err != nil {
+			return err
 		}
-		p.OrInto(found)
-		reuse = list
+	}
+	return nil
+}
+
+// cost orders the ops: those that find their terms by halving come first.
+func cost(op text.Op) int {
+	switch op {
+	case text.Exact:
+		return 0
+	case text.Across:
+		return 1
+	case text.Prefix:
+		return 2
+	}
+	return 3
+}
+
+// add adds found documents to a set that is made if need be.
+func (m *match) add(into *docSet, found docSet) {
+	if *into == nil {
+		*into = newDocSet(m.x.total)
+	}
+	into.or(found)
+}
+
+// few is how many documents it is not worth to have less of before they are
+// verified by their text: another pass through the terms takes as long.
+const few = 8
+
+// lookups adds the documents for which all lookups find a term; those without a
+// field of their own are about the field of this name.
+func (m *match) lookups(name string, all []text.Lookup, sure bool, into *docSet) error {
+	if len(all) == 1 {
+		return m.collect(name, all[0], into)
+	}
+	var found docSet
+	for i, l := range all {
+		if i > 0 && !sure && cost(l.Op) > 2 && found.count() <= few {
+			break
+		}
+		var docs docSet
+		if err := m.collect(name, l, &docs); err != nil || docs == nil {
+			return err
+		}
+		if found == nil {
+			found = docs
+		} else {
+			found.and(docs)
+		}
+	}
+	m.add(into, found)
+	return nil
+}
+
+// collect adds the documents that have one of the terms that l means.
+func (m *match) collect(name string, l text.Lookup, into *docSet) error {
+	if l.Field != "" {
+		name = l.Field
+	}
+	f, ok := m.x.lookupField(name)
+	if !ok {
 		return nil
 	}
-	if l.Op == text.Exact {
-		return found, or([]byte(l.Text))
-	}
-	const often = 32
+	const often = 256
+	lists := m.x.blockLists(f)
 	n := 0
-	for term := range h.terms.find(l) {
-		if err := or(term); err != nil {
-			return nil, err
+	for at := range m.x.lookup(f, l) {
+		if *into == nil {
+			*into = newDocSet(m.x.total)
+		}
+		list, err := lists.of(at)
+		if err == nil {
+			err = list.orInto(*into)
+		}
+		if err != nil {
+			return err
 		}
 		// Short keys are in so many terms that a part of them leads to all documents.
 		if n++; n%often == 0 {
-			if err := context.Cause(ctx); err != nil || h.all(found) {
-				return found, err
+			if err := context.Cause(m.ctx); err != nil || m.all(*into) {
+				return err
 			}
 		}
 	}
-	return found, nil
-}
-
-// all reports whether no more documents can be found: only complete ones have
-// terms.
-func (h *handle) all(found *roaring.Bitmap) bool {
-	return found.GetCardinality() >= uint64(h.info.Complete)
+	return nil
 }

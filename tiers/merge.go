@@ -2,23 +2,23 @@ package tiers
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
-
-	"github.com/RoaringBitmap/roaring/v2"
-	segment "github.com/blevesearch/scorch_segment_api/v2"
-	zap "github.com/blevesearch/zapx/v17"
-	"golang.org/x/sys/unix"
 )
 
-// merge makes one segment of several, without analysing any text again.
+// merge makes one segment of several, without analysing any text again. What it
+// keeps in memory is some octets for each document and block: terms, lists and
+// text go from the sources' mapped files to the new one's.
 type merge struct {
 	set    *Set
 	dir    string // of the database that gets the segment
@@ -26,8 +26,8 @@ type merge struct {
 	keep   func(mailbox.GUID) bool // nil: all
 
 	handles []*handle
-	drops   []*roaring.Bitmap
-	docs    uint32 // kept
+	drops   []docSet // of each source; nil: none
+	docs    uint32   // kept
 	dropped uint32
 }
 
@@ -70,33 +70,61 @@ func (m *merge) cut(n int) {
 	m.handles = m.handles[:n]
 }
 
+// drop drops a document of a source.
+func (m *merge) drop(source int, doc uint32) {
+	if m.drops[source] == nil {
+		m.drops[source] = newDocSet(m.handles[source].info.Docs)
+	}
+	m.drops[source].addRange(doc, doc+1)
+	m.dropped++
+}
+
 // choose decides which documents are dropped: those that are not to be kept, and
-// all but one for each GUID, complete before incomplete.
+// all but one for each GUID, complete before incomplete. It goes through the
+// documents of all sources in the order of their ids.
 func (m *merge) choose() {
-	type place struct{ source, doc uint32 }
-	best := map[mailbox.GUID]place{}
-	m.drops = make([]*roaring.Bitmap, len(m.handles))
+	m.drops = make([]docSet, len(m.handles))
+	m.docs, m.dropped = 0, 0
+	orders := make([][]uint32, len(m.handles))
 	for i, h := range m.handles {
-		m.drops[i] = roaring.New()
-		for n, g := range h.guids {
-			doc := uint32(n)
-			old, seen := best[g]
+		orders[i] = byGUID(h.guids)
+	}
+	for {
+		least := -1
+		for i, o := range orders {
+			if len(o) > 0 && (least < 0 || bytes.Compare(m.handles[i].guids[o[0]][:], m.handles[least].guids[orders[least][0]][:]) < 0) {
+				least = i
+			}
+		}
+		if least < 0 {
+			return
+		}
+		m.chooseOne(orders, m.handles[least].guids[orders[least][0]])
+	}
+}
+
+// chooseOne keeps one of the documents of a GUID, which is the next in orders.
+func (m *merge) chooseOne(orders [][]uint32, g mailbox.GUID) {
+	source, doc := -1, uint32(0)
+	keep := m.keep == nil || m.keep(g)
+	for i, h := range m.handles {
+		for ; len(orders[i]) > 0 && h.guids[orders[i][0]] == g; orders[i] = orders[i][1:] {
+			d := orders[i][0]
 			switch {
-			case m.keep != nil && !m.keep(g):
-				m.drops[i].Add(doc)
-			case !seen:
-				best[g] = place{uint32(i), doc}
-			case h.complete.Contains(doc) && !m.handles[old.source].complete.Contains(old.doc):
-				m.drops[old.source].Add(old.doc)
-				best[g] = place{uint32(i), doc}
+			case !keep:
+				m.drop(i, d)
+			case source < 0:
+				source, doc = i, d
+			case h.complete.has(d) && !m.handles[source].complete.has(doc):
+				m.drop(source, doc)
+				source, doc = i, d
 			default:
-				m.drops[i].Add(doc)
+				m.drop(i, d)
 			}
 		}
 	}
-	m.docs, m.dropped = uint32(len(best)), 0
-	for _, d := range m.drops {
-		m.dropped += uint32(d.GetCardinality())
+	if keep {
+		m.docs++
 	}
 }
 
@@ -111,202 +139,339 @@ func (m *merge) run(ctx context.Context) (info segmentInfo, err error) {
 		return info, nil
 	}
 	info = segmentInfo{Number: m.number, Docs: m.docs}
-	for i, h := range m.handles {
-		info.Complete += uint32(roaring.AndNot(h.complete, m.drops[i]).GetCardinality())
-	}
-	for _, ext := range []string{zapExt, termsExt, textExt} {
-		if err := removeIfThere(m.set.o.FS, segmentFile(m.dir, m.number, ext)); err != nil {
-			return info, err
+	err = guard(func() error {
+		return errors.Join(m.writeIndex(ctx, &info), m.writeText(ctx, &info))
+	})
+	for _, h := range m.handles {
+		if err == nil && !h.index.whole() {
+			err = h.cutShort()
 		}
 	}
-	if err := guard(func() error { return m.writeZap(ctx, &info) }); err != nil {
-		return info, err
+	if cause := context.Cause(ctx); cause != nil {
+		return info, cause
 	}
-	if err := guard(func() error { return m.writeTerms(&info) }); err != nil {
-		return info, err
-	}
-	if err := guard(func() error { return m.writeText(ctx, &info) }); err != nil {
+	if err != nil {
 		return info, err
 	}
 	return info, m.set.o.FS.SyncDir(filepath.Join(m.dir, storeDir))
 }
 
-// writeZap merges the segments. The merger syncs the file; we read it back, for
-// its checksum and against its own.
-func (m *merge) writeZap(ctx context.Context, info *segmentInfo) error {
-	name := segmentFile(m.dir, m.number, zapExt)
-	var sources []segment.Segment
-	var drops []*roaring.Bitmap
-	for i, h := range m.handles {
-		if m.drops[i].GetCardinality() == uint64(h.info.Docs) {
-			continue
+// write writes a file of the new segment, synced, and describes it.
+func (m *merge) write(ext string, info *fileInfo, fill func(io.Writer) error) error {
+	name := segmentFile(m.dir, m.number, ext)
+	// What an attempt before left under the name may still be mapped.
+	if err := removeIfThere(m.set.o.FS, name); err != nil {
+		return err
+	}
+	return disk.WriteSynced(m.set.o.FS, name, 0o600, func(w io.Writer) error {
+		s := summed{w: w, sum: crc32.New(castagnoli)}
+		b := bufio.NewWriterSize(&s, 1<<18)
+		if err := errors.Join(fill(b), b.Flush()); err != nil {
+			return err
 		}
-		sources = append(sources, h.seg)
-		drops = append(drops, m.drops[i])
-	}
-	// The merger wants a channel of another type than ctx's.
-	stop := make(chan struct{})
-	defer context.AfterFunc(ctx, func() { close(stop) })()
-	_, _, err := new(zap.ZapPlugin).Merge(sources, drops, name, stop, nil)
-	if err != nil {
-		return errors.Join(context.Cause(ctx), fmt.Errorf("merge segments: %w", err))
-	}
-	b, err := mapFile(name)
-	if err != nil {
-		return err
-	}
-	defer unix.Munmap(b)
-	if !zapWhole(b) {
-		return fmt.Errorf("%s: %w", name, errChecksum)
-	}
-	info.Zap = fileInfo{int64(len(b)), crc32.Checksum(b, castagnoli)}
-	return nil
-}
-
-// zapWhole checks a segment's own checksum: CRC-32 of all before it, at its end.
-func zapWhole(b []byte) bool {
-	n := len(b) - 4
-	if n < 0 {
-		return false
-	}
-	sum := crc32.ChecksumIEEE(b[:n])
-	return b[n] == byte(sum>>24) && b[n+1] == byte(sum>>16) && b[n+2] == byte(sum>>8) && b[n+3] == byte(sum)
-}
-
-// writeTerms lists the terms of the segment just written.
-func (m *merge) writeTerms(info *segmentInfo) error {
-	seg, err := new(zap.ZapPlugin).Open(segmentFile(m.dir, m.number, zapExt))
-	if err != nil {
-		return err
-	}
-	defer seg.Close()
-	list, err := listTerms(seg)
-	if err != nil {
-		return err
-	}
-	info.Terms = fileInfo{int64(len(list)), crc32.Checksum(list, castagnoli)}
-	return disk.WriteSynced(m.set.o.FS, segmentFile(m.dir, m.number, termsExt), 0o600, func(w io.Writer) error {
-		_, err := w.Write(list)
-		return err
+		*info = fileInfo{s.n, s.sum.Sum32()}
+		return nil
 	})
 }
 
-// writeText copies the kept text of the documents that are kept, in the order in
-// which the merger numbers them: source by source.
+// summed counts and sums up what is written.
+type summed struct {
+	w   io.Writer
+	sum hash.Hash32
+	n   int64
+}
+
+// Write writes.
+func (s *summed) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.sum.Write(p[:n])
+	s.n += int64(n)
+	return n, err
+}
+
+// writeIndex merges the terms of the sources and joins their lists.
+func (m *merge) writeIndex(ctx context.Context, info *segmentInfo) error {
+	guids, complete := m.kept()
+	info.Complete = complete.count()
+	return m.write(listsExt, &info.Lists, func(lists io.Writer) error {
+		return m.write(termsExt, &info.Terms, func(terms io.Writer) error {
+			w := newIndexWriter(terms, lists, guids, complete)
+			if err := m.mergeFields(ctx, w); err != nil {
+				return err
+			}
+			return w.close()
+		})
+	})
+}
+
+// kept are the ids of the kept documents, in their new order: source by source.
+func (m *merge) kept() (guids []mailbox.GUID, complete docSet) {
+	guids, complete = make([]mailbox.GUID, 0, m.docs), newDocSet(m.docs)
+	for i, h := range m.handles {
+		for doc, g := range h.guids {
+			if m.dropsDoc(i, uint32(doc)) {
+				continue
+			}
+			if h.complete.has(uint32(doc)) {
+				n := uint32(len(guids))
+				complete.addRange(n, n+1)
+			}
+			guids = append(guids, g)
+		}
+	}
+	return guids, complete
+}
+
+func (m *merge) dropsDoc(source int, doc uint32) bool {
+	return m.drops[source] != nil && m.drops[source].has(doc)
+}
+
+// mergeFields goes through the fields of all sources in order.
+func (m *merge) mergeFields(ctx context.Context, w *indexWriter) error {
+	sources := m.sources()
+	var names []string
+	for _, h := range m.handles {
+		for i := range h.index.len() {
+			names = append(names, h.index.name(i))
+		}
+	}
+	slices.SortFunc(names, compareFields)
+	for _, name := range slices.Compact(names) {
+		var heap termHeap
+		for _, s := range sources {
+			if f, ok := s.h.index.lookupField(name); ok {
+				heap = append(heap, newTermSource(s, f))
+			}
+		}
+		if err := heap.mergeInto(ctx, w, name); err != nil {
+			return fmt.Errorf("merge the terms of %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// mergeSource is a source with the new numbers of its documents.
+type mergeSource struct {
+	h     *handle
+	base  uint32   // of the first one kept
+	remap []uint32 // new numbers, noNumber for those dropped; nil: none is
+	nth   int
+}
+
+const noNumber = ^uint32(0)
+
+func (m *merge) sources() []*mergeSource {
+	var out []*mergeSource
+	next := uint32(0)
+	for i, h := range m.handles {
+		s := &mergeSource{h: h, base: next, nth: i}
+		if m.drops[i] == nil {
+			next += h.info.Docs
+		} else {
+			s.remap = make([]uint32, h.info.Docs)
+			for doc := range s.remap {
+				s.remap[doc] = noNumber
+				if !m.drops[i].has(uint32(doc)) {
+					s.remap[doc] = next
+					next++
+				}
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// number gives documents of the source their new numbers, and leaves out those
+// that are dropped, with their counts.
+func (s *mergeSource) number(docs []uint32, counts []uint8) ([]uint32, []uint8) {
+	if s.remap == nil {
+		for i := range docs {
+			docs[i] += s.base
+		}
+		return docs, counts
+	}
+	n := 0
+	for i, doc := range docs {
+		if to := s.remap[doc]; to != noNumber {
+			docs[n], counts[n] = to, counts[i]
+			n++
+		}
+	}
+	return docs[:n], counts[:n]
+}
+
+// termSource goes through the terms of a field of a source.
+type termSource struct {
+	*mergeSource
+	f     fieldRange
+	lists *blockLists
+	at    uint64
+	term  []byte // that begins at at
+}
+
+func newTermSource(s *mergeSource, f fieldRange) *termSource {
+	x := s.h.index
+	return &termSource{mergeSource: s, f: f, lists: x.blockLists(f), at: f.start, term: x.termAt(f.start)}
+}
+
+// next goes on; false at the end.
+func (t *termSource) next() bool {
+	t.at += uint64(len(t.term)) + 1
+	if t.at >= t.f.end {
+		return false
+	}
+	t.term = t.h.index.termAt(t.at)
+	return true
+}
+
+// termHeap has the source with the least term first; of those with the same term,
+// the one that was added first.
+type termHeap []*termSource
+
+func (h termHeap) less(i, j int) bool {
+	c := bytes.Compare(h[i].term, h[j].term)
+	return c < 0 || c == 0 && h[i].nth < h[j].nth
+}
+
+// down puts the ith source where it belongs among those below it.
+func (h termHeap) down(i int) {
+	for {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h.less(child, least) {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// mergeInto writes the terms of all sources of a field.
+func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) error {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+	var term []byte
+	var docs []uint32
+	var counts []uint8
+	for n := 0; len(h) > 0; n++ {
+		if n%1024 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		term = append(term[:0], h[0].term...)
+		docs, counts = docs[:0], counts[:0]
+		for len(h) > 0 && bytes.Equal(h[0].term, term) {
+			var err error
+			if docs, counts, err = h[0].append(docs, counts); err != nil {
+				return err
+			}
+			if !h[0].next() {
+				h[0] = h[len(h)-1]
+				h = h[:len(h)-1]
+			}
+			h.down(0)
+		}
+		if len(docs) > 0 {
+			w.term(name, string(term), docs, counts)
+		}
+	}
+	return w.err
+}
+
+// append appends the kept documents of the source's term.
+func (t *termSource) append(docs []uint32, counts []uint8) ([]uint32, []uint8, error) {
+	l, err := t.lists.of(t.at)
+	if err != nil {
+		return docs, counts, err
+	}
+	n := len(docs)
+	if docs, counts, err = l.appendTo(docs, counts); err != nil {
+		return docs, counts, err
+	}
+	d, c := t.number(docs[n:], counts[n:])
+	return docs[:n+len(d)], counts[:n+len(c)], nil
+}
+
+// writeText copies the kept text of the documents that are kept.
 func (m *merge) writeText(ctx context.Context, info *segmentInfo) error {
-	name := segmentFile(m.dir, m.number, textExt)
-	sum := crc32.New(castagnoli)
-	return disk.WriteSynced(m.set.o.FS, name, 0o600, func(w io.Writer) error {
-		buffered := newBuffered(io.MultiWriter(w, sum))
-		k, err := newKeptWriter(buffered, m.set.enc)
+	return m.write(textExt, &info.Text, func(w io.Writer) error {
+		k, err := newKeptWriter(w, m.set.enc)
 		if err != nil {
 			return err
 		}
-		for i, h := range m.handles {
-			if err := m.copyText(ctx, k, h, m.drops[i]); err != nil {
-				return err
+		for stream := range k.streams {
+			for i, h := range m.handles {
+				if err := m.copyText(ctx, k, stream, h, m.drops[i]); err != nil {
+					return err
+				}
 			}
 		}
-		if err := errors.Join(k.close(), buffered.Flush()); err != nil {
-			return err
-		}
-		info.Text = fileInfo{buffered.total, sum.Sum32()}
-		return nil
+		return k.close()
 	})
 }
 
 // copyText copies one source's text: blocks of good size as they are if all their
 // documents are kept, the others document by document. Text that is damaged is
 // left out: its documents will be verified by the messages themselves.
-func (m *merge) copyText(ctx context.Context, k *keptWriter, h *handle, drop *roaring.Bitmap) error {
-	for doc := uint32(0); doc < h.info.Docs; {
+func (m *merge) copyText(ctx context.Context, k *keptWriter, stream int, h *handle, drop docSet) error {
+	t := &h.kept.streams[stream]
+	for block := range t.blocks {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		end := h.kept.blockEnd(doc)
-		whole, err := m.copyBlock(k, h, drop, doc, end)
+		whole, err := copyBlock(k, stream, h, uint32(block), drop)
 		if err == nil && !whole {
-			err = m.copyDocs(k, h, drop, doc, end)
+			err = copyDocs(k, stream, h, uint32(block), drop)
 		}
 		if err != nil {
 			return err
 		}
-		doc = end
 	}
 	return nil
 }
 
-// copyBlock copies the block of documents doc to end as it is; false if it must
-// not be, or cannot be read.
-func (m *merge) copyBlock(k *keptWriter, h *handle, drop *roaring.Bitmap, doc, end uint32) (bool, error) {
-	block := h.kept.docs[doc].block
-	if block >= emptyBlock || h.kept.blocks[block].rawSize < keptBlock/2 {
+// copyBlock copies a block as it is; false if it must not be, or cannot be read.
+func copyBlock(k *keptWriter, stream int, h *handle, block uint32, drop docSet) (bool, error) {
+	t := &h.kept.streams[stream]
+	info, end := t.blocks[block], t.after(block)
+	if int(info.rawSize) < keptBlock[stream]/2 || len(k.streams[stream].raw) >= keptBlock[stream]/4 {
 		return false, nil
 	}
-	r := roaring.New()
-	r.AddRange(uint64(doc), uint64(end))
-	if r.Intersects(drop) {
-		return false, nil
+	for doc := info.first; doc < end; doc++ {
+		if drop != nil && drop.has(doc) {
+			return false, nil
+		}
 	}
-	packed, err := h.kept.packed(block)
+	packed, err := h.kept.packed(stream, block)
 	if err != nil {
 		return false, nil
 	}
-	return true, k.addBlock(packed, h.kept.blocks[block], h.kept.docs[doc:end])
+	return true, k.addBlock(stream, packed, info, t.offsets[info.first:end])
 }
 
-// copyDocs copies documents of one block one by one.
-func (m *merge) copyDocs(k *keptWriter, h *handle, drop *roaring.Bitmap, doc, end uint32) error {
-	var raw []byte
-	var err error
-	if block := h.kept.docs[doc].block; block < emptyBlock {
-		raw, err = h.unpack(block)
-	}
-	for ; doc < end; doc++ {
-		if drop.Contains(doc) {
+// copyDocs copies the kept documents of a block one by one.
+func copyDocs(k *keptWriter, stream int, h *handle, block uint32, drop docSet) error {
+	raw, err := h.kept.unpack(h.dec, stream, block)
+	for doc := h.kept.streams[stream].blocks[block].first; doc < h.kept.streams[stream].after(block); doc++ {
+		if drop != nil && drop.has(doc) {
 			continue
 		}
-		d := h.kept.docs[doc]
-		var failed error
-		switch {
-		case d.block == emptyBlock:
-			failed = k.addRaw(nil)
-		case d.block == noBlock || err != nil:
-			k.none()
-		default:
-			failed = k.addRaw(raw[d.offset : d.offset+d.size])
+		var text string
+		mark := uint32(0)
+		if err != nil || !h.kept.has(doc) {
+			mark = notKept
+		} else {
+			_, from, to := h.kept.streams[stream].place(doc)
+			text = raw[from:to]
 		}
-		if failed != nil {
-			return failed
+		if err := k.addRaw(stream, []byte(text), mark); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// blockEnd is the end of the run of documents from doc on that are in its block
-// or, between those, in none.
-func (k *keptText) blockEnd(doc uint32) uint32 {
-	block := k.docs[doc].block
-	end := doc + 1
-	for int(end) < len(k.docs) && (k.docs[end].block == block || k.docs[end].block >= emptyBlock) {
-		end++
-	}
-	return end
-}
-
-// buffered is a bufio.Writer that counts.
-type buffered struct {
-	*bufio.Writer
-	total int64
-}
-
-func newBuffered(w io.Writer) *buffered {
-	return &buffered{Writer: bufio.NewWriterSize(w, 1<<18)}
-}
-
-// Write writes and counts.
-func (b *buffered) Write(p []byte) (int, error) {
-	n, err := b.Writer.Write(p)
-	b.total += int64(n)
-	return n, err
 }

@@ -13,7 +13,6 @@ import (
 
 	"teraslot/activefile"
 	"teraslot/mailbox"
-	"teraslot/text"
 )
 
 // Snapshot is a user's index at one moment: what happens to the databases later
@@ -49,7 +48,7 @@ func (s *Segment) Base() uint32 { return s.base }
 func (s *Segment) GUID(doc uint32) mailbox.GUID { return s.h.guids[doc] }
 
 // Complete reports whether the segment's nth document holds all of its message.
-func (s *Segment) Complete(doc uint32) bool { return s.h.complete.Contains(doc) }
+func (s *Segment) Complete(doc uint32) bool { return s.h.complete.has(doc) }
 
 // errGone says that a segment's file was deleted before it could be opened.
 var errGone = errors.New("deleted meanwhile")
@@ -276,15 +275,13 @@ func (s *Snapshot) Lookup(g mailbox.GUID) (doc uint32, ok bool) {
 	return doc, ok
 }
 
-// lookup asks a segment's dictionary of ids, or its copy of them if that cannot
-// be read.
-func (s *Snapshot) lookup(seg *Segment, g mailbox.GUID) (uint32, bool) {
-	var n uint32
-	var found bool
-	err := guard(func() error {
-		docs, err := seg.h.postings(context.Background(), text.Lookup{Field: idField, Op: text.Exact, Text: string(g[:])})
-		if err == nil && !docs.IsEmpty() {
-			n, found = docs.Minimum(), true
+// lookup asks a segment's order of ids, or looks through its copy of them if that
+// cannot be read.
+func (s *Snapshot) lookup(seg *Segment, g mailbox.GUID) (n uint32, found bool) {
+	err := guard(func() (err error) {
+		n, found, err = seg.h.index.find(seg.h.guids, g)
+		if err == nil && !found && !seg.h.index.whole() {
+			err = seg.h.cutShort()
 		}
 		return err
 	})
@@ -294,27 +291,6 @@ func (s *Snapshot) lookup(seg *Segment, g mailbox.GUID) (uint32, bool) {
 		return uint32(max(i, 0)), i >= 0
 	}
 	return n, found
-}
-
-// Units returns a complete document's text units, for verification; false if they
-// were not kept or cannot be read: then the message has to be read. The only
-// error is ctx's.
-func (s *Snapshot) Units(ctx context.Context, doc uint32) ([]text.Unit, bool, error) {
-	if err := context.Cause(ctx); err != nil {
-		return nil, false, err
-	}
-	seg, n := s.at(doc)
-	var units []text.Unit
-	var ok bool
-	err := guard(func() (err error) {
-		units, ok, err = seg.h.units(n)
-		return err
-	})
-	if err != nil {
-		s.set.fault(seg, err)
-		return nil, false, nil
-	}
-	return units, ok, nil
 }
 
 // databaseDir is a database's directory.

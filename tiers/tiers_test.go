@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,8 +19,6 @@ import (
 	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/text"
-
-	"github.com/blevesearch/bleve/v2"
 )
 
 func TestEmpty(t *testing.T) {
@@ -325,7 +324,7 @@ func TestForeignManifest(t *testing.T) {
 	commit(t, x, docsOf(0, 10)...)
 	compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
 	dir, _ := x.databaseDir(activefile.Database{Tier: "data", Generation: 1})
-	if err := os.WriteFile(filepath.Join(dir, manifestName), []byte("teraslot-database 2\nmore\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, manifestName), []byte("teraslot-database 3\nmore\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if s := snapshot(t, x); s.Docs() != 0 || len(s.Damaged()) != 1 {
@@ -339,59 +338,41 @@ func TestForeignManifest(t *testing.T) {
 	}
 }
 
-// A compacted database is a Bleve index with the same documents and terms.
-func TestBleve(t *testing.T) {
+// A database of the format before this one claims nothing, is indexed anew and
+// goes, with all of its files, with the next compaction.
+func TestOldFormat(t *testing.T) {
 	x := newIndex(t)
-	commit(t, x, docsOf(0, 50)...)
-	commit(t, x, docsOf(50, 60)...)
+	commit(t, x, docsOf(0, 10)...)
 	compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
-	dir, _ := x.databaseDir(activefile.Database{Tier: "data", Generation: 1})
-	b, err := bleve.OpenUsing(dir, map[string]any{"read_only": true, "bolt_timeout": "5s"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	if n, err := b.DocCount(); n != 60 || err != nil {
-		t.Errorf("Bleve counts %d documents, %v", n, err)
-	}
-	for _, term := range []string{"COMMON", "WORD3", "42", "NONE"} {
-		q := bleve.NewTermQuery(term)
-		q.SetField(text.FieldBody)
-		res, err := b.Search(bleve.NewSearchRequestOptions(q, 100, 0, false))
+	for _, db := range []activefile.Database{{Tier: "data", Generation: 1}, {Tier: "temp", Generation: 2}} {
+		dir, err := x.databaseDir(db)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []int
-		for _, hit := range res.Hits {
-			got = append(got, int(hit.ID[7]))
-		}
-		slices.Sort(got)
-		s := snapshot(t, x)
-		docs, _ := s.segments[0].h.postings(context.Background(), text.Lookup{Field: text.FieldBody, Op: text.Exact, Text: term})
-		var want []int
-		for _, doc := range docs.ToArray() {
-			want = append(want, int(s.GUID(doc)[7]))
-		}
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("Bleve finds %v for %s, we find %v", got, term, want)
+		body := "teraslot-database 1\nid 000102030405060708090a0b0c0d0e0f frozen\nversions extract 1 fold 1 token 1 zap 17\nnext 3\n" +
+			"segment 2 docs 1 complete 1 zap 4 0a0b0c0d terms 4 00000001 text 4 ffffffff\n"
+		old := fmt.Sprintf("%scrc %08x\n", body, crc32.Checksum([]byte(body), castagnoli))
+		for name, content := range map[string]string{"manifest": old, "index_meta.json": "{}", "store/root.bolt": "bolt",
+			"store/000000000002.zap": "zap\n", "store/000000000002.terms": "list", "store/000000000002.text": "text"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	dict, err := b.FieldDict(text.FieldBody)
-	if err != nil {
-		t.Fatal(err)
+	s := snapshot(t, x)
+	if s.Docs() != 0 || len(s.Outdated()) != 2 || len(s.Damaged()) != 0 {
+		t.Errorf("%d documents claimed, outdated %v, damaged %v", s.Docs(), s.Outdated(), s.Damaged())
 	}
-	defer dict.Close()
-	h := snapshot(t, x).segments[0].h
-	for term := range h.terms.all(text.FieldBody) {
-		entry, err := dict.Next()
-		if err != nil || entry == nil || entry.Term != string(term) {
-			t.Fatalf("Bleve's dictionary has %v, %v where we have %q", entry, err, term)
-		}
+	commit(t, x, docsOf(0, 5)...)
+	if got := activeOf(t, x); got != "temp:3 temp:2 data:1" {
+		t.Errorf("active is %q", got)
 	}
-	if entry, _ := dict.Next(); entry != nil {
-		t.Errorf("Bleve's dictionary goes on with %v", entry)
+	verify(t, x)
+	compact(t, x, CompactOptions{Sources: []string{"temp", "data"}, Dest: "data"})
+	if s := snapshot(t, x); s.Docs() != 5 || len(s.Outdated()) != 0 {
+		t.Errorf("%d documents, outdated %v", s.Docs(), s.Outdated())
 	}
+	noLeftovers(t, x)
 }
 
 // The writable database stays small in number of segments, whatever comes.
@@ -444,12 +425,18 @@ func TestPile(t *testing.T) {
 
 // A document with too many terms is not indexed, and says so.
 func TestTooManyTerms(t *testing.T) {
-	shared := frequencies()
-	if _, ok := newDocument(plain(1, "one two three four five six"), shared, 5); ok {
-		t.Error("a document of more than 5 terms is accepted")
+	a := newAnalysis()
+	if !a.add(plain(1, "one two").Units, 100) || a.add(plain(2, "one three four five").Units, 5) || !a.add(plain(3, "two four four").Units, 100) {
+		t.Error("the document of more than 5 terms is accepted, or another is not")
 	}
-	if doc, ok := newDocument(Doc{GUID: guid(1), Units: plain(1, "one two").Units}, shared, 0); !ok || len(doc.fields) != 1+len(indexFields()) {
-		t.Error("an incomplete document is not accepted, or has other fields than all others")
+	got := map[string]string{}
+	a.each(func(field, term string, docs []uint32, counts []uint8) {
+		if field == text.FieldBody {
+			got[term] = fmt.Sprint(docs, counts)
+		}
+	})
+	if want := map[string]string{"ONE": "[0] [1]", "TWO": "[0 2] [1 1]", "FOUR": "[2] [2]"}; !maps.Equal(got, want) {
+		t.Errorf("terms are %v, want %v", got, want)
 	}
 }
 
@@ -472,7 +459,7 @@ func TestSnapshotIsolation(t *testing.T) {
 	x.set.mu.Lock()
 	defer x.set.mu.Unlock()
 	for key, h := range x.set.handles {
-		if _, err := os.Stat(segmentFile(h.dir, h.info.Number, zapExt)); err != nil {
+		if _, err := os.Stat(segmentFile(h.dir, h.info.Number, listsExt)); err != nil {
 			t.Errorf("handle %v of a deleted file is kept: %v", key, err)
 		}
 	}

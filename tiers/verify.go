@@ -10,10 +10,7 @@ import (
 	"time"
 
 	"teraslot/activefile"
-	"teraslot/text"
-
-	"github.com/RoaringBitmap/roaring/v2"
-	zap "github.com/blevesearch/zapx/v17"
+	"teraslot/mailbox"
 )
 
 // Verify reads everything that the activefile names and compares it with itself:
@@ -83,7 +80,7 @@ func (x *Index) verifySource(ctx context.Context, s source) error {
 		for _, f := range []struct {
 			ext  string
 			want fileInfo
-		}{{zapExt, info.Zap}, {termsExt, info.Terms}, {textExt, info.Text}} {
+		}{{listsExt, info.Lists}, {termsExt, info.Terms}, {textExt, info.Text}} {
 			err := guard(func() error { return checkFile(segmentFile(s.dir, info.Number, f.ext), f.want) })
 			if err != nil {
 				return err
@@ -106,121 +103,155 @@ func (x *Index) verifySegment(ctx context.Context, s source, info segmentInfo) e
 		x.set.forget(h)
 		return err
 	}
-	return guard(func() error {
-		list, err := listTerms(h.seg)
+	return guard(func() error { return h.verify(ctx) })
+}
+
+// verifyAtOnce is how many documents are analysed again at once.
+const verifyAtOnce = 512
+
+// verify compares kept text with the index: the lists of each term of a text hold
+// its documents and no others of those, and there are no more postings than that.
+func (h *handle) verify(ctx context.Context) error {
+	if err := h.index.verify(h.guids); err != nil {
+		return err
+	}
+	t := &Texts{}
+	unkept := newDocSet(h.info.Docs)
+	var wanted uint64
+	for from := uint32(0); from < h.info.Docs; from += verifyAtOnce {
+		n, err := h.verifyDocs(ctx, t, from, min(from+verifyAtOnce, h.info.Docs), unkept)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(list, h.mapped) {
-			return errors.New("the term list is not that of the dictionary")
-		}
-		return h.verifyDocs(ctx)
-	})
-}
-
-// verifyDocs compares kept text with the index: each term of a text leads to its
-// document, and as many postings as that are all there are.
-func (h *handle) verifyDocs(ctx context.Context) error {
-	v := verification{h: h, unkept: roaring.New(), cache: map[text.Lookup]*roaring.Bitmap{}}
-	for doc := range h.info.Docs {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		if err := v.doc(ctx, doc); err != nil {
-			return err
-		}
+		wanted += n
 	}
-	n, err := v.postings(ctx)
-	if err == nil && n != v.terms {
-		err = fmt.Errorf("the index has %d postings, the kept text %d terms", n, v.terms)
+	var n uint64
+	err := h.index.eachList(func(_ string, _ []byte, l docList) error {
+		set := newDocSet(h.info.Docs)
+		err := l.orInto(set)
+		set.andNot(unkept)
+		n += uint64(set.count())
+		return errors.Join(err, context.Cause(ctx))
+	})
+	if err == nil && n != wanted {
+		err = fmt.Errorf("the index has %d postings, the kept text %d terms", n, wanted)
 	}
 	return err
 }
 
-// verification is of one segment.
-type verification struct {
-	h      *handle
-	unkept *roaring.Bitmap // documents whose text is not kept
-	terms  uint64          // different terms of each document, added up
-	cache  map[text.Lookup]*roaring.Bitmap
-}
-
-// doc looks each term of a document up.
-func (v *verification) doc(ctx context.Context, doc uint32) error {
-	units, ok, err := v.h.units(doc)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		v.unkept.Add(doc)
-		return nil
-	}
-	if !v.h.complete.Contains(doc) {
-		return fmt.Errorf("document %d is incomplete but has text", doc)
-	}
-	seen := map[text.Lookup]bool{}
-	for _, u := range units {
-		for field, term := range text.Terms(u) {
-			l := text.Lookup{Field: field, Op: text.Exact, Text: term}
-			if seen[l] {
-				continue
-			}
-			seen[l] = true
-			found, err := v.lookup(ctx, l)
-			if err != nil {
-				return err
-			}
-			if !found.Contains(doc) {
-				return fmt.Errorf("document %d has a term of %s that does not lead to it", doc, field)
+// verifyDocs compares the documents from from to below end, and returns how many
+// postings they have. Those whose text is not kept are added to unkept.
+func (h *handle) verifyDocs(ctx context.Context, t *Texts, from, end uint32, unkept docSet) (wanted uint64, err error) {
+	a := newAnalysis()
+	for doc := from; doc < end; doc++ {
+		if err := context.Cause(ctx); err != nil {
+			return 0, err
+		}
+		t.units = t.units[:0]
+		switch {
+		case !h.kept.has(doc):
+			unkept.addRange(doc, doc+1)
+		case !h.complete.has(doc):
+			return 0, fmt.Errorf("document %d is incomplete but has text", doc)
+		default:
+			if err := t.read(h, doc, AllParts); err != nil {
+				return 0, err
 			}
 		}
+		if !a.add(t.units, maxTerms) {
+			return 0, fmt.Errorf("document %d has too many terms", doc)
+		}
 	}
-	v.terms += uint64(len(seen))
+	a.each(func(field, term string, docs []uint32, counts []uint8) {
+		wanted += uint64(len(docs))
+		if err == nil {
+			err = h.verifyTerm(field, term, from, end, docs, counts, unkept)
+		}
+	})
+	return wanted, err
+}
+
+// verifyTerm compares a term's list with the documents, counted from from, that
+// have it by their text.
+func (h *handle) verifyTerm(field, term string, from, end uint32, docs []uint32, counts []uint8, unkept docSet) error {
+	l, ok, err := h.index.list(field, term)
+	if err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("a term of %s is not in the index", field))
+	}
+	var haveDocs []uint32
+	haveCounts := []uint8{}
+	if haveDocs, haveCounts, err = l.appendTo(haveDocs, haveCounts); err != nil {
+		return err
+	}
+	for i, doc := range haveDocs {
+		if doc < from || doc >= end || unkept.has(doc) {
+			continue
+		}
+		if len(docs) == 0 || doc != from+docs[0] || len(counts) > 0 && haveCounts[i] != rounded(counts[0]) {
+			return fmt.Errorf("a term of %s leads to document %d, which has it otherwise", field, doc)
+		}
+		docs = docs[1:]
+		counts = counts[min(1, len(counts)):]
+	}
+	if len(docs) > 0 {
+		return fmt.Errorf("document %d has a term of %s that does not lead to it", from+docs[0], field)
+	}
 	return nil
 }
 
-// lookup remembers the postings of some terms.
-func (v *verification) lookup(ctx context.Context, l text.Lookup) (*roaring.Bitmap, error) {
-	if found := v.cache[l]; found != nil {
-		return found, nil
+// verify checks what opening does not: that terms and ids are in order, and that
+// blocks hold as many terms as they should.
+func (x *segmentIndex) verify(guids []mailbox.GUID) error {
+	for i := range guids {
+		if i > 0 && bytes.Compare(guids[x.inOrder(i-1)][:], guids[x.inOrder(i)][:]) >= 0 {
+			return fmt.Errorf("%w: the order of documents", errIndex)
+		}
 	}
-	const most = 1 << 14
-	if len(v.cache) >= most {
-		clear(v.cache)
-	}
-	found, err := v.h.postings(ctx, l)
-	v.cache[l] = found
-	return found, err
+	var field string
+	var last []byte
+	return x.eachList(func(name string, term []byte, l docList) error {
+		if name == field && bytes.Compare(last, term) >= 0 || len(term) == 0 {
+			return fmt.Errorf("%w: the order of terms of %s", errIndex, name)
+		}
+		field, last = name, term
+		return nil
+	})
 }
 
-// postings counts those of all terms, for documents whose text is kept.
-func (v *verification) postings(ctx context.Context) (n uint64, err error) {
-	for _, name := range append(listedFields(), text.FieldName) {
-		dict, err := v.h.seg.Dictionary(name)
-		if err != nil {
-			return n, err
-		}
-		d, ok := dict.(*zap.Dictionary)
-		if !ok {
-			continue
-		}
-		it := d.AutomatonIteratorOmitCount(nil, nil, nil)
-		for entry, err := it.Next(); entry != nil || err != nil; entry, err = it.Next() {
-			if err == nil {
-				err = context.Cause(ctx)
-			}
+// eachList calls fn with all terms and their lists.
+func (x *segmentIndex) eachList(fn func(field string, term []byte, l docList) error) error {
+	for i := range x.len() {
+		f, _ := x.field(i)
+		name, lists, terms := x.name(i), x.blockLists(f), uint32(0)
+		for at := f.start; at < f.end; terms++ {
+			l, err := lists.of(at)
 			if err != nil {
-				return n, err
+				return err
 			}
-			found, err := v.h.postings(ctx, text.Lookup{Field: name, Op: text.Exact, Text: entry.Term})
-			if err != nil {
-				return n, err
+			term := x.termAt(at)
+			if err := fn(name, term, l); err != nil {
+				return err
 			}
-			found.AndNot(v.unkept)
-			n += found.GetCardinality()
+			at += uint64(len(term)) + 1
+		}
+		if terms != f.terms {
+			return fmt.Errorf("%w: %d terms of %s where %d are said to be", errIndex, terms, name, f.terms)
 		}
 	}
-	return n, nil
+	return nil
+}
+
+// list finds the list of a term.
+func (x *segmentIndex) list(field, term string) (l docList, ok bool, err error) {
+	f, ok := x.lookupField(field)
+	if !ok {
+		return l, false, nil
+	}
+	for at := range x.exact(f, term) {
+		l, err = x.blockLists(f).of(at)
+		return l, err == nil, err
+	}
+	return l, false, nil
 }
 
 // DatabaseStats is what a database has and takes.
@@ -232,7 +263,7 @@ type DatabaseStats struct {
 	Segments int
 	Docs     int
 	Complete int   // of Docs
-	Bytes    int64 // of its segments' files
+	Bytes    int64 // of its segments' files; what is neither Terms nor Text are lists of documents
 	Terms    int64 // of Bytes, term lists
 	Text     int64 // of Bytes, kept text
 }
@@ -262,7 +293,7 @@ func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
 		for _, info := range s.m.Segments {
 			st.Docs += int(info.Docs)
 			st.Complete += int(info.Complete)
-			st.Bytes += info.Zap.Size + info.Terms.Size + info.Text.Size
+			st.Bytes += info.Lists.Size + info.Terms.Size + info.Text.Size
 			st.Terms += info.Terms.Size
 			st.Text += info.Text.Size
 		}

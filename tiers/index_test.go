@@ -1,0 +1,379 @@
+package tiers
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"teraslot/mailbox"
+	"teraslot/text"
+
+	"pgregory.net/rapid"
+)
+
+// testTerm is a term of a made-up index.
+type testTerm struct {
+	field, text string
+	docs        []uint32
+	counts      []uint8
+}
+
+// makeIndex writes an index of total documents, of which all are complete.
+func makeIndex(t testing.TB, total uint32, terms []testTerm) (termsFile, listsFile []byte) {
+	t.Helper()
+	var tb, lb bytes.Buffer
+	guids := make([]mailbox.GUID, total)
+	complete := newDocSet(total)
+	complete.addRange(0, total)
+	for i := range guids {
+		guids[i] = guid(i * 7919 % 1000003)
+	}
+	w := newIndexWriter(&tb, &lb, guids, complete)
+	for _, term := range terms {
+		w.term(term.field, term.text, term.docs, term.counts)
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	return tb.Bytes(), lb.Bytes()
+}
+
+// someDocs draws documents: few, many, nearly all, all.
+func someDocs(r *rand.Rand, total uint32) (docs []uint32, counts []uint8) {
+	share := []float64{0, 0.01, 0.1, 0.5, 0.9, 0.99, 1}[r.IntN(7)]
+	for doc := range total {
+		if r.Float64() < share {
+			docs = append(docs, doc)
+		}
+	}
+	if len(docs) == 0 {
+		docs = []uint32{uint32(r.IntN(int(total)))}
+	}
+	for range docs {
+		n := uint8(1)
+		if r.IntN(3) == 0 {
+			n = uint8(1 + r.IntN(255))
+		}
+		counts = append(counts, n)
+	}
+	if r.IntN(2) == 0 {
+		for i := range counts {
+			counts[i] = 1
+		}
+	}
+	return docs, counts
+}
+
+// Lists come back as they were, counts rounded down, in the shortest form.
+func TestList(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	forms := map[form]int{}
+	for range 2000 {
+		total := uint32(1 + r.IntN(700))
+		docs, counts := someDocs(r, total)
+		l := docList{data: appendList(nil, docs, counts, total), total: total}
+		gotDocs, gotCounts, err := l.appendTo(nil, nil)
+		want := slices.Clone(counts)
+		for i := range want {
+			want[i] = rounded(want[i])
+		}
+		if err != nil || !slices.Equal(gotDocs, docs) || !slices.Equal(gotCounts, want) {
+			t.Fatalf("of %d: %v %v come back as %v %v, %v", total, docs, want, gotDocs, gotCounts, err)
+		}
+		set := newDocSet(total)
+		n, lenErr := l.len()
+		if err := l.orInto(set); err != nil || lenErr != nil || !slices.Equal(set.appendTo(nil), docs) || n != uint32(len(docs)) {
+			t.Fatalf("as a set: %v, %v, %d, %v", set.appendTo(nil), err, n, lenErr)
+		}
+		if plain := len(appendGaps(nil, docs)); len(appendList(nil, docs, nil, total)) > plain+3 {
+			t.Errorf("the list of %v is longer than its gaps", docs)
+		}
+		_, f, _, _, _ := l.head()
+		forms[f]++
+	}
+	if len(forms) != 3 {
+		t.Errorf("forms met: %v", forms)
+	}
+}
+
+func TestRounded(t *testing.T) {
+	last := uint8(0)
+	for n := range 256 {
+		got := rounded(uint8(n))
+		if got > uint8(n) || n <= 4 && got != uint8(n) || got < last || 2*int(got) < n {
+			t.Errorf("%d is rounded to %d", n, got)
+		}
+		last = got
+	}
+}
+
+func FuzzList(f *testing.F) {
+	f.Add(appendList(nil, []uint32{1, 5, 9}, []uint8{1, 2, 200}, 10), uint32(10))
+	f.Add(appendList(nil, []uint32{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11}, nil, 12), uint32(12))
+	f.Add(appendList(nil, []uint32{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, nil, 26), uint32(26))
+	f.Fuzz(func(t *testing.T, b []byte, total uint32) {
+		total %= 1 << 16
+		l := docList{data: b, total: total}
+		docs, counts, err := l.appendTo(nil, nil)
+		if err != nil {
+			l.orInto(newDocSet(total))
+			return
+		}
+		again := docList{data: appendList(nil, docs, counts, total), total: total}
+		d, c, err := again.appendTo(nil, nil)
+		if err != nil || !slices.Equal(d, docs) || !slices.Equal(c, counts) {
+			t.Errorf("%x is %v %v, which comes back as %v %v, %v", b, docs, counts, d, c, err)
+		}
+	})
+}
+
+// drawTerms draws the terms of some fields, in order.
+func drawTerms(t *rapid.T, total uint32) []testTerm {
+	alphabet := []rune("ab .é")
+	term := rapid.StringOfN(rapid.RuneFrom(alphabet), 1, 5, -1)
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+	fields := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{":body", ":name", "", "from", "subject", "x-" + strings.Repeat("y", 250)}), 0, 5, rapid.ID).Draw(t, "fields")
+	slices.SortFunc(fields, compareFields)
+	var out []testTerm
+	for _, field := range fields {
+		for _, s := range sortedSet(rapid.SliceOfN(term, 0, 200).Draw(t, "terms")) {
+			docs, counts := someDocs(r, total)
+			out = append(out, testTerm{field, s, docs, counts})
+		}
+	}
+	return out
+}
+
+func sortedSet(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// An index finds the terms that a lookup means, and their documents.
+func TestIndex(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		total := uint32(rapid.IntRange(1, 200).Draw(rt, "documents"))
+		terms := drawTerms(rt, total)
+		x, err := openSegmentIndex(makeIndex(t, total, terms))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		guids, complete, err := x.documents()
+		if err != nil || len(guids) != int(total) || complete.count() != total {
+			rt.Fatalf("%d documents, %v", len(guids), err)
+		}
+		if err := x.verify(guids); err != nil {
+			rt.Fatal(err)
+		}
+		for i, g := range guids {
+			if doc, ok, err := x.find(guids, g); !ok || err != nil || int(doc) != i {
+				rt.Fatalf("document %d is found as %d, %v, %v", i, doc, ok, err)
+			}
+		}
+		if _, ok, err := x.find(guids, guid(2000000)); ok || err != nil {
+			rt.Fatalf("a document that is not there: %v, %v", ok, err)
+		}
+		for _, field := range []string{":body", "from", "subject", "none", ""} {
+			for range 5 {
+				l := text.Lookup{Field: field, Op: text.Op(rapid.IntRange(1, 5).Draw(rt, "op")),
+					Text: rapid.StringOfN(rapid.RuneFrom([]rune("ab .é")), 1, 4, -1).Draw(rt, "key"), Then: rapid.SampledFrom([]string{"", "a", "b."}).Draw(rt, "then")}
+				checkLookup(rt, x, terms, l)
+			}
+		}
+	})
+}
+
+func checkLookup(t *rapid.T, x *segmentIndex, terms []testTerm, l text.Lookup) {
+	var got, want []string
+	f, ok := x.lookupField(l.Field)
+	if ok {
+		lists := x.blockLists(f)
+		for at := range x.lookup(f, l) {
+			list, err := lists.of(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			docs, counts, err := list.appendTo(nil, nil)
+			got = append(got, fmt.Sprint(string(x.termAt(at)), docs, counts, err))
+		}
+		for range x.lookup(f, l) {
+			break // who has enough may stop
+		}
+	}
+	for _, term := range terms {
+		if term.field == l.Field && l.Means(term.text) {
+			counts := slices.Clone(term.counts)
+			for i := range counts {
+				counts[i] = rounded(counts[i])
+			}
+			want = append(want, fmt.Sprint(term.text, term.docs, counts, nil))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%+v finds %q, want %q", l, got, want)
+	}
+}
+
+// An index octet by octet, as docs/formats.md draws it.
+func TestIndexGolden(t *testing.T) {
+	terms, lists := makeIndex(t, 2, []testTerm{
+		{":body", "A", []uint32{0}, []uint8{1}}, {":body", "BC", []uint32{0, 1}, []uint8{1, 5}}, {"to", "D", []uint32{1}, nil}})
+	const wantTerms = "TSLterm2\n" + "A\nBC\n" + "D\n" +
+		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5e" + // blocks
+		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" +
+		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" +
+		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm2"
+	if string(terms) != wantTerms {
+		t.Errorf("terms are\n%q, want\n%q", terms, wantTerms)
+	}
+	a, b := guid(0), guid(7919)
+	wantLists := "TSLlist1" + string(a[:]) + string(b[:]) + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x03\x00\x00\x00\x00\x00\x00\x00" +
+		"\x02" + "\x01\x06" + "\x15\x02\x02" + "\x01\x03" +
+		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist1"
+	if string(lists) != wantLists {
+		t.Errorf("lists are\n%s, want\n%s", hex.Dump(lists), hex.Dump([]byte(wantLists)))
+	}
+}
+
+// What a segment holds depends on its documents, not on how they came together: a
+// merge writes what building from all documents would, octet by octet.
+func TestMergeIsBuild(t *testing.T) {
+	docs := docsOf(0, 300)
+	for i := range docs {
+		docs[i].Units = append(docs[i].Units, text.HeaderUnit(fmt.Sprintf("X-%d", i%5), strings.Repeat("rare again ", i%40)))
+		docs[i].Complete = i%17 != 3
+	}
+	x := newIndex(t)
+	for at := 0; at < len(docs); at += 60 {
+		commit(t, x, docs[at:at+60]...)
+	}
+	compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
+	h := snapshot(t, x).segments[0].h
+	byID := map[mailbox.GUID]Doc{}
+	for _, d := range docs {
+		byID[d.GUID] = d
+	}
+	var ordered []Doc
+	for _, g := range h.guids {
+		ordered = append(ordered, byID[g])
+	}
+	b, err := x.set.buildOne(t.Context(), ordered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.terms, h.terms) || !bytes.Equal(b.lists, h.lists) {
+		t.Errorf("built: %d and %d octets, merged: %d and %d, or others", len(b.terms), len(b.lists), len(h.terms), len(h.lists))
+	}
+}
+
+// A damaged index gives errors, or nonsense, but neither a panic nor endless work.
+func FuzzIndex(f *testing.F) {
+	terms, lists := makeIndex(f, 70, []testTerm{
+		{":body", "A", []uint32{0}, nil}, {":body", "A B", []uint32{3, 9}, nil}, {":name", "TO:", []uint32{5, 6, 7, 8}, []uint8{1, 2, 3, 4}}, {"to", "D", []uint32{1}, nil}})
+	f.Add(terms, lists, "A")
+	f.Fuzz(func(t *testing.T, terms, lists []byte, key string) {
+		x, err := openSegmentIndex(terms, lists)
+		if err != nil {
+			return
+		}
+		if guids, _, err := x.documents(); err == nil {
+			x.verify(guids)
+			x.find(guids, guid(1))
+		}
+		for i := range x.len() {
+			f, _ := x.lookupField(x.name(i))
+			for op := text.Exact; op <= text.Across && f.blocks > 0; op++ {
+				readLists(x, f, text.Lookup{Op: op, Text: key})
+			}
+		}
+	})
+}
+
+func readLists(x *segmentIndex, f fieldRange, l text.Lookup) {
+	lists := x.blockLists(f)
+	for at := range x.lookup(f, l) {
+		if l, err := lists.of(at); err == nil {
+			l.appendTo(nil, nil)
+			l.orInto(newDocSet(x.total))
+		}
+	}
+}
+
+// The dictionary of a snapshot is that of its documents, over all segments.
+func TestDictionary(t *testing.T) {
+	x := newIndex(t)
+	commit(t, x, docsOf(0, 40)...)
+	compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
+	commit(t, x, docsOf(40, 43)...)
+	commit(t, x, plain(43, "common common common common common zebra"))
+	s := snapshot(t, x)
+	type place struct{ field, term string }
+	want := map[place]map[mailbox.GUID]int{}
+	fields := map[string]bool{}
+	for _, d := range append(docsOf(0, 43), plain(43, "common common common common common zebra")) {
+		for _, u := range d.Units {
+			for field, term := range text.Terms(u) {
+				p := place{field, term}
+				if want[p] == nil {
+					want[p] = map[mailbox.GUID]int{}
+				}
+				want[p][d.GUID]++
+				fields[field] = true
+			}
+		}
+	}
+	if got := s.Fields(); !slices.Equal(got, slices.Sorted(maps.Keys(fields))) {
+		t.Errorf("fields are %q", got)
+	}
+	n := 0
+	for field := range fields {
+		last := ""
+		for term, err := range s.Terms(t.Context(), field, "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := want[place{field, string(term.Text)}]
+			if string(term.Text) <= last || int(term.Docs) != len(w) {
+				t.Errorf("%s: %q has %d documents after %q, want %d", field, term.Text, term.Docs, last, len(w))
+			}
+			last = string(term.Text)
+			checkPostings(t, s, field, last, w)
+			n++
+		}
+	}
+	if n != len(want) {
+		t.Errorf("%d terms, want %d", n, len(want))
+	}
+	var got []string
+	for term := range s.Terms(t.Context(), text.FieldBody, "WORD") {
+		got = append(got, string(term.Text))
+		if len(got) == 3 {
+			break
+		}
+	}
+	if !slices.Equal(got, []string{"WORD0", "WORD1", "WORD2"}) {
+		t.Errorf("terms with a prefix: %q", got)
+	}
+	if p, err := s.Postings(t.Context(), "none", "A"); len(p) != 0 || err != nil {
+		t.Errorf("postings of no field: %v, %v", p, err)
+	}
+}
+
+func checkPostings(t *testing.T, s *Snapshot, field, term string, want map[mailbox.GUID]int) {
+	t.Helper()
+	got, err := s.Postings(t.Context(), field, term)
+	if err != nil || len(got) != len(want) {
+		t.Errorf("%s: %q has %d postings, want %d; %v", field, term, len(got), len(want), err)
+	}
+	for _, p := range got {
+		n := want[s.GUID(p.Doc)]
+		if field == text.FieldBody && int(p.Count) != int(rounded(uint8(n))) || field != text.FieldBody && p.Count != 1 {
+			t.Errorf("%s: %q is counted %d times, want %d", field, term, p.Count, n)
+		}
+	}
+}

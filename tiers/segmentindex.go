@@ -1,0 +1,383 @@
+package tiers
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sort"
+
+	"teraslot/mailbox"
+	"teraslot/text"
+)
+
+// segmentIndex reads what indexWriter writes, out of two mapped files: under guard
+// only. It may be used by several goroutines at once.
+type segmentIndex struct {
+	terms, lists []byte // the files
+
+	text    []byte // of terms: what comes before the tables
+	blocks  []byte // the table of blocks
+	fields  []byte // the table of fields
+	names   []byte
+	total   uint32 // documents
+	nBlocks uint32
+}
+
+var errIndex = errors.New("damaged index of a segment")
+
+// openSegmentIndex checks that the tables lie within the files and rise.
+func openSegmentIndex(terms, lists []byte) (*segmentIndex, error) {
+	x := &segmentIndex{terms: terms, lists: lists}
+	if !x.whole() {
+		return nil, fmt.Errorf("%w: no magic", errIndex)
+	}
+	be := binary.BigEndian
+	tail := terms[len(terms)-termsTail:]
+	textSize, nBlocks, nFields, names := be.Uint64(tail), be.Uint32(tail[8:]), be.Uint32(tail[12:]), be.Uint32(tail[16:])
+	rest := uint64(len(terms) - termsTail)
+	tables := uint64(nBlocks)*blockSize + uint64(nFields)*fieldSize + uint64(names)
+	if textSize > rest || rest-textSize != tables || textSize <= uint64(len(termsMagic)) || terms[len(termsMagic)] != '\n' {
+		return nil, fmt.Errorf("%w: tables of %d octets do not fit", errIndex, tables)
+	}
+	x.text, x.nBlocks = terms[:textSize], nBlocks
+	x.blocks = terms[textSize:][:uint64(nBlocks)*blockSize]
+	x.fields = terms[textSize+uint64(len(x.blocks)):][:uint64(nFields)*fieldSize]
+	x.names = terms[textSize+tables-uint64(names):][:names]
+	x.total = be.Uint32(lists[len(lists)-listsTail:])
+	if uint64(x.total)*uint64(guidSize+orderSize)+uint64(x.completeSize()) > uint64(len(lists)-len(listsMagic)-listsTail) {
+		return nil, fmt.Errorf("%w: %d documents do not fit", errIndex, x.total)
+	}
+	return x, x.check()
+}
+
+// whole reports whether both files have their beginnings and ends. A file that was
+// cut short faults where its pages are gone, but reads as zeros in the rest of its
+// last page.
+func (x *segmentIndex) whole() bool {
+	return len(x.terms) > len(termsMagic)+termsTail && bytes.HasPrefix(x.terms, []byte(termsMagic)) && bytes.HasSuffix(x.terms, []byte(termsMagic)) &&
+		len(x.lists) >= len(listsMagic)+listsTail && bytes.HasPrefix(x.lists, []byte(listsMagic)) && bytes.HasSuffix(x.lists, []byte(listsMagic))
+}
+
+// check looks at the table of fields.
+func (x *segmentIndex) check() error {
+	last := fieldRange{end: uint64(len(termsMagic)) + 1}
+	for i := range x.len() {
+		f, ok := x.field(i)
+		if !ok || f.start != last.end || f.first != last.first+last.blocks ||
+			i > 0 && compareFields(x.name(i-1), x.name(i)) >= 0 || x.text[f.end-1] != '\n' ||
+			uint64(f.blocks) != (uint64(f.terms)+blockTerms-1)/blockTerms {
+			return fmt.Errorf("%w: field %d", errIndex, i)
+		}
+		last = f
+	}
+	if last.end != uint64(len(x.text)) || last.first+last.blocks != x.nBlocks {
+		return fmt.Errorf("%w: terms of no field", errIndex)
+	}
+	return nil
+}
+
+// len is the number of fields.
+func (x *segmentIndex) len() int { return len(x.fields) / fieldSize }
+
+// fieldRange is where a field lies: its terms in text, its blocks in the table.
+type fieldRange struct {
+	start, end    uint64 // of text; a line feed stands before and at the end
+	first, blocks uint32
+	terms         uint32
+}
+
+// field is the ith field; false if it lies outside.
+func (x *segmentIndex) field(i int) (f fieldRange, ok bool) {
+	be := binary.BigEndian
+	f.start = uint64(len(termsMagic)) + 1
+	if i > 0 {
+		before := x.fields[(i-1)*fieldSize:]
+		f.start, f.first = be.Uint64(before[4:]), be.Uint32(before[12:])
+	}
+	b := x.fields[i*fieldSize:]
+	f.end, f.terms = be.Uint64(b[4:]), be.Uint32(b[16:])
+	end := be.Uint32(b[12:])
+	f.blocks = end - f.first
+	return f, f.start < f.end && f.end <= uint64(len(x.text)) && f.first < end && end <= x.nBlocks
+}
+
+// name is that of the ith field.
+func (x *segmentIndex) name(i int) string {
+	be := binary.BigEndian
+	from, to := uint32(0), be.Uint32(x.fields[i*fieldSize:])
+	if i > 0 {
+		from = be.Uint32(x.fields[(i-1)*fieldSize:])
+	}
+	if from > to || uint64(to) > uint64(len(x.names)) {
+		return ""
+	}
+	return string(x.names[from:to])
+}
+
+// lookupField finds a field by its name.
+func (x *segmentIndex) lookupField(name string) (fieldRange, bool) {
+	i := sort.Search(x.len(), func(i int) bool { return compareFields(x.name(i), name) >= 0 })
+	if i == x.len() || x.name(i) != name {
+		return fieldRange{}, false
+	}
+	return x.field(i)
+}
+
+// Documents.
+
+func (x *segmentIndex) completeSize() int { return (int(x.total) + 63) / 64 * 8 }
+
+// guids are a copy of the documents' ids, complete one of those that are complete.
+func (x *segmentIndex) documents() (guids []mailbox.GUID, complete docSet, err error) {
+	guids = make([]mailbox.GUID, x.total)
+	b := x.lists[len(listsMagic):]
+	for i := range guids {
+		b = b[copy(guids[i][:], b):]
+	}
+	b = b[orderSize*int(x.total):]
+	complete = newDocSet(x.total)
+	for i := range complete {
+		complete[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	if n := len(complete); n > 0 && x.total%64 != 0 && complete[n-1]>>(x.total%64) != 0 ||
+		complete.count() != binary.BigEndian.Uint32(x.lists[len(x.lists)-listsTail+4:]) {
+		return nil, nil, fmt.Errorf("%w: complete documents that there are not", errIndex)
+	}
+	return guids, complete, nil
+}
+
+// byGUID are the numbers of documents in the order of their ids.
+func byGUID(guids []mailbox.GUID) []uint32 {
+	order := make([]uint32, len(guids))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int {
+		if d := bytes.Compare(guids[a][:], guids[b][:]); d != 0 {
+			return d
+		}
+		return cmp.Compare(a, b)
+	})
+	return order
+}
+
+// inOrder is the number of the ith document in the order of ids.
+func (x *segmentIndex) inOrder(i int) uint32 {
+	return binary.BigEndian.Uint32(x.lists[len(listsMagic)+int(x.total)*guidSize+orderSize*i:])
+}
+
+// find finds a document by its id.
+func (x *segmentIndex) find(guids []mailbox.GUID, g mailbox.GUID) (uint32, bool, error) {
+	lo, hi := 0, len(guids)
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		doc := x.inOrder(mid)
+		if int(doc) >= len(guids) {
+			return 0, false, fmt.Errorf("%w: the order of documents", errIndex)
+		}
+		switch c := bytes.Compare(guids[doc][:], g[:]); {
+		case c == 0:
+			return doc, true, nil
+		case c < 0:
+			lo = mid + 1
+		default:
+			hi = mid
+		}
+	}
+	return 0, false, nil
+}
+
+// Terms. A term is named by the offset in text at which it begins.
+
+// termAt is the term that begins at an offset, which is below the text's end.
+func (x *segmentIndex) termAt(at uint64) []byte {
+	b := x.text[at:]
+	if n := bytes.IndexByte(b, '\n'); n >= 0 {
+		return b[:n]
+	}
+	return b
+}
+
+// blockText is where the terms of a block begin; 0, which none does, if the block
+// lies outside.
+func (x *segmentIndex) blockText(i uint32) uint64 {
+	at := uint40(x.blocks[uint64(i)*blockSize:])
+	if at > uint64(len(x.text)) {
+		return 0
+	}
+	return at
+}
+
+// blockOf is the last block of a field that begins at or before an offset.
+func (x *segmentIndex) blockOf(f fieldRange, at uint64) uint32 {
+	n := sort.Search(int(f.blocks), func(i int) bool { return x.blockText(f.first+uint32(i)) > at })
+	return f.first + uint32(max(n-1, 0))
+}
+
+// blockEnd is where the terms of a block of a field end.
+func (x *segmentIndex) blockEnd(f fieldRange, block uint32) uint64 {
+	if block+1 < f.first+f.blocks {
+		return x.blockText(block + 1)
+	}
+	return f.end
+}
+
+// lowerBound is where the first term of a field begins that is not below key;
+// f.end if there is none.
+func (x *segmentIndex) lowerBound(f fieldRange, key []byte) uint64 {
+	n := sort.Search(int(f.blocks), func(i int) bool {
+		at := x.blockText(f.first + uint32(i))
+		return at == uint64(len(x.text)) || bytes.Compare(x.termAt(at), key) > 0
+	})
+	block := f.first + uint32(max(n-1, 0))
+	at, end := max(x.blockText(block), f.start), min(x.blockEnd(f, block), f.end)
+	for at < end {
+		term := x.termAt(at)
+		if bytes.Compare(term, key) >= 0 {
+			return at
+		}
+		at += uint64(len(term)) + 1
+	}
+	return min(at, f.end)
+}
+
+// find yields where the terms of a field begin that a lookup means, in order.
+func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq[uint64] {
+	switch l.Op {
+	case text.Exact:
+		return x.exact(f, l.Text)
+	case text.Prefix:
+		return x.prefixed(f, l.Text, func([]byte) bool { return true })
+	case text.Across:
+		then := []byte(l.Then)
+		return x.prefixed(f, l.Text, func(term []byte) bool {
+			_, rest, _ := bytes.Cut(term, []byte{' '})
+			return bytes.HasPrefix(rest, then)
+		})
+	case text.Suffix:
+		return x.containing(f, l.Text+"\n")
+	}
+	return x.containing(f, l.Text)
+}
+
+func (x *segmentIndex) exact(f fieldRange, term string) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		if at := x.lowerBound(f, []byte(term)); at < f.end && string(x.termAt(at)) == term {
+			yield(at)
+		}
+	}
+}
+
+// prefixed yields the terms that begin with prefix and are wanted.
+func (x *segmentIndex) prefixed(f fieldRange, prefix string, wanted func([]byte) bool) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		p := []byte(prefix)
+		for at := x.lowerBound(f, p); at < f.end; {
+			term := x.termAt(at)
+			if !bytes.HasPrefix(term, p) || wanted(term) && !yield(at) {
+				return
+			}
+			at += uint64(len(term)) + 1
+		}
+	}
+}
+
+// containing yields the terms around each place where pattern is found, which may
+// end with the line feed after a term.
+func (x *segmentIndex) containing(f fieldRange, pattern string) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		p := []byte(pattern)
+		list := x.text[:f.end]
+		for from := f.start; len(p) > 0 && from < f.end; {
+			k := bytes.Index(list[from:], p)
+			if k < 0 {
+				return
+			}
+			at := from + uint64(k)
+			start := uint64(bytes.LastIndexByte(list[f.start:at], '\n')+1) + f.start
+			n := bytes.IndexByte(list[at:], '\n')
+			if n < 0 || !yield(start) {
+				return
+			}
+			from = at + uint64(n) + 1
+		}
+	}
+}
+
+// Lists.
+
+// blockLists are the lists of one block.
+type blockLists struct {
+	x     *segmentIndex
+	f     fieldRange
+	block uint32
+	valid bool
+	n     int // lists
+	lists [blockTerms]docList
+}
+
+func (x *segmentIndex) blockLists(f fieldRange) *blockLists { return &blockLists{x: x, f: f} }
+
+// of returns the list of the term that begins at an offset. Terms that are asked
+// for in order cost least.
+func (b *blockLists) of(at uint64) (docList, error) {
+	if !b.valid || at < b.x.blockText(b.block) || at >= b.x.blockEnd(b.f, b.block) {
+		block := b.block + 1 // often the next
+		if !b.valid || block >= b.f.first+b.f.blocks || at < b.x.blockText(block) || at >= b.x.blockEnd(b.f, block) {
+			block = b.x.blockOf(b.f, at)
+		}
+		if err := b.load(block); err != nil {
+			return docList{}, err
+		}
+	}
+	from := b.x.blockText(b.block)
+	if at < from {
+		return docList{}, fmt.Errorf("%w: the table of blocks", errIndex)
+	}
+	i := bytes.Count(b.x.text[from:at], []byte{'\n'})
+	if i >= b.n {
+		return docList{}, fmt.Errorf("%w: a block of %d terms has more", errIndex, b.n)
+	}
+	return b.lists[i], nil
+}
+
+// load reads where the lists of a block lie.
+func (b *blockLists) load(block uint32) error {
+	b.block, b.valid, b.n = block, false, 0
+	at := uint40(b.x.blocks[uint64(block)*blockSize+5:])
+	if at > uint64(len(b.x.lists)) {
+		return fmt.Errorf("%w: the table of blocks", errIndex)
+	}
+	data := b.x.lists[at:]
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return fmt.Errorf("%w: the head of a block", errIndex)
+	}
+	desc, data := data[n:][:size], data[n:][size:]
+	for len(desc) > 0 {
+		d, n := binary.Uvarint(desc)
+		if n <= 0 || b.n == blockTerms {
+			return fmt.Errorf("%w: the head of a block", errIndex)
+		}
+		desc = desc[n:]
+		l := docList{total: b.x.total}
+		if d&1 != 0 {
+			if l.doc = uint32(d >> 1); d>>1 >= uint64(l.total) {
+				return fmt.Errorf("%w: document %d of %d", errList, d>>1, l.total)
+			}
+		} else {
+			if d>>1 == 0 || d>>1 > uint64(len(data)) {
+				return fmt.Errorf("%w: a list of %d octets", errList, d>>1)
+			}
+			l.data, data = data[:d>>1], data[d>>1:]
+		}
+		b.lists[b.n] = l
+		b.n++
+	}
+	b.valid = true
+	return nil
+}

@@ -1,0 +1,200 @@
+package tiers
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"teraslot/mailbox"
+)
+
+// A segment's index is two files: in .terms the terms of each field in order, each
+// between two line feeds, so that one pass through memory finds those that contain
+// a string; in .lists the documents' ids and, for each term, its list. What binds
+// them is the table of blocks at the end of .terms: where the terms of each block
+// begin, and where their lists. docs/formats.md has both forms.
+const (
+	termsMagic = "TSLterm2"
+	listsMagic = "TSLlist1"
+
+	blockTerms = 64 // terms of a block; the last one of a field may have fewer
+
+	blockSize = 5 + 5         // of a block in the table
+	fieldSize = 4 + 8 + 4 + 4 // of a field in the table
+	termsTail = 8 + 4 + 4 + 4 + len(termsMagic)
+	listsTail = 4 + 4 + len(listsMagic)
+	guidSize  = len(mailbox.GUID{})
+	orderSize = 4
+)
+
+// indexWriter writes the index of a segment: its documents first, then field by
+// field, term by term, all in order.
+type indexWriter struct {
+	terms, lists counter
+	total        uint32
+	complete     uint32
+
+	blocks, fields, names []byte
+	nBlocks, nFields      uint32
+	field                 struct {
+		open   bool
+		terms  uint32
+		blocks uint32
+	}
+	inBlock    int    // terms in the block at hand
+	desc, data []byte // of the block at hand: where its lists lie, and the lists
+	err        error
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n uint64
+}
+
+func (c *counter) write(b []byte) error {
+	n, err := c.w.Write(b)
+	c.n += uint64(n)
+	return err
+}
+
+// newIndexWriter begins the index of the documents with these ids, of which those
+// in complete are complete.
+func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSet) *indexWriter {
+	w := &indexWriter{terms: counter{w: terms}, lists: counter{w: lists}, total: uint32(len(guids)), complete: complete.count()}
+	w.write(&w.terms, []byte(termsMagic+"\n"))
+	w.write(&w.lists, []byte(listsMagic))
+	for i := range guids {
+		w.write(&w.lists, guids[i][:])
+	}
+	var b []byte
+	for _, doc := range byGUID(guids) {
+		b = binary.BigEndian.AppendUint32(b, doc)
+	}
+	w.write(&w.lists, b)
+	b = b[:0]
+	for _, bits := range complete {
+		b = binary.LittleEndian.AppendUint64(b, bits)
+	}
+	w.write(&w.lists, b)
+	return w
+}
+
+func (w *indexWriter) write(to *counter, b []byte) {
+	if w.err == nil {
+		w.err = to.write(b)
+	}
+}
+
+// begin begins a field; names come in order.
+func (w *indexWriter) begin(name string) {
+	w.end()
+	w.names = append(w.names, name...)
+	w.field.open = true
+}
+
+// end ends the field at hand. A field without terms is left out.
+func (w *indexWriter) end() {
+	w.flush()
+	f := &w.field
+	if !f.open {
+		return
+	}
+	if f.terms == 0 {
+		w.names = w.names[:w.lastName()]
+	} else {
+		be := binary.BigEndian
+		w.fields = be.AppendUint32(w.fields, uint32(len(w.names)))
+		w.fields = be.AppendUint64(w.fields, w.terms.n)
+		w.fields = be.AppendUint32(w.fields, w.nBlocks)
+		w.fields = be.AppendUint32(w.fields, f.terms)
+		w.nFields++
+	}
+	*f = struct {
+		open   bool
+		terms  uint32
+		blocks uint32
+	}{}
+}
+
+// lastName is where the name at hand begins.
+func (w *indexWriter) lastName() uint32 {
+	if len(w.fields) == 0 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(w.fields[len(w.fields)-fieldSize:])
+}
+
+// add adds a term of the field at hand, which has at least one document.
+func (w *indexWriter) add(term string, docs []uint32, counts []uint8) {
+	if w.inBlock == 0 {
+		w.block()
+	}
+	w.write(&w.terms, []byte(term))
+	w.write(&w.terms, []byte{'\n'})
+	if len(docs) == 1 && (len(counts) == 0 || counts[0] == 1) {
+		w.desc = binary.AppendUvarint(w.desc, uint64(docs[0])<<1|1)
+	} else {
+		from := len(w.data)
+		w.data = appendList(w.data, docs, counts, w.total)
+		w.desc = binary.AppendUvarint(w.desc, uint64(len(w.data)-from)<<1)
+	}
+	w.field.terms++
+	if w.inBlock++; w.inBlock == blockTerms {
+		w.flush()
+	}
+}
+
+// block begins a block.
+func (w *indexWriter) block() {
+	const most = 1<<40 - 1
+	if w.terms.n > most || w.lists.n > most || w.nBlocks == math.MaxUint32 {
+		w.err = fmt.Errorf("an index of %d and %d octets is too large", w.terms.n, w.lists.n)
+	}
+	w.blocks = appendUint40(appendUint40(w.blocks, w.terms.n), w.lists.n)
+	w.nBlocks++
+}
+
+func appendUint40(b []byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint32(append(b, byte(n>>32)), uint32(n))
+}
+
+func uint40(b []byte) uint64 { return uint64(b[0])<<32 | uint64(binary.BigEndian.Uint32(b[1:])) }
+
+// flush writes the lists of the block at hand.
+func (w *indexWriter) flush() {
+	if w.inBlock == 0 {
+		return
+	}
+	w.write(&w.lists, binary.AppendUvarint(nil, uint64(len(w.desc))))
+	w.write(&w.lists, w.desc)
+	w.write(&w.lists, w.data)
+	w.desc, w.data, w.inBlock = w.desc[:0], w.data[:0], 0
+}
+
+// close writes the tables.
+func (w *indexWriter) close() error {
+	w.end()
+	be := binary.BigEndian
+	tail := be.AppendUint64(nil, w.terms.n)
+	tail = be.AppendUint32(be.AppendUint32(be.AppendUint32(tail, w.nBlocks), w.nFields), uint32(len(w.names)))
+	for _, b := range [][]byte{w.blocks, w.fields, w.names, append(tail, termsMagic...)} {
+		w.write(&w.terms, b)
+	}
+	tail = be.AppendUint32(be.AppendUint32(nil, w.total), w.complete)
+	w.write(&w.lists, append(tail, listsMagic...))
+	return w.err
+}
+
+// compareFields orders the fields of an index.
+func compareFields(a, b string) int { return strings.Compare(a, b) }
+
+// term adds a term, beginning its field if that is another than before.
+func (w *indexWriter) term(field, term string, docs []uint32, counts []uint8) {
+	if !w.field.open || string(w.names[w.lastName():]) != field {
+		w.begin(field)
+	}
+	w.add(term, docs, counts)
+}

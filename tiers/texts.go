@@ -1,0 +1,93 @@
+package tiers
+
+import (
+	"context"
+
+	"teraslot/text"
+)
+
+// Texts reads kept text, document by document; each block is unpacked once as long
+// as the documents are asked for in order. It is for one goroutine.
+type Texts struct {
+	s     *Snapshot
+	at    [streams]unpacked
+	units []text.Unit
+}
+
+// unpacked is a block of kept text, ready to be read.
+type unpacked struct {
+	h     *handle
+	block uint32
+	raw   string
+}
+
+// Texts returns a reader of the snapshot's kept text.
+func (s *Snapshot) Texts() *Texts { return &Texts{s: s} }
+
+// Parts say which of a document's units are wanted.
+type Parts uint8
+
+// The parts of a document's text.
+const (
+	HeaderParts Parts = 1 << iota
+	BodyParts
+	AllParts = HeaderParts | BodyParts
+)
+
+// wants reports whether a stream holds some of the parts.
+func (p Parts) wants(stream int) bool { return p>>stream&1 != 0 }
+
+// kinds are the units of the streams.
+var kinds = [streams]text.Kind{text.Header, text.Body}
+
+// Units returns a complete document's text units of the wanted parts, header lines
+// first; false if they were not kept or cannot be read: then the message has to be
+// read. The slice is valid until the next call, the strings in it for good. The only
+// error is ctx's.
+func (t *Texts) Units(ctx context.Context, doc uint32, parts Parts) ([]text.Unit, bool, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, false, err
+	}
+	seg, n := t.s.at(doc)
+	if !seg.h.kept.has(n) {
+		return nil, false, nil
+	}
+	t.units = t.units[:0]
+	err := guard(func() error { return t.read(seg.h, n, parts) })
+	if err != nil {
+		t.s.set.fault(seg, err)
+		return nil, false, nil
+	}
+	return t.units, true, nil
+}
+
+func (t *Texts) read(h *handle, doc uint32, parts Parts) error {
+	for stream, kind := range kinds {
+		if !parts.wants(stream) {
+			continue
+		}
+		block, from, to := h.kept.streams[stream].place(doc)
+		if from == to {
+			continue
+		}
+		at := &t.at[stream]
+		if at.h != h || at.block != block {
+			raw, err := h.kept.unpack(h.dec, stream, block)
+			if err != nil {
+				return err
+			}
+			*at = unpacked{h, block, raw}
+		}
+		var err error
+		if t.units, err = appendUnits(t.units, kind, at.raw[from:to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Units is Texts.Units for a single document, of whose text all is wanted; the
+// slice is the caller's.
+func (s *Snapshot) Units(ctx context.Context, doc uint32) ([]text.Unit, bool, error) {
+	return s.Texts().Units(ctx, doc, AllParts)
+}
