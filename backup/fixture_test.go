@@ -277,7 +277,11 @@ func (w *world) verifyMail() {
 	users, err := w.store.Users(context.Background())
 	w.check(err)
 	for _, u := range users {
-		w.check(w.store.Verify(context.Background(), u, func(f mailstore.Finding) { w.t.Errorf("user %s: %v", u, f) }))
+		w.check(w.store.Verify(context.Background(), u, func(f mailstore.Finding) {
+			if !f.Harmless { // such as packs with mail that came after a generation
+				w.t.Errorf("user %s: %v", u, f)
+			}
+		}))
 	}
 }
 

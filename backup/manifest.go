@@ -91,14 +91,16 @@ func (g *Generation) encode() ([]byte, error) {
 		return nil, err
 	}
 	b = append(b, '\n')
-	return fmt.Appendf(b, "crc %08x\n", crc32.Checksum(b, castagnoli)), nil
+	return fmt.Appendf(b, "crc %08x\n", crcOf(b)), nil
 }
+
+func crcOf(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // decodeManifest reads what encode made, of that name, and takes nothing else: names
 // in it are later joined to paths.
 func decodeManifest(name string, b []byte) (*Generation, error) {
 	i := bytes.LastIndex(bytes.TrimSuffix(b, []byte("\n")), []byte("\n")) + 1
-	if want := fmt.Sprintf("crc %08x\n", crc32.Checksum(b[:i], castagnoli)); string(b[i:]) != want {
+	if want := fmt.Sprintf("crc %08x\n", crcOf(b[:i])); string(b[i:]) != want {
 		return nil, fmt.Errorf("%s: %w: its checksum does not match", name, ErrManifest)
 	}
 	g := new(Generation)
