@@ -26,6 +26,7 @@ var workloads = []workload{
 	{"index", index},
 	{"select", selectLarge},
 	{"fetch", fetch},
+	{"idle", idleSessions},
 	{"search", searchKeys},
 }
 

@@ -60,7 +60,7 @@ type Options struct {
 	// of it what was read of contents, the rest views; by default 256 MiB.
 	CacheBytes int64
 	// OpenUsers bounds the databases kept open of users whom nobody uses at
-	// the moment; by default 256.
+	// the moment, some half a megabyte each; by default 32.
 	OpenUsers int
 }
 
@@ -89,7 +89,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MemoryMessage, 256<<10)
 	setDefault(&o.PackSize, 64<<20)
 	setDefault(&o.CacheBytes, 256<<20)
-	setDefault(&o.OpenUsers, 256)
+	setDefault(&o.OpenUsers, 32)
 	setDefault(&o.Rand, rand.Reader)
 	setDefault(&o.FS, disk.OS())
 	if o.Now == nil {
