@@ -1,0 +1,186 @@
+package search
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"teraslot/text"
+)
+
+// mark is a stretch of a text that matches. what numbers that of the query which it
+// matches: two marks of one number say less than two of two.
+type mark struct{ from, to, what int }
+
+// marker finds what of a text matches the text keys of a query.
+type marker struct {
+	exact []text.Key
+	fuzzy []*fuzzyKey
+}
+
+// newMarker collects the keys under no NOT.
+func newMarker(root node) *marker {
+	m := &marker{}
+	m.collect(root)
+	return m
+}
+
+func (m *marker) collect(n node) {
+	switch n := n.(type) {
+	case andNode:
+		for _, kid := range n {
+			m.collect(kid)
+		}
+	case orNode:
+		for _, kid := range n {
+			m.collect(kid)
+		}
+	case textKey:
+		if n.key.Pattern != "" && n.key.Pattern != " " {
+			m.exact = append(m.exact, n.key)
+		}
+	case *fuzzyKey:
+		m.fuzzy = append(m.fuzzy, n)
+	}
+}
+
+// marks returns what of s, a unit's text as it is written, matches: in order, and
+// no two overlap.
+func (m *marker) marks(u text.Unit, s string) []mark {
+	f := foldedOf(s)
+	var out []mark
+	number := 0
+	for _, k := range m.exact {
+		if looksAtUnit(k, u) {
+			out = f.occurrences(out, strings.Trim(k.Pattern, " "), number)
+		}
+		number++
+	}
+	for _, k := range m.fuzzy {
+		// What the key reads of the unit was given by the caller already.
+		if _, _, ok := k.looksAt(u); ok {
+			out = f.terms(out, k, number)
+		}
+		number += len(k.words)
+	}
+	slices.SortFunc(out, func(a, b mark) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
+	return apart(out)
+}
+
+// looksAtUnit reports whether an exact key may match in a unit.
+func looksAtUnit(k text.Key, u text.Unit) bool {
+	switch k.Scope {
+	case text.InText:
+		return true
+	case text.InBody:
+		return u.Kind == text.Body
+	}
+	return u.Kind == text.Header && u.Name == k.Name
+}
+
+// apart joins marks that overlap.
+func apart(marks []mark) []mark {
+	out := marks[:0]
+	for _, m := range marks {
+		if n := len(out); n > 0 && m.from < out[n-1].to {
+			out[n-1].to = max(out[n-1].to, m.to)
+			continue
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// folded is a text folded and spaced, that knows where each octet comes from.
+type folded struct {
+	written string
+	text    string
+	from    []int32 // by octet of text: where in written its code point begins
+	pattern []int   // scratch
+}
+
+// foldedOf folds s as text.Normalize does.
+func foldedOf(s string) *folded {
+	f := &folded{written: s, from: make([]int32, 0, len(s)+len(s)/8)}
+	out := make([]byte, 0, len(s)+len(s)/8)
+	var buf []byte
+	space := false
+	for i := 0; i < len(s); {
+		_, n := utf8.DecodeRuneInString(s[i:])
+		buf = text.Fold(buf[:0], s[i:i+n])
+		for j := 0; j < len(buf); {
+			r, m := utf8.DecodeRune(buf[j:])
+			wasSpace := space
+			if space = unicode.IsSpace(r); space {
+				if !wasSpace {
+					out, f.from = append(out, ' '), append(f.from, int32(i))
+				}
+			} else {
+				out = append(out, buf[j:j+m]...)
+				for range m {
+					f.from = append(f.from, int32(i))
+				}
+			}
+			j += m
+		}
+		i += n
+	}
+	f.text = string(out)
+	return f
+}
+
+// mark is the stretch written that octets from up to to come from, with all marks
+// that combine with its last character.
+func (f *folded) mark(from, to, what int) mark {
+	m := mark{int(f.from[from]), len(f.written), what}
+	last := f.from[to-1]
+	if _, n := utf8.DecodeRuneInString(f.written[last:]); n > 0 {
+		m.to = int(last) + n
+	}
+	for m.to < len(f.written) {
+		r, n := utf8.DecodeRuneInString(f.written[m.to:])
+		if !unicode.IsMark(r) {
+			break
+		}
+		m.to += n
+	}
+	return m
+}
+
+// occurrences appends where a folded pattern is.
+func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
+	for at := 0; pattern != ""; {
+		i := strings.Index(f.text[at:], pattern)
+		if i < 0 {
+			break
+		}
+		out = append(out, f.mark(at+i, at+i+len(pattern), what))
+		at += i + len(pattern)
+	}
+	return out
+}
+
+// terms appends where terms like the words of a fuzzy key are; the words are numbered
+// from what on.
+func (f *folded) terms(out []mark, k *fuzzyKey, what int) []mark {
+	at := 0
+	for token := range text.Tokens(f.text) {
+		// Tokens come in the order of their ends and may overlap: the next one begins
+		// behind this one's beginning.
+		i := strings.Index(f.text[at:], token)
+		at += i
+		if k.first[token[0]] && isWord(token) {
+			for n, w := range k.words {
+				if w.like(token).kind != unlike {
+					out = append(out, f.mark(at, at+len(token), what+n))
+					break
+				}
+			}
+		}
+		_, n := utf8.DecodeRuneInString(token)
+		at += n
+	}
+	return out
+}
