@@ -19,6 +19,7 @@ var proofs = []proof{
 	{"store, cut at every recorded system call", "mailstore", "TestPowerCutReplay", 5},
 	{"search against a scan, any index state", "search", "TestSearchAgreesWithTheOracle", 60},
 	{"search against Python's reading of the mail", "bench/oracle", "TestPython", 2000},
+	{"sessions against a model of mailboxes", "imapd", "TestSessionsAgainstModel", 2000},
 	{"every section of every message", "imapd", "TestFetchCorpus", 1000000},
 	{"slot and squatter killed at random", "bench/crash", "TestKillNine", 60},
 	{"full disk", "bench/crash", "TestFullDisk", 1},
