@@ -38,7 +38,7 @@ func (d *Deliverer) Close() error { return d.conn.Close() }
 // Deliver sends one message, envelope pipelined, and returns after the reply
 // that acknowledges it. An error is a refusal or a lost connection.
 func (d *Deliverer) Deliver(rcpt string, message []byte) error {
-	fmt.Fprintf(d.w, "MAIL FROM:<sender@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\n", rcpt)
+	d.w.WriteString("MAIL FROM:<sender@example.org>\r\nRCPT TO:<" + rcpt + ">\r\nDATA\r\n")
 	if err := d.w.Flush(); err != nil {
 		return err
 	}
@@ -53,7 +53,10 @@ func (d *Deliverer) Deliver(rcpt string, message []byte) error {
 
 // stuffed doubles the dots that begin lines (RFC 5321 §4.5.2) and ends the last line.
 func stuffed(message []byte) []byte {
-	out := bytes.ReplaceAll(message, []byte("\r\n."), []byte("\r\n.."))
+	out := message
+	if bytes.Contains(message, []byte("\r\n.")) {
+		out = bytes.ReplaceAll(message, []byte("\r\n."), []byte("\r\n.."))
+	}
 	if bytes.HasPrefix(out, []byte(".")) {
 		out = append([]byte("."), out...)
 	}
