@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"teraslot/account"
 	"teraslot/cmd/internal/exporter"
 	"teraslot/cmd/internal/terminal"
 	"teraslot/mailstore"
-	"teraslot/slot"
 )
 
 const exportHelp = `Export writes the mail of USER to DIR: a Maildir++ tree as Dovecot has it, with
@@ -45,42 +41,6 @@ func exportCommand(config *string) *cobra.Command {
 		})
 	}
 	return c
-}
-
-// withMail opens the mail of a user for reading, beside the daemon or without one.
-func withMail(ctx context.Context, file, user string, fn func(*mailstore.Mail) error) (err error) {
-	config, err := slot.Load(file)
-	if err != nil {
-		return err
-	}
-	if err := config.CheckOwner(); err != nil {
-		return err
-	}
-	if _, err := os.Stat(config.AccountsFile()); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: there is no slot yet (%w): start the daemon once, or make a user", config.Conf, err)
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	accounts, err := account.Open(ctx, config.AccountsFile(), account.Options{Logger: log})
-	if err != nil {
-		return err
-	}
-	a, err := accounts.Lookup(ctx, user)
-	if err = errors.Join(err, accounts.Close()); err != nil {
-		return fmt.Errorf("user %s: %w", user, err)
-	}
-	o := config.MailstoreOptions()
-	o.ReadOnly, o.Logger = true, log
-	store, err := mailstore.Open(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	mail, err := store.Acquire(ctx, a.ID)
-	if err != nil {
-		return fmt.Errorf("user %s: %w", user, err)
-	}
-	defer mail.Release()
-	return fn(mail)
 }
 
 func exportMail(ctx context.Context, mail *mailstore.Mail, dir string, o exporter.Options) error {
