@@ -17,7 +17,8 @@ var forUsers = []imap.Cap{
 	imap.CapIdle, imap.CapNamespace, imap.CapUnselect, imap.CapUIDPlus, imap.CapMove, imap.CapMultiAppend,
 	imap.CapESearch, imap.CapSearchRes, imap.CapWithin, imap.CapChildren, imap.CapSpecialUse, imap.CapListExtended,
 	imap.CapListStatus, imap.CapStatusSize, imap.CapCreateSpecialUse, imap.CapBinary, imap.CapLiteralPlus,
-	imap.CapSearchFuzzy,
+	imap.CapSearchFuzzy, imap.CapSort, imap.CapSortDisplay, imap.CapESort, "THREAD=ORDEREDSUBJECT",
+	"THREAD=REFERENCES", "THREAD=REFS", imap.CapMultiSearch,
 }
 
 // capabilities are what the server offers in this state (RFC 9051 §6.1.1).

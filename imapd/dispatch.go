@@ -86,6 +86,8 @@ func (s *session) executeOnMailboxes(ctx context.Context, cmd wire.Command) (*co
 		return handle(ctx, s, afterLogin, c, (*session).selectMailbox)
 	case *wire.Append:
 		return handle(ctx, s, afterLogin, c, (*session).appendMessages)
+	case *wire.ESearch:
+		return handle(ctx, s, afterLogin, c, (*session).esearch)
 	}
 	return s.executeOnMessages(ctx, cmd)
 }

@@ -45,8 +45,9 @@ func (v *view) named(set wire.Set) mailbox.UIDSet {
 	return set.UIDs(v.last())
 }
 
-// numbered returns the UIDs behind a set of sequence numbers. In an empty
-// mailbox "*" names nothing, and clients that ask for 1:* mean no harm.
+// numbered returns the UIDs behind a set of sequence numbers; with an error if one
+// is not there, the UIDs of those that are. In an empty mailbox "*" names nothing, and
+// clients that ask for 1:* mean no harm.
 func (v *view) numbered(set wire.Set) (mailbox.UIDSet, error) {
 	if set.Saved {
 		return v.found, nil
@@ -55,12 +56,12 @@ func (v *view) numbered(set wire.Set) (mailbox.UIDSet, error) {
 		return mailbox.UIDSet{}, nil
 	}
 	ranges, ok := set.Numbers(v.exists())
-	if !ok {
-		return mailbox.UIDSet{}, bad("There is no message of that number")
-	}
 	var out mailbox.UIDSet
 	for _, r := range ranges {
 		addAll(&out, v.uids[r.From-1:r.To])
+	}
+	if !ok {
+		return out, bad("There is no message of that number")
 	}
 	return out, nil
 }

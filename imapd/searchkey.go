@@ -47,8 +47,9 @@ func (t translation) key(k wire.SearchKey) (search.Query, error) {
 	case wire.All, wire.SaveDateSupported:
 		return search.All{}, nil
 	case wire.Numbers:
-		uids, err := t.view.numbered(k.Set)
-		return search.UIDs{Set: uids}, err
+		// Numbers beyond the last are no error in a search (RFC 7377 §2).
+		uids, _ := t.view.numbered(k.Set)
+		return search.UIDs{Set: uids}, nil
 	case wire.UIDs:
 		return search.UIDs{Set: t.view.named(k.Set)}, nil
 	case wire.HasFlag:

@@ -92,10 +92,14 @@ func (s *session) searchTold(ctx context.Context, c *wire.Criteria, uid bool, ru
 	if err != nil {
 		return err
 	}
-	told := search.UIDs{Set: mailbox.UIDRange(0, s.view.last())}
 	return s.whileThere(ctx, func(ctx context.Context) error {
-		return run(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: search.And{told, query}})
+		return run(ctx, search.Request{User: s.account.ID, Mailbox: s.view.id, Query: search.And{s.told(), query}})
 	})
+}
+
+// told matches the messages that the client was told of, of those that are there.
+func (s *session) told() search.Query {
+	return search.UIDs{Set: mailbox.UIDRange(0, s.view.last())}
 }
 
 // unsave empties "$" if a search that was to set it ended in NO (RFC 9051 §6.4.4.1).
