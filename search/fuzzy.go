@@ -3,7 +3,6 @@ package search
 import (
 	"context"
 	"math"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -194,25 +193,29 @@ func (k *fuzzyKey) looksAt(u text.Unit) (field fieldKind, s string, ok bool) {
 	return field, u.Value(), true
 }
 
-// fields are the index's fields that hold all that the key looks at; none if there are no
-// such fields.
-func (k *fuzzyKey) fields() []string {
+// fields are the index's fields that hold the terms of what the key looks at; sure says
+// that they hold no others.
+func (k *fuzzyKey) fields() (fields []string, sure bool) {
 	switch {
-	case k.key.Scope == text.InText:
-		return append([]string{text.FieldBody}, text.ValueFields()...)
 	case k.key.Scope == text.InBody:
-		return []string{text.FieldBody}
-	case slices.Contains(text.ValueFields(), k.key.Name):
-		return []string{k.key.Name}
+		return []string{text.FieldBody}, true
+	case k.key.Scope == text.InText:
+		fields = append(fields, text.FieldBody)
+		for _, name := range text.ValueFields() {
+			fields = append(fields, text.HeaderField(name))
+		}
+		return fields, true
+	case strings.Contains(k.key.Name, ":"):
+		return nil, true // no header field has such a name, but fields of the index do
 	}
-	return nil
+	// A name so long that the index cuts it may stand for others.
+	cut := text.HeaderField(k.key.Name + "-")
+	return []string{text.HeaderField(k.key.Name)}, len(cut) > len(k.key.Name)
 }
 
 func (k *fuzzyKey) cost() int { return costFuzzy }
 
-// judge asks the index for the words. Where it holds the terms of what the key looks
-// at, it decides, but for phrases; otherwise the messages with that header field
-// are read.
+// judge asks the index for the words. It decides, but for phrases.
 func (k *fuzzyKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap) (verdict, error) {
 	e.asked.Or(rows)
 	unknown := roaring.AndNot(rows, e.join.covered)
@@ -235,18 +238,14 @@ func (k *fuzzyKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitma
 // indexed returns the covered rows that the index finds, and whether they are
 // matches or have to be read.
 func (k *fuzzyKey) indexed(ctx context.Context, e *evaluation) (rows *roaring.Bitmap, sure bool, err error) {
-	fields := k.fields()
-	if fields == nil {
-		present, err := e.indexed(ctx, text.NewKey(text.InHeader, k.key.Name, ""))
-		return roaring.Or(present.sure, present.open), false, err
-	}
+	fields, sure := k.fields()
 	if err := k.expand(ctx, e, fields); err != nil {
 		return nil, false, err
 	}
 	if k.expansion == nil {
 		return e.join.covered, false, nil
 	}
-	return e.join.rows(k.expansion.docs()), len(k.phrases) == 0, nil
+	return e.join.rows(k.expansion.docs()), sure && len(k.phrases) == 0, nil
 }
 
 // expand looks the words up in the dictionary, once. An index that fails is left

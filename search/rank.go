@@ -9,6 +9,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"teraslot/text"
+	"teraslot/tiers"
 )
 
 // fieldKind is where in a message a word was found, as far as it says how much the
@@ -237,24 +238,26 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 	if len(keys) == 0 || e.snap == nil || e.blind {
 		return nil
 	}
-	for _, i := range best(r.score, reranked) {
+	top := best(r.score, reranked)
+	slices.SortFunc(top, func(a, b int) int { return cmp.Compare(e.docOf(r.rows[a]), e.docOf(r.rows[b])) })
+	texts := e.snap.Texts()
+	for _, i := range top {
 		row := r.rows[i]
 		if !e.covers(row) {
-			continue
+			break // they stand last
 		}
-		units, ok, err := e.snap.Units(ctx, e.docOf(row))
+		units, ok, err := texts.Units(ctx, e.docOf(row), tiers.AllParts)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			continue // no text is kept: reading mail for this would take too long
 		}
-		c := candidate{e: e, row: row, record: &e.records[row], units: units, loaded: true}
 		var sum float32
 		for _, k := range keys {
-			reading, err := c.reading(ctx, k)
-			if err != nil {
-				return err
+			reading := k.newReading()
+			for _, u := range units {
+				reading.read(u)
 			}
 			sum += reading.close
 		}
