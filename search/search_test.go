@@ -398,3 +398,20 @@ func TestManyKeys(t *testing.T) {
 	f.check(any)
 	f.check(search.Not{Key: any})
 }
+
+// The index has fields that are no header fields; no key may name them.
+func TestFieldsOfTheIndexAreNoHeaderFields(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	f.deliver(plain("one", "needle"))
+	f.index(f.mails...)
+	for _, name := range []string{":body", ":BODY", ":rune", ":name", ":line", ":header", "subject:", ":"} {
+		for _, pattern := range []string{"needle", "n", "", "one", "subject:"} {
+			for _, q := range []search.Query{search.Header(name, pattern), search.Fuzzy{Key: search.Header(name, pattern)}} {
+				res, err := f.find(q)
+				if err != nil || len(res.UIDs) != 0 {
+					t.Errorf("%+v finds %v, %v", q, res.UIDs, err)
+				}
+			}
+		}
+	}
+}

@@ -57,6 +57,9 @@ func (k Key) Plan() Plan {
 	case InBody:
 		return Plan{[]Alternative{planBody(k.Pattern)}}
 	case InHeader:
+		if strings.Contains(k.Name, ":") {
+			return Plan{} // no header field has such a name, but fields of the index do
+		}
 		return Plan{[]Alternative{k.planHeader()}}
 	}
 	return Plan{} // no such scope: nothing matches
