@@ -83,7 +83,7 @@ func TestArchiveChooses(t *testing.T) {
 	large := appendDated(t, m, inbox, sized(6, 9000), fresh)
 	want[inbox][large.UID] = archivePlace
 	shared := put(inbox, 7, old, spoolPlace) // Drafts holds it too
-	now = now.Add(-30 * 24 * time.Hour) // a date in the future keeps nothing on the spool
+	now = now.Add(-30 * 24 * time.Hour)      // a date in the future keeps nothing on the spool
 	put(inbox, 8, now.Add(1000*24*time.Hour), archivePlace)
 	now = now.Add(30 * 24 * time.Hour)
 	if _, err := m.Copy(t.Context(), "", inbox, mailbox.UIDs(shared.UID), kept); err != nil {

@@ -138,10 +138,12 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 			return archivePlace, old, err
 		}
 	}
-	if p.dead() <= 0 {
-		return p.place, false, nil
-	}
-	return p.place, o.All || float64(p.dead()) > o.Dead*float64(p.end), nil
+	return p.place, p.worth(o), nil
+}
+
+// worth reports whether so much of a pack is dead that it is rewritten.
+func (p *packRow) worth(o RepackOptions) bool {
+	return p.dead() > 0 && (o.All || float64(p.dead()) > o.Dead*float64(p.end))
 }
 
 // holdsUnknown reports whether a whole message lies beyond the end of a pack: see
@@ -182,7 +184,8 @@ func (m *Mail) sealForRepack(ctx context.Context, o RepackOptions) error {
 		return err
 	}
 	for _, p := range packs {
-		if p.state != packCurrent || p.dead() <= 0 && (o.Archive.IsZero() || p.place != spoolPlace || p.end == 0) {
+		old := !o.Archive.IsZero() && p.place == spoolPlace && p.end > 0
+		if p.state != packCurrent || !old && !p.worth(o) {
 			continue
 		}
 		if _, err := m.commit(ctx, "", func(t *txn) error {

@@ -439,6 +439,9 @@ func (s *Store) removeFiles(u mailbox.User) error {
 			return err
 		}
 	}
+	if err := s.removeSaved(u); err != nil {
+		return err
+	}
 	s.views.forget(u)
 	s.contents.forget(u)
 	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {

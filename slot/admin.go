@@ -27,7 +27,7 @@ func (s *Slot) adminHandler() http.Handler {
 		return s.changePassword(ctx, c.Name, c.Password)
 	}))
 	mux.HandleFunc("POST /user/rename", handle(func(ctx context.Context, c ChangeUser) error {
-		return s.accounts.Rename(ctx, c.Name, c.To)
+		return s.renameUser(ctx, c.Name, c.To)
 	}))
 	mux.HandleFunc("POST /user/quota", handle(func(ctx context.Context, c ChangeUser) error {
 		return s.setQuota(ctx, c.Name, c.Quota)
@@ -37,6 +37,10 @@ func (s *Slot) adminHandler() http.Handler {
 	}))
 	mux.HandleFunc("GET /verify", s.handleVerify)
 	mux.HandleFunc("POST /import", s.handleImport)
+	s.transferRequests(mux)
+	mux.HandleFunc("POST /job", s.handleJob)
+	mux.HandleFunc("POST /expunged", s.handleExpunged)
+	mux.HandleFunc("POST /setting", handle(s.setSetting))
 	return mux
 }
 

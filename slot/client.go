@@ -108,11 +108,10 @@ func (c *Client) ask(ctx context.Context, method, path string, body io.Reader) (
 func (c *Client) call(ctx context.Context, method, path string, request, answer any) error {
 	var body io.Reader
 	if request != nil {
-		b, err := json.Marshal(request)
-		if err != nil {
+		var err error
+		if body, err = jsonBody(request); err != nil {
 			return err
 		}
-		body = bytes.NewReader(b)
 	}
 	r, err := c.ask(ctx, method, path, body)
 	if err != nil {
@@ -126,6 +125,11 @@ func (c *Client) call(ctx context.Context, method, path string, request, answer 
 		return fmt.Errorf("answer of the slot: %w", err)
 	}
 	return nil
+}
+
+func jsonBody(request any) (io.Reader, error) {
+	b, err := json.Marshal(request)
+	return bytes.NewReader(b), err
 }
 
 // Status asks who serves the slot.

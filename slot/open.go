@@ -132,7 +132,7 @@ func checkRoot(path string) error {
 // wants to be told.
 func (c *Config) MailstoreOptions() mailstore.Options {
 	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage),
-		ArchiveSize: int64(c.Jobs.ArchiveLarger)}
+		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true}
 }
 
 // TiersOptions are the indexes' places.

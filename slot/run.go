@@ -29,9 +29,14 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 	tending, tended := layer(context.WithoutCancel(ctx), cancel)
 	tending.goes(new(memoryWatch).run)
+	if !s.o.Offline {
+		tending.goes(func(ctx context.Context) error { return s.searches.run(ctx, s.registry) })
+	}
 	if s.schedule != nil {
 		tending.goes(s.schedule.Run)
-		tending.goes(func(ctx context.Context) error { return s.searches.run(ctx, s.registry) })
+	}
+	if s.night != nil {
+		tending.goes(s.night.run)
 	}
 	err := errors.Join(s.front(ctx), tended(), indexed())
 	s.saveTemp()

@@ -55,6 +55,7 @@ type Slot struct {
 	squatter *squatter.Squatter // nil when offline or off
 	schedule *squatter.Schedule // nil when offline or another's work
 	searches searchWatch
+	night    *night        // nil when offline or off
 	imap     *imapd.Server // nil when offline
 	lmtp     *lmtp.Server  // nil when offline
 	cert     *certificate  // nil when offline
@@ -154,6 +155,9 @@ func (s *Slot) openServers() error {
 	s.searches.limit = time.Duration(s.c.Compact.Slow)
 	if err := s.openSchedule(); err != nil {
 		return err
+	}
+	if !s.c.Jobs.Off {
+		s.night = newNight(s)
 	}
 	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: wake, Logger: s.o.Logger,
 		Registerer: s.registry, Now: s.o.Now})

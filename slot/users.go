@@ -235,9 +235,14 @@ func (s *Slot) verify(ctx context.Context, name string, report func(Finding)) er
 	if err != nil {
 		return err
 	}
-	err = s.store.Verify(ctx, a.ID, func(f mailstore.Finding) { report(Finding{a.Name, "mail", f.String()}) })
+	return s.verifyUser(ctx, a.ID, a.Name, report)
+}
+
+// verifyUser is verify by id.
+func (s *Slot) verifyUser(ctx context.Context, u mailbox.User, name string, report func(Finding)) error {
+	err := s.store.Verify(ctx, u, func(f mailstore.Finding) { report(Finding{name, "mail", f.String()}) })
 	if err != nil {
 		return err
 	}
-	return s.tiers.User(a.ID).Verify(ctx, func(d *tiers.Damage) { report(Finding{a.Name, "index", d.Error()}) })
+	return s.tiers.User(u).Verify(ctx, func(d *tiers.Damage) { report(Finding{name, "index", d.Error()}) })
 }

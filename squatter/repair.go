@@ -41,6 +41,14 @@ func (q *Squatter) Repair(ctx context.Context, u mailbox.User, log func(string))
 	return out, errors.Join(errs...)
 }
 
+// Purge rewrites every database that has documents of messages which nothing holds
+// any longer, and returns their names.
+func (q *Squatter) Purge(ctx context.Context, u mailbox.User) ([]string, error) {
+	out := &Repaired{Before: &Audit{}}
+	err := q.rewriteBad(ctx, u, out, nil)
+	return out.Rewritten, err
+}
+
 // rewriteBad rewrites in their own tiers the databases that an audit complains of.
 func (q *Squatter) rewriteBad(ctx context.Context, u mailbox.User, out *Repaired, log func(string)) error {
 	bad := make(map[string]bool)

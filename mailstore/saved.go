@@ -1,0 +1,107 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"teraslot/disk"
+	"teraslot/mailbox"
+)
+
+// A copy of mail.db lies on the archive partition, saved each night: what
+// Reconstruct begins with when mail.db is lost or damaged.
+
+// savedName is that copy, in the user's directory below the archive root.
+const savedName = "mail.saved"
+
+// savedPath is where a user's copy lies.
+func (s *Store) savedPath(u mailbox.User) string {
+	return filepath.Join(s.o.Archive, u.Dir(), savedName)
+}
+
+// SaveDatabase replaces the copy of mail.db on the archive partition, unless nothing
+// has changed since it was made, and reports whether it did. Writers go on meanwhile.
+// One caller at a time saves a user.
+func (m *Mail) SaveDatabase(ctx context.Context) (bool, error) {
+	if m.s.o.ReadOnly {
+		return false, ErrReadOnly
+	}
+	path := m.s.savedPath(m.user)
+	now, err := m.Look(ctx)
+	if err != nil {
+		return false, err
+	}
+	if old, err := lookAt(path); err == nil && old.Fingerprint == now.Fingerprint {
+		return false, nil
+	}
+	if d := m.broken.Load(); d != nil {
+		return false, d // the older copy is worth more
+	}
+	if err := m.saveDatabase(ctx, path); err != nil {
+		return false, fmt.Errorf("save mail.db of user %s: %w", m.user, classify(err))
+	}
+	return true, nil
+}
+
+func (m *Mail) saveDatabase(ctx context.Context, path string) error {
+	fsys, dir := m.s.o.FS, filepath.Dir(path)
+	if err := disk.MkdirAll(fsys, dir, 0o700); err != nil {
+		return err
+	}
+	next := path + ".new"
+	if err := removeDatabase(fsys, next); err != nil {
+		return err
+	}
+	if _, err := m.Snapshot(ctx, next); err != nil {
+		return err
+	}
+	m.s.o.Step(StepDatabaseCopied)
+	f, err := fsys.OpenFile(next, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := fsys.Rename(next, path); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
+// StepDatabaseCopied: a new copy of mail.db is written, and neither synced nor in
+// place.
+const StepDatabaseCopied = "database copied"
+
+// lookAt is Look for a copy of mail.db.
+func lookAt(path string) (out Snapshot, err error) {
+	if _, err := os.Stat(path); err != nil {
+		return out, err
+	}
+	c, err := openConn(path, true)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return look(c)
+}
+
+// removeDatabase removes a database with what SQLite puts beside it.
+func removeDatabase(fsys disk.FS, path string) error {
+	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
+		if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeSaved removes a user's copies.
+func (s *Store) removeSaved(u mailbox.User) error {
+	path := s.savedPath(u)
+	return errors.Join(removeDatabase(s.o.FS, path), removeDatabase(s.o.FS, path+".new"))
+}

@@ -1,0 +1,248 @@
+package slot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/squatter"
+)
+
+// JobRequest is what POST /job takes. It is answered by a JobResult for each user.
+type JobRequest struct {
+	Job   string   // one of the constants Job…
+	Users []string // login names; none: all
+	All   bool     // do not wait for ages and shares that the configuration sets
+}
+
+// JobResult is what became of a job for one user, one line of JSON each.
+type JobResult struct{ User, Did, Error string }
+
+// ExpungedRequest is what POST /expunged takes: it lists, or brings back, what was
+// expunged or deleted.
+type ExpungedRequest struct {
+	User    string
+	Mailbox string     // name; "": deleted mailboxes are meant
+	ID      mailbox.ID // of a deleted mailbox to be brought back
+	To      string     // the name for it, if not its own
+	UIDs    string     // a sequence set, to be brought back; "": those since Since
+	Since   time.Time
+	Restore bool // bring back; else list
+}
+
+// Expunged is an element of what POST /expunged answers: a message with its old
+// UID, and its new one if it was brought back; or a deleted mailbox.
+type Expunged struct {
+	Mailbox  string
+	ID       mailbox.ID
+	UID, New mailbox.UID
+	Size     int64
+	At       time.Time
+	Messages uint32 // of a deleted mailbox
+}
+
+// SettingRequest is what POST /setting takes.
+type SettingRequest struct {
+	User, Mailbox string
+	Name          string // archive or expire
+	Value         string // "never", "now", a duration such as "30d", or "" for the slot's
+}
+
+// indexer compacts and indexes for commands, also where nothing is indexed by itself.
+func (s *Slot) indexer() *squatter.Squatter {
+	if s.squatter != nil {
+		return s.squatter
+	}
+	return squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf})
+}
+
+// renameUser gives a user another login name. Mail and index are the id's and stay;
+// the index goes to archive in the next round, as when a user moves.
+func (s *Slot) renameUser(ctx context.Context, name, to string) error {
+	if err := s.accounts.Rename(ctx, name, to); err != nil {
+		return err
+	}
+	if s.schedule == nil {
+		return nil
+	}
+	a, err := s.accounts.Lookup(ctx, to)
+	if err == nil {
+		s.schedule.Moved(a.ID)
+	}
+	return nil
+}
+
+// handleJob does a job for users and streams what became of it.
+func (s *Slot) handleJob(w http.ResponseWriter, r *http.Request) {
+	var q JobRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
+		respond(w, nil, errors.Join(errProtocol, err))
+		return
+	}
+	names := q.Users
+	if len(names) == 0 {
+		accounts, err := s.accounts.List(r.Context())
+		if err != nil {
+			respond(w, nil, err)
+			return
+		}
+		for _, a := range accounts {
+			names = append(names, a.Name)
+		}
+	}
+	lines := json.NewEncoder(w)
+	for _, name := range names {
+		res := JobResult{User: name}
+		a, err := s.accounts.Lookup(r.Context(), name)
+		if err == nil {
+			res.Did, err = s.job(r.Context(), q.Job, a.ID, q.All)
+		}
+		if err != nil {
+			res.Error = err.Error()
+		}
+		if lines.Encode(res) != nil || r.Context().Err() != nil {
+			return // the client went away
+		}
+	}
+}
+
+// handleExpunged lists or brings back what was expunged or deleted.
+func (s *Slot) handleExpunged(w http.ResponseWriter, r *http.Request) {
+	var q ExpungedRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
+		respond(w, nil, errors.Join(errProtocol, err))
+		return
+	}
+	answer := []Expunged{}
+	err := s.withMail(r.Context(), q.User, func(m *mailstore.Mail) (err error) {
+		switch {
+		case q.Mailbox == "":
+			answer, err = deletedMailboxes(r.Context(), m, q)
+		default:
+			answer, err = expungedMessages(r.Context(), m, q)
+		}
+		return err
+	})
+	respond(w, answer, err)
+}
+
+func deletedMailboxes(ctx context.Context, m *mailstore.Mail, q ExpungedRequest) ([]Expunged, error) {
+	all, err := m.DeletedMailboxes(ctx)
+	out := []Expunged{}
+	for _, d := range all {
+		if q.ID == "" || q.ID == d.State.ID {
+			out = append(out, Expunged{Mailbox: d.State.Name, ID: d.State.ID, At: d.At, Size: d.State.Counts.Size, Messages: d.State.Counts.Exists})
+		}
+	}
+	if err != nil || !q.Restore {
+		return out, err
+	}
+	box, err := m.Unearth(ctx, "", q.ID, q.To)
+	if err == nil && len(out) == 1 {
+		out[0].Mailbox = box.Name
+	}
+	return out, err
+}
+
+func expungedMessages(ctx context.Context, m *mailstore.Mail, q ExpungedRequest) ([]Expunged, error) {
+	var uids mailbox.UIDSet
+	if q.UIDs != "" {
+		var err error
+		if uids, err = mailbox.ParseUIDSet(q.UIDs); err != nil {
+			return nil, errors.Join(errProtocol, err)
+		}
+	}
+	box, err := m.MailboxNamed(ctx, q.Mailbox)
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.ExpungedMessages(ctx, box.ID)
+	if err != nil {
+		return nil, err
+	}
+	became := map[mailbox.UID]mailbox.UID{}
+	if q.Restore {
+		back, err := m.Unexpunge(ctx, "", box.ID, uids, q.Since)
+		if err != nil {
+			return nil, err
+		}
+		for i, uid := range back.From {
+			became[uid] = back.To[i]
+		}
+	}
+	out := []Expunged{}
+	for _, x := range all {
+		wanted := uids.Contains(x.Record.UID) || uids.IsEmpty() && !x.At.Before(q.Since)
+		if wanted && (!q.Restore || became[x.Record.UID] != 0) {
+			out = append(out, Expunged{Mailbox: box.Name, ID: box.ID, UID: x.Record.UID, New: became[x.Record.UID], Size: x.Record.Size, At: x.At})
+		}
+	}
+	return out, nil
+}
+
+// setSetting changes a setting of a mailbox.
+func (s *Slot) setSetting(ctx context.Context, q SettingRequest) error {
+	age, err := parseSetting(q.Value)
+	if err != nil {
+		return errors.Join(errProtocol, err)
+	}
+	return s.withMail(ctx, q.User, func(m *mailstore.Mail) error {
+		box, err := m.MailboxNamed(ctx, q.Mailbox)
+		if err != nil {
+			return err
+		}
+		return m.SetSetting(ctx, box.ID, q.Name, age)
+	})
+}
+
+func parseSetting(value string) (*mailstore.Age, error) {
+	switch value {
+	case "":
+		return nil, nil
+	case "never", "now":
+		age, err := mailstore.ParseAge(value)
+		return &age, err
+	}
+	var d Duration
+	if err := d.UnmarshalText([]byte(value)); err != nil {
+		return nil, fmt.Errorf("%q is neither never, now nor a duration such as 30d", value)
+	}
+	return &mailstore.Age{After: time.Duration(d)}, nil
+}
+
+// Job does a job for users, or for all, and reports what became of it.
+func (c *Client) Job(ctx context.Context, q JobRequest, report func(JobResult)) error {
+	body, err := jsonBody(q)
+	if err != nil {
+		return err
+	}
+	r, err := c.ask(ctx, http.MethodPost, "/job", body)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for lines := json.NewDecoder(r); lines.More(); {
+		var res JobResult
+		if err := lines.Decode(&res); err != nil {
+			return fmt.Errorf("answer of the slot: %w", err)
+		}
+		report(res)
+	}
+	return nil
+}
+
+// Expunged lists or brings back what was expunged or deleted.
+func (c *Client) Expunged(ctx context.Context, q ExpungedRequest) (out []Expunged, err error) {
+	err = c.call(ctx, http.MethodPost, "/expunged", q, &out)
+	return out, err
+}
+
+// SetSetting changes a setting of a mailbox.
+func (c *Client) SetSetting(ctx context.Context, q SettingRequest) error {
+	return c.call(ctx, http.MethodPost, "/setting", q, nil)
+}

@@ -1,0 +1,247 @@
+package slot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// night does the jobs of the quiet hours, user by user. It keeps no state on disk:
+// each job finds out what there is to do, and doing it twice does no harm.
+type night struct {
+	s       *Slot
+	done    map[mailbox.User]bool // in these quiet hours
+	metrics *nightMetrics
+}
+
+type nightMetrics struct {
+	jobs    *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	damage  prometheus.Counter
+}
+
+func newNight(s *Slot) *night {
+	m := &nightMetrics{
+		jobs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_jobs_total",
+			Help: "Jobs on users' mail by outcome: done, failed."}, []string{"job", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "teraslot_job_seconds",
+			Help: "Duration of jobs on one user's mail.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 10)}, []string{"job"}),
+		damage: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_damage_found_total",
+			Help: "What scrubs found wrong with mail and indexes."}),
+	}
+	s.registry.MustRegister(m.jobs, m.seconds, m.damage)
+	return &night{s: s, done: make(map[mailbox.User]bool), metrics: m}
+}
+
+// nightLook is how often the hour is looked at.
+const nightLook = 5 * time.Minute
+
+// run works in the quiet hours until ctx is done; then it returns nil.
+func (n *night) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.s.o.After(nightLook):
+		}
+		if !n.quiet() {
+			clear(n.done)
+			continue
+		}
+		if err := n.all(ctx); err != nil && ctx.Err() == nil {
+			n.s.o.Logger.Error("the night's jobs cannot be done", "err", err)
+		}
+	}
+}
+
+func (n *night) quiet() bool { return n.s.c.hours().Contain(n.s.o.Now()) }
+
+// all does the jobs of everybody for whom they were not done in these quiet hours,
+// until these end.
+func (n *night) all(ctx context.Context) error {
+	users, err := n.s.store.Users(ctx)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		if ctx.Err() != nil || !n.quiet() {
+			return nil
+		}
+		if n.done[u] {
+			continue
+		}
+		n.done[u] = true
+		begun := time.Now()
+		n.user(ctx, u)
+		// As long a rest as the work took, and more while searches are slow: whoever is
+		// awake goes first.
+		if err := n.rest(ctx, time.Since(begun)); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (n *night) rest(ctx context.Context, d time.Duration) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.s.o.After(d):
+		}
+		if !n.s.searches.slow.Load() {
+			return nil
+		}
+		d = watchEvery
+	}
+}
+
+// user does the jobs of one user. One that fails keeps no other from being done.
+func (n *night) user(ctx context.Context, u mailbox.User) {
+	jobs := []string{JobExpire, JobArchive, JobRepack}
+	if !n.s.c.Jobs.NoSnapshots {
+		jobs = append(jobs, JobSnapshot)
+	}
+	if n.scrubs(u) {
+		jobs = append(jobs, JobScrub)
+	}
+	for _, job := range jobs {
+		if ctx.Err() != nil {
+			return
+		}
+		begun := time.Now()
+		text, err := n.s.job(ctx, job, u, false)
+		n.metrics.seconds.WithLabelValues(job).Observe(time.Since(begun).Seconds())
+		switch {
+		case errors.Is(err, mailstore.ErrNoUser), err != nil && ctx.Err() != nil:
+			return
+		case err != nil:
+			n.metrics.jobs.WithLabelValues(job, "failed").Inc()
+			n.s.o.Logger.Error("a job failed", "job", job, "user", n.s.nameOf(u), "err", err)
+		default:
+			n.metrics.jobs.WithLabelValues(job, "done").Inc()
+			if text != "" {
+				n.s.o.Logger.Info("job done", "job", job, "user", n.s.nameOf(u), "result", text)
+			}
+		}
+	}
+}
+
+// scrubs reports whether tonight is a user's turn: the nights of the period are shared
+// out among the users, so that nothing has to be remembered.
+func (n *night) scrubs(u mailbox.User) bool {
+	nights := max(1, int64(time.Duration(n.s.c.Jobs.Scrub)/(24*time.Hour)))
+	// Hours that pass midnight belong to the day on which they began.
+	at := n.s.o.Now().Add(-n.s.c.hours().From)
+	_, offset := at.Zone()
+	day := (at.Unix() + int64(offset)) / (24 * 60 * 60)
+	h := fnv.New64a()
+	fmt.Fprint(h, u)
+	return int64(h.Sum64()%uint64(nights)) == day%nights
+}
+
+// The jobs on a user's mail.
+const (
+	JobArchive  = "archive"  // move old and large mail to the archive partition
+	JobExpire   = "expire"   // expunge what its mailbox does not keep, forget what was expunged
+	JobRepack   = "repack"   // free the bytes of what was forgotten
+	JobSnapshot = "snapshot" // save mail.db on the archive partition
+	JobScrub    = "scrub"    // read and check all
+	JobPurge    = "purge"    // forget, free and take out of the index all that was expunged, at once
+)
+
+// job does a job on a user's mail and says what it did, "" for nothing. With all, it
+// does not wait for ages and shares that the configuration sets.
+func (s *Slot) job(ctx context.Context, job string, u mailbox.User, all bool) (string, error) {
+	if job == JobScrub {
+		return s.scrub(ctx, u)
+	}
+	m, err := s.store.Acquire(ctx, u)
+	if err != nil {
+		return "", err
+	}
+	defer m.Release()
+	j := &s.c.Jobs
+	switch job {
+	case JobArchive:
+		return said(m.Archive(ctx, mailstore.ArchiveOptions{After: time.Duration(j.ArchiveAfter), Larger: int64(j.ArchiveLarger),
+			Flagged: j.ArchiveKeepFlagged, All: all}))
+	case JobExpire:
+		return s.expire(ctx, m, all)
+	case JobRepack:
+		return said(m.Repack(ctx, mailstore.RepackOptions{Dead: float64(j.Repack) / 100, All: all}))
+	case JobSnapshot:
+		saved, err := m.SaveDatabase(ctx)
+		if saved {
+			return "mail.db saved", err
+		}
+		return "", err
+	case JobPurge:
+		return s.purge(ctx, m)
+	}
+	return "", fmt.Errorf("%w: no job %q", errProtocol, job)
+}
+
+// said writes what a job of the store did.
+func said[R comparable](done R, err error) (string, error) {
+	var zero R
+	if done == zero {
+		return "", err
+	}
+	return strings.Trim(fmt.Sprintf("%+v", done), "{}"), err
+}
+
+// expire expunges by the mailboxes' settings, and forgets what was expunged long ago;
+// with all, everything.
+func (s *Slot) expire(ctx context.Context, m *mailstore.Mail, all bool) (string, error) {
+	expunged, err := m.Expire(ctx)
+	if err != nil {
+		return "", err
+	}
+	before := s.o.Now().Add(-time.Duration(s.c.Jobs.Expunged))
+	if all {
+		before = s.o.Now().Add(time.Second)
+	}
+	forgotten, err := m.Forget(ctx, before)
+	if expunged+forgotten == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("Expunged:%d Forgotten:%d", expunged, forgotten), err
+}
+
+// purge forgets what was expunged, frees its bytes and takes it out of the index.
+func (s *Slot) purge(ctx context.Context, m *mailstore.Mail) (string, error) {
+	forgotten, err := m.Forget(ctx, s.o.Now().Add(time.Second))
+	if err != nil {
+		return "", err
+	}
+	packs, errPacks := m.Repack(ctx, mailstore.RepackOptions{All: true})
+	rewritten, errIndex := s.indexer().Purge(ctx, m.User())
+	return fmt.Sprintf("Forgotten:%d Packs:%d Bytes:%d Databases:%d", forgotten, packs.Packs, packs.Bytes, len(rewritten)),
+		errors.Join(errPacks, errIndex)
+}
+
+// scrub reads and checks all of a user's mail and index; what is wrong is logged and
+// counted, and makes an error.
+func (s *Slot) scrub(ctx context.Context, u mailbox.User) (string, error) {
+	found := 0
+	err := s.verifyUser(ctx, u, s.nameOf(u), func(f Finding) {
+		found++
+		s.o.Logger.Error("damage", "user", f.User, "where", f.Where, "what", f.What)
+	})
+	if s.night != nil {
+		s.night.metrics.damage.Add(float64(found))
+	}
+	if err == nil && found > 0 {
+		err = fmt.Errorf("%d findings: see slotctl verify --repair", found)
+	}
+	return "", err
+}
