@@ -175,6 +175,9 @@ func (t *txn) admit(d *delivery) error {
 		if err != nil {
 			return err
 		}
+		if err := t.vet(b); err != nil {
+			return err
+		}
 		if uint64(b.UIDNext)+uint64(len(d.items)) > 1<<32-1 {
 			return fmt.Errorf("mailbox %s: %w", b.ID, ErrNoUIDs)
 		}

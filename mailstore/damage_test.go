@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -254,6 +255,59 @@ func TestVanishedRecord(t *testing.T) {
 					t.Errorf("verify: %d findings, %v", found, err)
 				}
 			})
+		})
+	}
+}
+
+// TestDeliveryIntoDamage: what nobody has read is found by the first delivery, which
+// fails; so do those after it, also when the user's mail was closed in between.
+func TestDeliveryIntoDamage(t *testing.T) {
+	damages := map[string]func(t *testing.T, d damaged){
+		"record": func(t *testing.T, d damaged) { d.exec(t, `DELETE FROM message WHERE id & 0xFFFFFFFF = 2`) },
+		"counter": func(t *testing.T, d damaged) {
+			d.exec(t, `UPDATE mailbox SET live = live - 1 WHERE name = 'INBOX'`)
+		},
+		"pages": func(t *testing.T, d damaged) {
+			b := bytes.Clone(d.database)
+			r := rand.New(rand.NewPCG(5, 6))
+			for page := 2; page*4096 < len(b); page += 3 {
+				for range 200 {
+					b[page*4096+r.IntN(4096)] ^= byte(1 + r.IntN(255))
+				}
+			}
+			if err := os.WriteFile(d.db, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, spoil := range damages {
+		t.Run(name, func(t *testing.T) {
+			d := newDamaged(t, 150)
+			spoil(t, d)
+			deliver := func(s *Store, m *Mail) {
+				t.Helper()
+				_, err := m.Append(t.Context(), "", Append{Mailbox: d.inbox, Message: spool(t, s, sized(99, 400))})
+				var dm *Damage
+				if !errors.As(err, &dm) {
+					t.Errorf("acknowledged: %v", err)
+				}
+			}
+			s, err := Open(t.Context(), Options{Conf: d.dir, OpenUsers: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				m, err := s.Acquire(t.Context(), user1)
+				if err != nil {
+					continue // refused already
+				}
+				deliver(s, m)
+				deliver(s, m)
+				m.Release() // and closed
+			}
+			if err := s.Close(); err != nil && !databaseDamaged(err) {
+				t.Error(err)
+			}
 		})
 	}
 }

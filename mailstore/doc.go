@@ -27,6 +27,7 @@
 //     Everything else is a *Damage.
 //   - Once mail.db is seen to be malformed, or its counters or checksum not to
 //     match, nothing is written to it: a delivery fails and stays where it came from.
+//     The first delivery to a mailbox since the start of the process looks for that.
 //
 // # Concurrency
 //

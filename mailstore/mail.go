@@ -144,6 +144,7 @@ func (m *Mail) wrap(err error) error {
 // distrust ends all writing.
 func (m *Mail) distrust(d *Damage) {
 	if m.broken.CompareAndSwap(nil, d) {
+		m.s.vetted.forget(m.user)
 		m.s.o.Logger.Error("mail.db is damaged: nothing is written to it until it is opened anew", "user", m.user, "err", d)
 	}
 }

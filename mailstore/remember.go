@@ -65,6 +65,10 @@ func (m *Mail) Quota(ctx context.Context) (Quota, Usage, error) {
 	if known := m.known.Load(); known != nil {
 		return known.account.quota, known.account.usage, nil
 	}
+	return m.readQuota(ctx)
+}
+
+func (m *Mail) readQuota(ctx context.Context) (Quota, Usage, error) {
 	var q Quota
 	var u Usage
 	err := m.read(ctx, func(c *conn) error {

@@ -22,6 +22,7 @@ type Store struct {
 	o        Options
 	lock     io.Closer // slot.lock; nil if read-only
 	views    *viewCache
+	vetted   vetted
 	contents *contentCache
 
 	mu     sync.Mutex
