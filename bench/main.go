@@ -28,6 +28,7 @@ var workloads = []workload{
 	{"fetch", fetch},
 	{"idle", idleSessions},
 	{"search", searchKeys},
+	{"sort", sortMail},
 }
 
 // bench runs workloads. It stands where a test would for package daemon.
