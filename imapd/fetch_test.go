@@ -158,6 +158,12 @@ func TestFetchCorpus(t *testing.T) {
 // eachMessage calls fn for the messages of an archive until it returns false.
 func eachMessage(t testing.TB, archive string, fn func([]byte) bool) {
 	t.Helper()
+	eachNamed(t, archive, func(_ string, raw []byte) bool { return fn(raw) })
+}
+
+// eachNamed is eachMessage with the name in the archive.
+func eachNamed(t testing.TB, archive string, fn func(name string, raw []byte) bool) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "xz", "-dc", archive)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -185,7 +191,7 @@ func eachMessage(t testing.TB, archive string, fn func([]byte) bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(raw) > 0 && !fn(raw) {
+		if len(raw) > 0 && !fn(head.Name, raw) {
 			return
 		}
 	}
