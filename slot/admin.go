@@ -37,6 +37,7 @@ func (s *Slot) adminHandler() http.Handler {
 	}))
 	mux.HandleFunc("GET /verify", s.handleVerify)
 	mux.HandleFunc("POST /import", s.handleImport)
+	s.transferRequests(mux)
 	mux.HandleFunc("POST /job", s.handleJob)
 	mux.HandleFunc("POST /expunged", s.handleExpunged)
 	mux.HandleFunc("POST /setting", handle(s.setSetting))

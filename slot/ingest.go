@@ -134,7 +134,7 @@ func (in *ingest) place(ctx context.Context, head Incoming, m *mailstore.Message
 	}
 	in.bytes += m.Size
 	in.waiting = append(in.waiting, waiting{index: len(in.outcomes), item: mailstore.Append{
-		Mailbox: box.ID, Message: m, Flags: mailbox.MakeFlags(head.Flags...), InternalDate: in.date(head, m)}})
+		Mailbox: box.ID, Message: m, Flags: mailbox.MakeFlags(head.Flags...), InternalDate: in.date(head, m), UID: head.UID}})
 	in.outcomes = append(in.outcomes, Outcome{})
 	return nil
 }
@@ -202,15 +202,16 @@ func unfoldFirst(fields string) string {
 	return b.String()
 }
 
-// flush stores what waits. Over quota, it stores one by one what still fits.
+// flush stores what waits. If that cannot be, over quota or because a UID is taken, it
+// stores one by one what can; a message whose UID is taken gets another.
 func (in *ingest) flush(ctx context.Context) error {
 	group := in.waiting
 	in.waiting, in.bytes = nil, 0
 	err := in.store(ctx, group)
-	if errors.Is(err, mailstore.ErrOverQuota) && len(group) > 1 {
+	if errors.Is(err, mailstore.ErrUID) || errors.Is(err, mailstore.ErrOverQuota) && len(group) > 1 {
 		err = nil
 		for i := range group {
-			if err = in.store(ctx, group[i:i+1]); err != nil {
+			if err = in.storeOne(ctx, group[i:i+1]); err != nil {
 				break
 			}
 		}
@@ -220,6 +221,16 @@ func (in *ingest) flush(ctx context.Context) error {
 	}
 	for _, w := range group {
 		err = errors.Join(err, w.item.Message.Close())
+	}
+	return err
+}
+
+// storeOne stores one message, under another UID if its own is taken.
+func (in *ingest) storeOne(ctx context.Context, one []waiting) error {
+	err := in.store(ctx, one)
+	if errors.Is(err, mailstore.ErrUID) {
+		one[0].item.UID = 0
+		err = in.store(ctx, one)
 	}
 	return err
 }
@@ -276,9 +287,14 @@ func (h *heldGUIDs) has(ctx context.Context, m *mailstore.Mail, id mailbox.ID, g
 }
 
 // update takes in what changed; expunged messages make it begin anew, because
-// another copy of one may be there. mu is held.
+// another copy of one may be there, and so does what was expunged and is forgotten:
+// it is not among the changes. mu is held.
 func (h *heldGUIDs) update(ctx context.Context, m *mailstore.Mail, id mailbox.ID) error {
-	if h.id == id {
+	horizon, err := m.Horizon(ctx, id)
+	if err != nil {
+		return err
+	}
+	if h.id == id && h.since >= horizon {
 		changed, err := m.Changes(ctx, id, h.since)
 		if err != nil {
 			return err

@@ -70,6 +70,9 @@ type Incoming struct {
 	// Date is the internal date; zero: that of the topmost Received field, else of
 	// the Date field, else now.
 	Date time.Time
+	// UID is the one to have, or 0. Where it is not free any longer the message gets
+	// another: see Outcome.
+	UID  mailbox.UID `json:",omitempty"`
 	Size int64
 }
 
