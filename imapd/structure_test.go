@@ -11,7 +11,7 @@ import (
 )
 
 // TestStructuresAgainstPython compares ENVELOPE and BODYSTRUCTURE of all odd mail with what
-// Python's email package reads. Each difference is judged in testdata/structure-judged.txt,
+// Python's email package reads. Each difference is judged in testdata/structure.judged,
 // by message and place; docs/imap.md says what the judgements are. A difference that is not
 // there, or is there and does not occur, fails the test.
 func TestStructuresAgainstPython(t *testing.T) {
@@ -67,7 +67,7 @@ func placeOf(line string) string {
 
 func judgements(t *testing.T) []judgement {
 	t.Helper()
-	b, err := os.ReadFile("testdata/structure-judged.txt")
+	b, err := os.ReadFile("testdata/structure.judged")
 	if err != nil {
 		t.Fatal(err)
 	}
