@@ -69,8 +69,10 @@ func (c *Config) CheckMounted() error {
 	}
 	if accounts {
 		spool := filepath.Join(c.Spool, "incoming") // made before the accounts are
-		if ok, err := there(spool); ok || err != nil {
+		if ok, err := there(spool); err != nil {
 			return err
+		} else if ok {
+			return c.checkArchive()
 		}
 		return fmt.Errorf("%w: %s is there and %s is not: mount the spool, or make that directory if the spool was lost",
 			ErrMissing, c.AccountsFile(), spool)

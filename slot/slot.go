@@ -92,7 +92,7 @@ func Open(ctx context.Context, c *Config, o Options) (*Slot, error) {
 }
 
 func (s *Slot) open(ctx context.Context) error {
-	for _, check := range []func() error{s.c.CheckOwner, s.c.CheckLocal, s.c.CheckMounted, s.c.makeRoots} {
+	for _, check := range []func() error{s.c.CheckOwner, s.c.CheckLocal, s.c.CheckMounted, s.c.makeRoots, s.c.markArchive} {
 		if err := check(); err != nil {
 			return err
 		}
