@@ -51,20 +51,23 @@ func expand(ctx context.Context, snap *tiers.Snapshot, words []*fuzzyWord, field
 
 // add adds the terms of a field that begin with prefix and are like w.
 func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, f int, field, prefix string) error {
-	for term, err := range snap.Terms(ctx, field, prefix) {
-		if err != nil {
-			return err
+	found := map[string]likeness{}
+	terms, err := snap.Select(ctx, field, prefix, func(term []byte) bool {
+		if w.farFrom(term) {
+			return false
 		}
-		if w.farFrom(term.Text) {
-			continue
+		l := w.like(string(term))
+		if l.kind != unlike {
+			found[string(term)] = l
 		}
-		text := string(term.Text)
-		if l := w.like(text); l.kind != unlike {
-			e.terms = append(e.terms, expandedTerm{text, f, term.Docs, l})
-			e.docs += term.Docs
-		}
+		return l.kind != unlike
+	})
+	for _, t := range terms {
+		text := string(t.Text)
+		e.terms = append(e.terms, expandedTerm{text, f, t.Docs, found[text]})
+		e.docs += t.Docs
 	}
-	return nil
+	return err
 }
 
 // collect reads which documents have all words, and with weights also how much

@@ -146,13 +146,10 @@ func spokenIn(ctx context.Context, snap *tiers.Snapshot) (in languages, err erro
 // documentsWith counts the documents with a word in their body.
 func documentsWith(ctx context.Context, snap *tiers.Snapshot, word string) (uint32, error) {
 	for term, err := range snap.Terms(ctx, text.FieldBody, word) {
-		if err != nil {
+		if err != nil || string(term.Text) != word {
 			return 0, err
 		}
-		if string(term.Text) == word {
-			return term.Docs, nil
-		}
-		break // the word would be the first that begins with it
+		return term.Docs, nil
 	}
 	return 0, nil
 }
