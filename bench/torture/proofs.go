@@ -22,6 +22,8 @@ var proofs = []proof{
 	{"sessions against a model of mailboxes", "imapd", "TestSessionsAgainstModel", 2000},
 	{"every section of every message", "imapd", "TestFetchCorpus", 1000000},
 	{"slot and squatter killed at random", "bench/crash", "TestKillNine", 60},
+	{"two-way sync by mbsync and offlineimap", "bench/clients", "TestSync", 6046},
+	{"sessions that idle are told, within their memory", "bench/idle", "TestIdle", 1000},
 	{"full disk", "bench/crash", "TestFullDisk", 1},
 	{"order of a delivery's writes and syncs", "bench/powercut", "TestOrder", 1},
 	{"power cuts of a delivery run", "bench/powercut", "TestEveryCut", 10000},
