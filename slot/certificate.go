@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
+	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +29,23 @@ import (
 type certificate struct {
 	cert, key string // files
 	current   atomic.Pointer[tls.Certificate]
+	now       func() time.Time
+	log       *slog.Logger
+
+	mu     sync.Mutex // guards below
+	looked time.Time  // when the files were looked at last
+	loaded string     // what they looked like when they were loaded
 }
+
+// lookAgain is how often, at most, handshakes make the slot see whether the
+// certificate's files have changed.
+const lookAgain = time.Minute
 
 // openCertificate reads the configured certificate, or the slot's own
 // self-signed one, which it makes if there is none that is still good.
-func openCertificate(c *Config, now time.Time) (k *certificate, selfSigned bool, err error) {
-	k = &certificate{cert: c.TLS.Cert, key: c.TLS.Key}
+func openCertificate(c *Config, o Options) (k *certificate, selfSigned bool, err error) {
+	now := o.Now()
+	k = &certificate{cert: c.TLS.Cert, key: c.TLS.Key, now: o.Now, log: o.Logger}
 	if k.cert != "" {
 		return k, false, k.load()
 	}
@@ -53,21 +67,65 @@ func openCertificate(c *Config, now time.Time) (k *certificate, selfSigned bool,
 
 // load reads the files anew. After an error, the certificate in use stays.
 func (k *certificate) load() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.read()
+}
+
+// read is load, under mu. What the files look like is taken first: a change
+// during the reading is seen the next time.
+func (k *certificate) read() error {
+	looks := k.looks()
 	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
 	if err != nil {
 		return fmt.Errorf("certificate %s: %w", k.cert, err)
 	}
 	k.current.Store(&pair)
+	k.loaded = looks
 	return nil
+}
+
+// looks tells the files from others in their place; "" if they cannot be seen.
+func (k *certificate) looks() string {
+	var all string
+	for _, name := range []string{k.cert, k.key} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return ""
+		}
+		all += fmt.Sprintf("%d %d ", info.ModTime().UnixNano(), info.Size())
+	}
+	return all
+}
+
+// get answers a handshake. Files that were replaced, as by a renewal, are read
+// again unasked; while they do not go together, the certificate in use stays.
+func (k *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if k.mu.TryLock() { // whoever holds it looks already
+		if now := k.now(); now.Sub(k.looked) >= lookAgain {
+			k.looked = now
+			if k.looks() != k.loaded {
+				k.renew()
+			}
+		}
+		k.mu.Unlock()
+	}
+	return k.current.Load(), nil
+}
+
+func (k *certificate) renew() {
+	if err := k.read(); err != nil {
+		k.log.Error("the certificate's files have changed and cannot be used; the one in use stays", "error", err)
+		return
+	}
+	k.log.Info("the certificate's files have changed and were read again", "file", k.cert)
 }
 
 // config is the TLS configuration of all listeners.
 func (k *certificate) config() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, // RFC 8996
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return k.current.Load(), nil
-		},
+		MinVersion:     tls.VersionTLS12, // RFC 8996
+		GetCertificate: k.get,
 	}
 }
 

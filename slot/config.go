@@ -144,7 +144,7 @@ type LMTP struct {
 }
 
 // TLS names the certificate for IMAP, and for STARTTLS of LMTP. With neither given, a
-// self-signed one is made once, in <conf>/tls. Both are read again on SIGHUP.
+// self-signed one is made once, in <conf>/tls. Both are read again on SIGHUP, and within a minute of a change.
 type TLS struct {
 	Cert string `toml:"cert"` // PEM, with its chain
 	Key  string `toml:"key"`  // PEM

@@ -161,7 +161,7 @@ func (s *Slot) openServers() error {
 	}
 	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: wake, Logger: s.o.Logger,
 		Registerer: s.registry, Now: s.o.Now})
-	cert, selfSigned, err := openCertificate(s.c, s.o.Now())
+	cert, selfSigned, err := openCertificate(s.c, s.o)
 	if err != nil {
 		return err
 	}

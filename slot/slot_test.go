@@ -384,13 +384,13 @@ func TestExpiringSelfSignedCertificateIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	first, selfSigned, err := openCertificate(c, now)
+	first, selfSigned, err := openCertificate(c, Options{Now: func() time.Time { return now }})
 	if err != nil || !selfSigned {
 		t.Fatal(selfSigned, err)
 	}
 	for i, replaced := range []bool{false, true} {
 		years := 1 + 2*i
-		k, _, err := openCertificate(c, now.AddDate(years, 0, 0))
+		k, _, err := openCertificate(c, Options{Now: func() time.Time { return now.AddDate(years, 0, 0) }})
 		if err != nil {
 			t.Fatal(err)
 		}
