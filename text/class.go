@@ -1,6 +1,9 @@
 package text
 
-import "unicode"
+import (
+	"unicode"
+	"unicode/utf8"
+)
 
 // class sorts code points of folded text for Tokens. It depends on nothing but
 // the code point, so every part of a text has the classes that it has in the
@@ -28,6 +31,14 @@ func classOf(r rune) class {
 	}
 	return sign
 }
+
+// asciiClasses are the classes of the ASCII characters.
+var asciiClasses = func() (all [utf8.RuneSelf]class) {
+	for c := range all {
+		all[c] = asciiClass(byte(c))
+	}
+	return all
+}()
 
 func asciiClass(c byte) class {
 	switch {

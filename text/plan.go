@@ -170,7 +170,7 @@ func (s span) lookups(all []Lookup, field string) []Lookup {
 // goes on to its other side, or is long enough, is all that the border holds of
 // the word.
 func borderLookup(left, right span) Lookup {
-	begin, then := head(right.text, edge), string(appendTail(nil, left.text, edge))
+	begin, then := head(right.text, edge), backwards(left.text, edge)
 	whole := right.right || right.count >= edge
 	switch {
 	case whole && (left.left || left.count >= edge):

@@ -29,21 +29,29 @@ func HeaderField(name string) string { return name[:min(len(name), maxNameTerm)]
 // §6.4.4).
 func ValueFields() []string { return []string{"from", "to", "cc", "bcc", "subject"} }
 
-// Terms yields what an index holds of a unit: pairs of field and term, repeated
-// ones too.
-func Terms(u Unit) iter.Seq2[string, string] {
+// Terms yields what an index holds of a message's units: pairs of field and term,
+// most of them as often as they occur. The terms share the units' memory but for
+// those of FieldBorder, FieldName and single code points.
+func Terms(units []Unit) iter.Seq2[string, string] {
 	return func(yield func(field, term string) bool) {
-		if u.Kind != Header {
-			_ = yieldAll(FieldBody, Tokens(u.Text), yield) &&
-				yieldAll(FieldBorder, borders(u.Text), yield) &&
-				yieldAll(FieldRune, Runes(u.Text), yield)
-			return
+		var header, body runeSet
+		var borders borderWriter
+		for _, u := range units {
+			ok := true
+			if u.Kind != Header {
+				body.add(u.Text)
+				ok = bodyTerms(u.Text, &borders, yield)
+			} else {
+				header.add(u.Text)
+				value := u.Value()
+				ok = yield(FieldName, nameTerm(u.Name)) && yieldAll(HeaderField(u.Name), Tokens(value), yield) &&
+					(isLine(u.Name, u.Text, value) || yieldAll(FieldLine, Tokens(u.Text), yield))
+			}
+			if !ok {
+				return
+			}
 		}
-		value := u.Value()
-		_ = yield(FieldName, nameTerm(u.Name)) &&
-			yieldAll(HeaderField(u.Name), Tokens(value), yield) &&
-			yieldAll(FieldHeader, Runes(u.Text), yield) &&
-			(isLine(u.Name, u.Text, value) || yieldAll(FieldLine, Tokens(u.Text), yield))
+		_ = yieldAll(FieldHeader, header.all(), yield) && yieldAll(FieldRune, body.all(), yield)
 	}
 }
 
@@ -83,48 +91,73 @@ func isLine(name, line, value string) bool {
 		strings.EqualFold(line[:n], name) && line[n+2:] == value
 }
 
-// Runes yields each code point of s once or more often, as a string.
-func Runes(s string) iter.Seq[string] {
+// runeSet is a set of code points.
+type runeSet struct {
+	ascii [utf8.RuneSelf]bool
+	other map[rune]struct{}
+}
+
+// add adds the code points of s.
+func (r *runeSet) add(s string) {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			r.ascii[c] = true
+			i++
+			continue
+		}
+		c, n := utf8.DecodeRuneInString(s[i:])
+		if r.other == nil {
+			r.other = map[rune]struct{}{}
+		}
+		r.other[c] = struct{}{}
+		i += n
+	}
+}
+
+// all yields the code points of the set, each as a string.
+func (r *runeSet) all() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		var seen [utf8.RuneSelf]bool
-		for i := 0; i < len(s); {
-			n := 1
-			if c := s[i]; c < utf8.RuneSelf {
-				if seen[c] {
-					i++
-					continue
-				}
-				seen[c] = true
-			} else {
-				_, n = utf8.DecodeRuneInString(s[i:])
-			}
-			if !yield(s[i : i+n]) {
+		for c, there := range r.ascii {
+			if there && !yield(asciiStrings[c:c+1]) {
 				return
 			}
-			i += n
+		}
+		for c := range r.other {
+			if !yield(string(c)) {
+				return
+			}
 		}
 	}
 }
 
+// asciiStrings has each ASCII character at its place.
+var asciiStrings = func() string {
+	var b [utf8.RuneSelf]byte
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b[:])
+}()
+
 // edge is how many code points of a word a border holds.
 const edge = 4
 
-// borders yields a term for each place in folded text where a space stands
-// between two words: the first edge code points of the right one, a space, and the
-// last edge ones of the left one backwards. A word that is shorter stands there
-// whole, so what is known of both sides of a space in a key is the beginning of
-// what stands on both sides of the space in the term: the terms for a phrase of
+// bodyTerms yields the tokens of a body, and a border for each place where a space
+// stands between two words: the first edge code points of the right one, a space,
+// and the last edge ones of the left one backwards. A word that is shorter stands
+// there whole, so what is known of both sides of a space in a key is the beginning
+// of what stands on both sides of the space in the term: the terms for a phrase of
 // frequent words lie together, and few others are looked through to find them.
-func borders(s string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		var last run
-		for r := range runs(s) {
-			if meet(last, r) && !yield(border(last.text, r.text)) {
-				return
-			}
-			last = r
+func bodyTerms(s string, borders *borderWriter, yield func(field, term string) bool) bool {
+	token := func(t string) bool { return yield(FieldBody, t) }
+	var last run
+	for r := range runs(s) {
+		if !r.tokens(token) || meet(last, r) && !yield(FieldBorder, borders.border(last.text, r.text)) {
+			return false
 		}
+		last = r
 	}
+	return true
 }
 
 // meet reports whether there is a border between two runs, neighbours in a text.
@@ -132,11 +165,34 @@ func meet(left, right run) bool {
 	return left.class == word && right.class == word && right.start == left.start+len(left.text)+1
 }
 
+// borderWriter makes borders, many in one piece of memory.
+type borderWriter struct{ b strings.Builder }
+
 // border is the term for the place where two words meet.
-func border(left, right string) string {
-	b := make([]byte, 0, 2*edge*utf8.UTFMax+1)
-	b = append(append(b, head(right, edge)...), ' ')
-	return string(appendTail(b, left, edge))
+func (w *borderWriter) border(left, right string) string {
+	const most, piece = 2*edge*utf8.UTFMax + 1, 4 << 10
+	if w.b.Cap()-w.b.Len() < most {
+		w.b = strings.Builder{}
+		w.b.Grow(piece)
+	}
+	from := w.b.Len()
+	w.b.WriteString(head(right, edge))
+	w.b.WriteByte(' ')
+	for n := 0; n < edge && left != ""; n++ {
+		size := lastSize(left)
+		w.b.WriteString(left[len(left)-size:])
+		left = left[:len(left)-size]
+	}
+	return w.b.String()[from:]
+}
+
+// lastSize is how many octets the last code point of s has.
+func lastSize(s string) int {
+	if s[len(s)-1] < utf8.RuneSelf {
+		return 1
+	}
+	_, size := utf8.DecodeLastRuneInString(s)
+	return size
 }
 
 // head is the first n code points of s, or all.
@@ -153,15 +209,13 @@ func head(s string, n int) string {
 	return s[:at]
 }
 
-// appendTail appends the last n code points of s, or all, the last first.
-func appendTail(b []byte, s string, n int) []byte {
+// backwards is the last n code points of s, or all, the last first.
+func backwards(s string, n int) string {
+	var b []byte
 	for ; n > 0 && s != ""; n-- {
-		size := 1
-		if s[len(s)-1] >= utf8.RuneSelf {
-			_, size = utf8.DecodeLastRuneInString(s)
-		}
+		size := lastSize(s)
 		b = append(b, s[len(s)-size:]...)
 		s = s[:len(s)-size]
 	}
-	return b
+	return string(b)
 }

@@ -47,33 +47,48 @@ type run struct {
 // runs yields the runs of s without white space.
 func runs(s string) iter.Seq[run] {
 	return func(yield func(run) bool) {
-		cur := run{}
 		for i := 0; i < len(s); {
-			r, n := rune(s[i]), 1
-			c := blank
-			if r < utf8.RuneSelf {
-				c = asciiClass(s[i])
-			} else {
-				r, n = utf8.DecodeRuneInString(s[i:])
-				c = classOf(r)
+			var r run
+			r, i = nextRun(s, i)
+			if r.class != blank && !yield(r) {
+				return
 			}
-			if c != cur.class {
-				if cur.class != blank {
-					cur.text = s[cur.start:i]
-					if !yield(cur) {
-						return
-					}
-				}
-				cur = run{class: c, start: i}
-			}
-			cur.count++
-			i += n
-		}
-		if cur.class != blank {
-			cur.text = s[cur.start:]
-			yield(cur)
 		}
 	}
+}
+
+// nextRun returns the run that begins at an offset, white space too, and where it
+// ends. Nearly all of most mail is ASCII: those octets are passed over first.
+func nextRun(s string, start int) (run, int) {
+	r := run{start: start}
+	r.class = classAt(s, start)
+	i := start
+	for i < len(s) {
+		if c := s[i]; c < utf8.RuneSelf {
+			if asciiClasses[c] != r.class {
+				break
+			}
+			i++
+		} else {
+			c, n := utf8.DecodeRuneInString(s[i:])
+			if classOf(c) != r.class {
+				break
+			}
+			i += n
+		}
+		r.count++
+	}
+	r.text = s[start:i]
+	return r, i
+}
+
+// classAt is the class of the code point at an offset.
+func classAt(s string, at int) class {
+	if s[at] < utf8.RuneSelf {
+		return asciiClasses[s[at]]
+	}
+	c, _ := utf8.DecodeRuneInString(s[at:])
+	return classOf(c)
 }
 
 // tokens yields the tokens of a run; it returns false if yield did.

@@ -316,15 +316,13 @@ func TestDictionary(t *testing.T) {
 	want := map[place]map[mailbox.GUID]int{}
 	fields := map[string]bool{}
 	for _, d := range append(docsOf(0, 43), plain(43, "common common common common common zebra")) {
-		for _, u := range d.Units {
-			for field, term := range text.Terms(u) {
-				p := place{field, term}
-				if want[p] == nil {
-					want[p] = map[mailbox.GUID]int{}
-				}
-				want[p][d.GUID]++
-				fields[field] = true
+		for field, term := range text.Terms(d.Units) {
+			p := place{field, term}
+			if want[p] == nil {
+				want[p] = map[mailbox.GUID]int{}
 			}
+			want[p][d.GUID]++
+			fields[field] = true
 		}
 	}
 	if got := s.Fields(); !slices.Equal(got, slices.Sorted(maps.Keys(fields))) {

@@ -380,7 +380,7 @@ func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) er
 			w.term(name, string(term), docs, counts)
 		}
 	}
-	return w.err
+	return w.err()
 }
 
 // append appends the kept documents of the source's term.

@@ -1,7 +1,9 @@
 package tiers
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -45,47 +47,65 @@ type indexWriter struct {
 	}
 	inBlock    int    // terms in the block at hand
 	desc, data []byte // of the block at hand: where its lists lie, and the lists
-	err        error
+	head       [binary.MaxVarintLen64]byte
+	failed     error
 }
 
-// counter counts what is written.
+// err is what writing has failed with so far.
+func (w *indexWriter) err() error { return cmp.Or(w.failed, w.terms.err, w.lists.err) }
+
+// counter collects what is written to a file, and counts it.
 type counter struct {
-	w io.Writer
-	n uint64
+	w   io.Writer
+	buf []byte
+	n   uint64 // octets, those in buf too
+	err error
 }
 
-func (c *counter) write(b []byte) error {
-	n, err := c.w.Write(b)
-	c.n += uint64(n)
-	return err
+// writeAtOnce is how much is collected.
+const writeAtOnce = 64 << 10
+
+func (c *counter) write(b []byte) {
+	c.n += uint64(len(b))
+	if c.buf = append(c.buf, b...); len(c.buf) >= writeAtOnce {
+		c.flush()
+	}
+}
+
+func (c *counter) writeString(s string) {
+	c.n += uint64(len(s))
+	if c.buf = append(c.buf, s...); len(c.buf) >= writeAtOnce {
+		c.flush()
+	}
+}
+
+func (c *counter) flush() {
+	if c.err == nil {
+		_, c.err = c.w.Write(c.buf)
+	}
+	c.buf = c.buf[:0]
 }
 
 // newIndexWriter begins the index of the documents with these ids, of which those
 // in complete are complete.
 func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSet) *indexWriter {
 	w := &indexWriter{terms: counter{w: terms}, lists: counter{w: lists}, total: uint32(len(guids)), complete: complete.count()}
-	w.write(&w.terms, []byte(termsMagic+"\n"))
-	w.write(&w.lists, []byte(listsMagic))
+	w.terms.writeString(termsMagic + "\n")
+	w.lists.writeString(listsMagic)
 	for i := range guids {
-		w.write(&w.lists, guids[i][:])
+		w.lists.write(guids[i][:])
 	}
 	var b []byte
 	for _, doc := range byGUID(guids) {
 		b = binary.BigEndian.AppendUint32(b, doc)
 	}
-	w.write(&w.lists, b)
+	w.lists.write(b)
 	b = b[:0]
 	for _, bits := range complete {
 		b = binary.LittleEndian.AppendUint64(b, bits)
 	}
-	w.write(&w.lists, b)
+	w.lists.write(b)
 	return w
-}
-
-func (w *indexWriter) write(to *counter, b []byte) {
-	if w.err == nil {
-		w.err = to.write(b)
-	}
 }
 
 // begin begins a field; names come in order.
@@ -132,8 +152,8 @@ func (w *indexWriter) add(term string, docs []uint32, counts []uint8) {
 	if w.inBlock == 0 {
 		w.block()
 	}
-	w.write(&w.terms, []byte(term))
-	w.write(&w.terms, []byte{'\n'})
+	w.terms.writeString(term)
+	w.terms.writeString("\n")
 	if len(docs) == 1 && (len(counts) == 0 || counts[0] == 1) {
 		w.desc = binary.AppendUvarint(w.desc, uint64(docs[0])<<1|1)
 	} else {
@@ -151,7 +171,7 @@ func (w *indexWriter) add(term string, docs []uint32, counts []uint8) {
 func (w *indexWriter) block() {
 	const most = 1<<40 - 1
 	if w.terms.n > most || w.lists.n > most || w.nBlocks == math.MaxUint32 {
-		w.err = fmt.Errorf("an index of %d and %d octets is too large", w.terms.n, w.lists.n)
+		w.failed = fmt.Errorf("an index of %d and %d octets is too large", w.terms.n, w.lists.n)
 	}
 	w.blocks = appendUint40(appendUint40(w.blocks, w.terms.n), w.lists.n)
 	w.nBlocks++
@@ -168,9 +188,9 @@ func (w *indexWriter) flush() {
 	if w.inBlock == 0 {
 		return
 	}
-	w.write(&w.lists, binary.AppendUvarint(nil, uint64(len(w.desc))))
-	w.write(&w.lists, w.desc)
-	w.write(&w.lists, w.data)
+	w.lists.write(binary.AppendUvarint(w.head[:0], uint64(len(w.desc))))
+	w.lists.write(w.desc)
+	w.lists.write(w.data)
 	w.desc, w.data, w.inBlock = w.desc[:0], w.data[:0], 0
 }
 
@@ -181,11 +201,13 @@ func (w *indexWriter) close() error {
 	tail := be.AppendUint64(nil, w.terms.n)
 	tail = be.AppendUint32(be.AppendUint32(be.AppendUint32(tail, w.nBlocks), w.nFields), uint32(len(w.names)))
 	for _, b := range [][]byte{w.blocks, w.fields, w.names, append(tail, termsMagic...)} {
-		w.write(&w.terms, b)
+		w.terms.write(b)
 	}
 	tail = be.AppendUint32(be.AppendUint32(nil, w.total), w.complete)
-	w.write(&w.lists, append(tail, listsMagic...))
-	return w.err
+	w.lists.write(append(tail, listsMagic...))
+	w.terms.flush()
+	w.lists.flush()
+	return errors.Join(w.failed, w.terms.err, w.lists.err)
 }
 
 // compareFields orders the fields of an index.

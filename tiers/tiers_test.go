@@ -425,7 +425,7 @@ func TestPile(t *testing.T) {
 
 // A document with too many terms is not indexed, and says so.
 func TestTooManyTerms(t *testing.T) {
-	a := newAnalysis()
+	a := newAnalysis(3)
 	if !a.add(plain(1, "one two").Units, 100) || a.add(plain(2, "one three four five").Units, 5) || !a.add(plain(3, "two four four").Units, 100) {
 		t.Error("the document of more than 5 terms is accepted, or another is not")
 	}

@@ -142,7 +142,7 @@ func (h *handle) verify(ctx context.Context) error {
 // verifyDocs compares the documents from from to below end, and returns how many
 // postings they have. Those whose text is not kept are added to unkept.
 func (h *handle) verifyDocs(ctx context.Context, t *Texts, from, end uint32, unkept docSet) (wanted uint64, err error) {
-	a := newAnalysis()
+	a := newAnalysis(verifyAtOnce)
 	for doc := from; doc < end; doc++ {
 		if err := context.Cause(ctx); err != nil {
 			return 0, err
