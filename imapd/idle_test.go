@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"teraslot/account"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
 )
 
 // TestManyIdle has COUNT sessions of ten users idle, tells all of them of a
@@ -43,6 +45,55 @@ func TestManyIdle(t *testing.T) {
 	}
 	if fault := h.log.String(); strings.Contains(fault, "level=ERROR") {
 		t.Errorf("the log says\n%s", fault)
+	}
+}
+
+// A session that sleeps while its mailbox changes a hundred thousand times, as in a
+// day, holds no more than before, holds up nobody, and is told what is different, once.
+func TestSleepingSessionCostsNothing(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	h.fill(t, "alice", 50)
+	sleeper, idler := h.selected(t, "alice", "INBOX"), h.selected(t, "alice", "INBOX")
+	idler.say(t, "i IDLE\r\n")
+	idler.response(t)
+	m, err := h.store.Acquire(t.Context(), h.users["alice"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	box, err := m.MailboxNamed(t.Context(), "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := func(op mailstore.FlagOp) {
+		_, err := m.StoreFlags(t.Context(), "other", box.ID, mailbox.UIDRange(1, 50), op, mailbox.Flags{System: mailbox.Flagged}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := memory()
+	for i := range 100 {
+		change([]mailstore.FlagOp{mailstore.AddFlags, mailstore.RemoveFlags}[i%2])
+		for range 1000 {
+			h.srv.Notify(mailbox.Event{User: h.users["alice"], Mailbox: box.ID, Kind: mailbox.FlagsStored, Session: "other"})
+		}
+	}
+	change(mailstore.AddFlags)
+	if grown := int64(memory()) - int64(before); grown > 4<<20 {
+		t.Errorf("100,000 events are worth %d KiB to sessions that sleep", grown>>10)
+	}
+	if told := sleeper.do(t, "NOOP"); len(told) != 50 {
+		t.Errorf("told %d changes of 50 messages", len(told))
+	}
+	idler.say(t, "DONE\r\n")
+	for {
+		line := idler.response(t)
+		if strings.HasPrefix(line, "i OK") {
+			break
+		}
+		if !strings.Contains(line, "FETCH (FLAGS (") {
+			t.Fatalf("told %q", line)
+		}
 	}
 }
 
