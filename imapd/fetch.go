@@ -97,10 +97,29 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 		}
 		rest = rest[n:]
 	}
-	if f.failed == nil && !c.UID && uint64(len(records)) < picked.Len() {
-		f.failed = no(wire.CodeExpungeIssued, "Some of the messages are no longer there")
+	if f.failed == nil && uint64(len(records)) < picked.Len() {
+		f.failed = s.absent(ctx, picked, c.UID)
 	}
 	return nil, f.failed
+}
+
+// absent tells why there is no record of some messages: a damaged one is named, and
+// others were expunged, of which UID FETCH says nothing (RFC 9051 §6.4.9).
+func (s *session) absent(ctx context.Context, picked mailbox.UIDSet, uid bool) error {
+	var damaged mailbox.UIDSet
+	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
+		damaged, err = m.Damaged(ctx, s.view.id, picked)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !damaged.IsEmpty():
+		return no(imap.ResponseCodeCorruption, "The records of UID "+damaged.String()+" are damaged; the server's administrator can repair them")
+	case !uid:
+		return no(wire.CodeExpungeIssued, "Some of the messages are no longer there")
+	}
+	return nil
 }
 
 // records returns the records of the picked messages that are still there.

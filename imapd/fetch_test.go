@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -223,6 +224,55 @@ func TestFetchOfDamagedMessage(t *testing.T) {
 		t.Errorf("a search that cannot read a message: %s", completion)
 	}
 	h.damaged = true
+}
+
+// A message whose record is damaged is named; the others are sent, and a search, which
+// cannot tell whether it matches, is refused.
+func TestFetchBesideDamagedRecord(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	for _, subject := range []string{"first", "second", "third"} {
+		h.deliver(t, "alice", "INBOX", mail(subject))
+	}
+	h.damagedRecord(t, 2)
+	p := h.selected(t, "alice", "INBOX")
+	for _, command := range []string{"FETCH 1:3 ENVELOPE", "UID FETCH 1:* ENVELOPE"} {
+		untagged, completion := p.run(t, command)
+		if !strings.HasPrefix(completion, "NO [CORRUPTION] ") || !strings.Contains(completion, "UID 2 ") {
+			t.Errorf("%s: completion %q", command, completion)
+		}
+		all := strings.Join(untagged, "\n")
+		if !strings.Contains(all, "first") || !strings.Contains(all, "third") || strings.Contains(all, "* 2 FETCH") {
+			t.Errorf("%s: responses %q", command, untagged)
+		}
+	}
+	if _, completion := p.run(t, "FETCH 1,3 ENVELOPE"); !strings.HasPrefix(completion, "OK ") {
+		t.Errorf("the others alone: %s", completion)
+	}
+	if _, completion := p.run(t, "SEARCH SUBJECT first"); !strings.HasPrefix(completion, "NO [CORRUPTION] ") {
+		t.Errorf("a search beside a damaged record: %s", completion)
+	}
+	h.damaged = true
+}
+
+// damagedRecord changes the flags of the messages with a UID behind the server's back.
+func (h *harness) damagedRecord(t *testing.T, uid int) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(h.dir, "conf", "users", "*", "*", "mail.db"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	for _, path := range found {
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(`UPDATE message SET system = system + 16 WHERE id & 0xFFFFFFFF = ?`, uid); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // A large message goes through the server in pieces, in and out.

@@ -31,6 +31,7 @@ type cached struct {
 	modseq  mailbox.ModSeq
 	uids    []mailbox.UID    // nil if there are records and nobody asked for UIDs
 	records []mailbox.Record // may be nil
+	damaged []mailbox.UID    // live, and not among records; rising
 	tail    *tail            // of the array under records
 	deltas  []delta          // commits since modseq, without a gap
 }

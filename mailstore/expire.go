@@ -65,7 +65,7 @@ func (m *Mail) expirePart(ctx context.Context, id mailbox.ID, age Age) (n int, m
 			return err
 		}
 		var old []mailbox.Record
-		err = m.live(t.c, b, 1, math.MaxUint32, func(r *mailbox.Record) error {
+		_, err = m.sound(t.c, b, 1, math.MaxUint32, func(r *mailbox.Record) error {
 			if age.reached(time.Unix(r.SaveDate, 0), time.Unix(t.now, 0)) {
 				if more = len(old) == expireAtOnce; !more {
 					old = append(old, *r)
@@ -148,7 +148,7 @@ func (m *Mail) Unexpunge(ctx context.Context, session string, id mailbox.ID, uid
 			return err
 		}
 		there := map[mailbox.GUID]bool{}
-		err = m.live(t.c, b, 1, math.MaxUint32, func(r *mailbox.Record) error {
+		_, err = m.sound(t.c, b, 1, math.MaxUint32, func(r *mailbox.Record) error {
 			there[r.GUID] = true
 			return nil
 		})

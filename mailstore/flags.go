@@ -218,7 +218,7 @@ func (m *Mail) Expunge(ctx context.Context, session string, id mailbox.ID, uids 
 		if b.Counts.Deleted == 0 {
 			return nil
 		}
-		records, err := m.selected(t.c, b, set)
+		records, _, err := m.soundOf(t.c, b, set)
 		if err != nil {
 			return err
 		}

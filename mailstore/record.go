@@ -209,27 +209,50 @@ func (t *txn) expunge(b *box, r *mailbox.Record, modseq mailbox.ModSeq) error {
 		append(recordArgs(b.row, &gone), t.now)...)
 }
 
-// live reads the live records of b in a range of UIDs, in their order.
+// live reads the live records of b in a range of UIDs, in their order. One that is
+// damaged is an error.
 func (m *Mail) live(c *conn, b *box, lo, hi mailbox.UID, fn func(r *mailbox.Record) error) error {
+	damaged, err := m.sound(c, b, lo, hi, fn)
+	if err == nil && len(damaged) > 0 {
+		err = m.damage(b.ID, damaged[0], errRecord)
+	}
+	return err
+}
+
+// sound is live that passes over damaged records, and returns their UIDs.
+func (m *Mail) sound(c *conn, b *box, lo, hi mailbox.UID, fn func(r *mailbox.Record) error) (damaged []mailbox.UID, err error) {
 	var r mailbox.Record
-	return c.each("SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
-		if err := m.scanRecord(b, row, false, &r); err != nil {
-			return err
+	err = c.each("SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
+		if m.scanRecord(b, row, false, &r) != nil {
+			damaged = append(damaged, mailbox.UID(integer(row[0])))
+			return nil
 		}
 		return fn(&r)
 	}, rowID(b.row, lo), rowID(b.row, hi))
+	return damaged, err
 }
 
-// select reads the live records of b that a set names, in their order.
+// selected reads the live records of b that a set names, in their order. One that is
+// damaged is an error: what is not told apart from the others must not be moved.
 func (m *Mail) selected(c *conn, b *box, uids mailbox.UIDSet) ([]mailbox.Record, error) {
-	var out []mailbox.Record
+	out, damaged, err := m.soundOf(c, b, uids)
+	if err == nil && len(damaged) > 0 {
+		err = m.damage(b.ID, damaged[0], errRecord)
+	}
+	return out, err
+}
+
+// soundOf is selected that passes over damaged records, and returns their UIDs.
+func (m *Mail) soundOf(c *conn, b *box, uids mailbox.UIDSet) (out []mailbox.Record, damaged []mailbox.UID, err error) {
 	for _, g := range uids.Ranges() {
-		if err := m.live(c, b, g.Lo, g.Hi, func(r *mailbox.Record) error {
+		bad, err := m.sound(c, b, g.Lo, g.Hi, func(r *mailbox.Record) error {
 			out = append(out, *r)
 			return nil
-		}); err != nil {
-			return nil, err
+		})
+		if err != nil {
+			return nil, nil, err
 		}
+		damaged = append(damaged, bad...)
 	}
-	return out, nil
+	return out, damaged, nil
 }

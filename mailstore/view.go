@@ -14,6 +14,18 @@ import (
 type View struct {
 	State   mailbox.State
 	Records []mailbox.Record
+	// Damaged are the UIDs of live messages whose records do not match their CRC: they
+	// are counted in State and are not among Records, until somebody repairs them.
+	Damaged []mailbox.UID
+}
+
+// Whole returns nil, or the damage of the first of Damaged, for whoever must not do
+// without any message.
+func (v *View) Whole() error {
+	if len(v.Damaged) == 0 {
+		return nil
+	}
+	return &Damage{Mailbox: v.State.ID, UID: v.Damaged[0], Err: errRecord}
 }
 
 // UIDs returns the state of a mailbox and the UIDs of its messages in rising
@@ -34,7 +46,7 @@ func (m *Mail) refreshUIDsOrRecords(ctx context.Context, c *conn, b *box, old ca
 	}
 	now, err := m.refreshRecords(ctx, c, b, old)
 	if now.uids == nil {
-		now.uids = uidsOf(now.records)
+		now.uids = now.allUIDs()
 	}
 	return now, err
 }
@@ -47,14 +59,15 @@ func (m *Mail) View(ctx context.Context, id mailbox.ID) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &View{State: state, Records: now.records}, nil
+	return &View{State: state, Records: now.records, Damaged: now.damaged}, nil
 }
 
 // fewRecords is how many times fewer than all those must be that Records reads one by one.
 const fewRecords = 16
 
 // Records returns those of a mailbox's live records that a set names, sorted by
-// UID; UIDs that are not there are passed over. A few of many are read by
+// UID; UIDs that are not there are passed over, and so are damaged records: see
+// Damaged. A few of many are read by
 // themselves, each checked against its CRC, so that one message of a large mailbox
 // costs no View. The slice may be shared: do not change it.
 func (m *Mail) Records(ctx context.Context, id mailbox.ID, uids mailbox.UIDSet) ([]mailbox.Record, error) {
@@ -74,10 +87,27 @@ func (m *Mail) named(ctx context.Context, c *conn, b *box, uids mailbox.UIDSet) 
 	known := m.s.views.get(viewKey{m.user, b.ID})
 	few := uids.Len()*fewRecords < uint64(b.Counts.Exists)
 	if few && (known.records == nil || known.modseq != b.HighestModSeq) {
-		return m.selected(c, b, uids)
+		out, _, err := m.soundOf(c, b, uids)
+		return out, err
 	}
 	now, err := m.refreshCached(c, b, func(old cached) (cached, error) { return m.refreshRecords(ctx, c, b, old) })
 	return within(now.records, uids), err
+}
+
+// Damaged returns which of the live messages that a set names have records that do not
+// match their CRC.
+func (m *Mail) Damaged(ctx context.Context, id mailbox.ID, uids mailbox.UIDSet) (mailbox.UIDSet, error) {
+	var out mailbox.UIDSet
+	err := m.read(ctx, func(c *conn) error {
+		b, err := loadBox(c, "id", string(id))
+		if err != nil {
+			return err
+		}
+		_, damaged, err := m.soundOf(c, b, uids)
+		out = mailbox.UIDs(damaged...)
+		return err
+	})
+	return out, err
 }
 
 // within returns the records that a set names. One range costs nothing: the
@@ -232,16 +262,20 @@ func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) 
 	changed, gone, ok := fold(old, b.HighestModSeq)
 	if !ok {
 		var err error
-		if changed, err = m.changed(c, b, "message", old.modseq, false); err != nil {
+		var damaged bool
+		if changed, damaged, err = m.changed(c, b, "message", old.modseq, false); err != nil {
 			return cached{}, err
+		}
+		if damaged { // which of those that are known it replaces is not known
+			return m.loadRecords(ctx, c, b)
 		}
 		if gone, err = expungedUIDs(c, b, old.modseq); err != nil {
 			return cached{}, err
 		}
 	}
 	now := merge(old, changed, gone)
-	now.modseq = b.HighestModSeq
-	if len(now.records) != int(b.Counts.Exists) {
+	now.modseq, now.damaged = b.HighestModSeq, old.damaged
+	if len(now.records)+len(now.damaged) != int(b.Counts.Exists) {
 		return cached{}, m.damage(b.ID, 0, errCount)
 	}
 	return now, nil
@@ -281,11 +315,14 @@ func fold(old cached, to mailbox.ModSeq) (changed []mailbox.Record, gone []mailb
 }
 
 // loadRecords reads all live records and checks them against counters and
-// checksum: one that vanished, or is older than it should be, is damage.
+// checksum: one that vanished, or is older than it should be, is damage. One that
+// does not match its CRC is damage of that message alone: it is named, and the others
+// are served, without the checksum.
 func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error) {
 	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists), tail: new(tail)}
 	var sum mailbox.Checksum
-	err := m.live(c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
+	var err error
+	now.damaged, err = m.sound(c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
 		if len(now.records)%1024 == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -297,8 +334,10 @@ func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error)
 	})
 	switch {
 	case err != nil:
-	case len(now.records) != int(b.Counts.Exists):
+	case len(now.records)+len(now.damaged) != int(b.Counts.Exists):
 		err = m.damage(b.ID, 0, errCount)
+	case len(now.damaged) > 0:
+		m.s.o.Logger.Error("records are damaged; the mailbox's others are served: see slotctl verify --repair", "user", m.user, "mailbox", b.ID, "uids", now.damaged)
 	case sum != b.Checksum:
 		err = m.damage(b.ID, 0, errSum)
 	}
@@ -306,10 +345,15 @@ func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error)
 	return now, err
 }
 
-func uidsOf(records []mailbox.Record) []mailbox.UID {
-	uids := make([]mailbox.UID, len(records))
-	for i := range records {
-		uids[i] = records[i].UID
+// allUIDs are those of the records, and of those that are damaged.
+func (c *cached) allUIDs() []mailbox.UID {
+	uids := make([]mailbox.UID, len(c.records), len(c.records)+len(c.damaged))
+	for i := range c.records {
+		uids[i] = c.records[i].UID
+	}
+	if len(c.damaged) > 0 {
+		uids = append(uids, c.damaged...)
+		slices.Sort(uids)
 	}
 	return uids
 }
@@ -317,17 +361,18 @@ func uidsOf(records []mailbox.Record) []mailbox.UID {
 // changed reads the records of a table changed after since, by UID. It steps
 // over all of the mailbox: an index would cost each delivery and each change of
 // flags more than this costs the few who ask.
-func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expunged bool) ([]mailbox.Record, error) {
-	var out []mailbox.Record
-	err := c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ? AND modseq > ? ORDER BY id", func(row []driver.Value) error {
+// Damaged records are left out, and told.
+func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expunged bool) (out []mailbox.Record, damaged bool, err error) {
+	err = c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ? AND modseq > ? ORDER BY id", func(row []driver.Value) error {
 		var r mailbox.Record
-		if err := m.scanRecord(b, row, expunged, &r); err != nil {
-			return err
+		if m.scanRecord(b, row, expunged, &r) != nil {
+			damaged = true
+			return nil
 		}
 		out = append(out, r)
 		return nil
 	}, rowID(b.row, 0), rowID(b.row, math.MaxUint32), int64(since))
-	return out, err
+	return out, damaged, err
 }
 
 // rising reports whether records are sorted by UID, each once.
@@ -396,10 +441,10 @@ func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq)
 		if err != nil {
 			return err
 		}
-		if out, err = m.changed(c, b, "message", since, false); err != nil {
+		if out, _, err = m.changed(c, b, "message", since, false); err != nil {
 			return err
 		}
-		gone, err := m.changed(c, b, "expunged", since, true)
+		gone, _, err := m.changed(c, b, "expunged", since, true)
 		out = append(out, gone...)
 		slices.SortFunc(out, byUID)
 		return err

@@ -183,6 +183,9 @@ func (s *Searcher) snapshot(ctx context.Context, u mailbox.User, root node) (*ti
 // it, or nil.
 func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mailstore.Mail, snap *tiers.Snapshot,
 	view *mailstore.View, sh *shared) (*Result, error) {
+	if err := view.Whole(); err != nil {
+		return nil, err // whether that message matches cannot be told, and none is missed in silence
+	}
 	key := mailboxKey{r.User, r.Mailbox}
 	e := &evaluation{s: s, key: key, mail: mail, snap: snap, records: view.Records,
 		join: s.join(key, view, snap), now: s.o.Now().Unix(),

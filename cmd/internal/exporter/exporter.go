@@ -194,6 +194,9 @@ func (r *run) mailbox(ctx context.Context, box mailbox.State) error {
 	}
 	e := entry{Name: box.Name, Path: path, UIDValidity: view.State.UIDValidity, ModSeq: view.State.HighestModSeq, Flags: r.o.Flags}
 	failed := r.result.Failed
+	for _, uid := range view.Damaged {
+		r.fail(fmt.Sprintf("%s UID %d", box.Name, uid), view.Whole())
+	}
 	if r.o.Format == Maildir {
 		err = r.maildir(ctx, box.Name, view, filepath.Join(r.dir, path))
 	} else {
