@@ -1,15 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"teraslot/cmd/internal/imapsource"
 	"teraslot/cmd/internal/importer"
 	"teraslot/cmd/internal/source"
 	"teraslot/cmd/internal/terminal"
+	"teraslot/cmd/internal/transfer"
 	"teraslot/slot"
 )
 
@@ -18,29 +21,55 @@ flags and keywords, a directory of messages, or one message.
 
 A message that cannot be imported is reported with its place and stops nothing;
 the exit status is then 1. Interrupted, an import with --journal goes on where it
-stopped when it is run again; without one, --skip-existing finds out by content.`
+stopped when it is run again; without one, --skip-existing finds out by content.
+
+From imaps://LOGIN@HOST/ (or imap://, with STARTTLS), and from a Maildir that
+Dovecot has served, UIDs, flags, keywords, dates and subscriptions are kept, so that
+clients go on with what they have: run it once while the old server is in use, as
+often as you like after that, and once more when the old server takes no more mail.
+Each run carries over only what is new; what was deleted here stays deleted. Flags
+are those of the old server until then. What cannot be kept is told.`
+
+// importFlags are those of slotctl import.
+type importFlags struct {
+	from         source.Options
+	to           importer.Options
+	server       imapsource.Options
+	transfer     transfer.Options
+	passwordFile string
+	newUIDs      bool
+}
 
 func importCommand(connect connector) *cobra.Command {
-	var (
-		from source.Options
-		to   importer.Options
-	)
-	c := &cobra.Command{Use: "import USER PATH", Short: "Import an mbox, a Maildir or messages", Long: importHelp, Args: cobra.ExactArgs(2)}
+	var o importFlags
+	c := &cobra.Command{Use: "import USER PATH", Short: "Import an mbox, a Maildir, messages, or from an IMAP server", Long: importHelp, Args: cobra.ExactArgs(2)}
 	f := c.Flags()
-	f.StringVar((*string)(&from.Format), "format", string(source.Auto), "auto, mbox, maildir or dir")
-	f.BoolVar(&from.Mboxo, "mboxo", false, "the mbox quotes only lines that begin with \"From \"")
-	f.BoolVar(&from.Folders, "folders", false, "subdirectories of a directory of messages become mailboxes")
-	f.StringVar(&to.Mailbox, "mailbox", "", "`mailbox` to import into, and below; default INBOX")
-	f.BoolVar(&to.SkipExisting, "skip-existing", false, "leave out messages that their mailbox has, by content")
-	f.StringVar(&to.Journal, "journal", "", "`file` that keeps how far the import got")
+	f.StringVar((*string)(&o.from.Format), "format", string(source.Auto), "auto, mbox, maildir or dir")
+	f.BoolVar(&o.from.Mboxo, "mboxo", false, "the mbox quotes only lines that begin with \"From \"")
+	f.BoolVar(&o.from.Folders, "folders", false, "subdirectories of a directory of messages become mailboxes")
+	f.StringVar(&o.to.Mailbox, "mailbox", "", "`mailbox` to import into, and below; default INBOX")
+	f.BoolVar(&o.to.SkipExisting, "skip-existing", false, "leave out messages that their mailbox has, by content")
+	f.StringVar(&o.to.Journal, "journal", "", "`file` that keeps how far the import got")
+	o.transferFlags(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		mail, err := source.Open(args[1], from)
+		o.to.User, o.transfer.User = args[0], args[0]
+		o.transfer.Mailbox = o.to.Mailbox
+		from, err := o.uidSource(args[1])
 		if err != nil {
 			return err
 		}
-		to.User = args[0]
+		if from != nil {
+			return connect.do(cmd.Context(), func(s *slot.Client) error { return transferMail(cmd.Context(), s, from, o.transfer) })
+		}
+		if o.transfer.DryRun || o.transfer.Expunge || len(o.transfer.Exclude) > 0 {
+			return errors.New("--dry-run, --expunge and --exclude are for sources whose UIDs are kept")
+		}
+		mail, err := source.Open(args[1], o.from)
+		if err != nil {
+			return err
+		}
 		return connect.do(cmd.Context(), func(s *slot.Client) error {
-			return importMail(cmd, s, mail, to)
+			return importMail(cmd, s, mail, o.to)
 		})
 	}
 	return c

@@ -64,7 +64,8 @@ func hasCur(dir string) bool {
 
 // folderName makes a mailbox name of a path below the top Maildir. Maildir++
 // joins levels by dots in one directory name, ".Lists.Go"; others nest
-// directories. Names that are IMAP's modified UTF-7 become UTF-8.
+// directories. Names that are IMAP's modified UTF-7 become UTF-8, and what Dovecot's
+// listescape writes as "\2e" becomes what it stands for.
 func folderName(rel string) string {
 	if rel == "." {
 		return ""
@@ -72,16 +73,48 @@ func folderName(rel string) string {
 	var levels []string
 	for part := range strings.SplitSeq(filepath.ToSlash(rel), "/") {
 		if dotted, ok := strings.CutPrefix(part, "."); ok {
-			levels = append(levels, strings.Split(dotted, ".")...)
+			levels = append(levels, storageLevels(dotted)...)
 		} else {
-			levels = append(levels, part)
+			levels = append(levels, decodeLevel(part))
 		}
 	}
-	name := strings.Join(levels, "/")
-	if decoded, ok := wire.DecodeUTF7(name); ok {
-		return decoded
+	return strings.Join(levels, "/")
+}
+
+// storageLevels are the levels of a name as Maildir++ keeps it.
+func storageLevels(name string) []string {
+	levels := strings.Split(name, ".")
+	for i, level := range levels {
+		levels[i] = decodeLevel(level)
 	}
-	return name
+	return levels
+}
+
+func decodeLevel(level string) string {
+	if decoded, ok := wire.DecodeUTF7(level); ok {
+		level = decoded
+	}
+	return unescape(level)
+}
+
+// unescape undoes the escapes of Dovecot's listescape: a backslash and the two
+// hexadecimal digits of an octet. "\2f" stays: "/" cannot be in a level here.
+func unescape(level string) string {
+	if !strings.Contains(level, `\`) {
+		return level
+	}
+	var b strings.Builder
+	for i := 0; i < len(level); i++ {
+		if level[i] == '\\' && i+2 < len(level) {
+			if c, err := strconv.ParseUint(level[i+1:i+3], 16, 8); err == nil && ' ' < c && c < 0x7f && c != '/' {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(level[i])
+	}
+	return b.String()
 }
 
 // readKeywords reads Dovecot's list of what the letters a to z in file names mean.

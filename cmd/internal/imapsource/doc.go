@@ -1,0 +1,10 @@
+// Package imapsource reads a user's mail from an IMAP server, for transfer. It
+// selects nothing but for reading and changes nothing there: messages stay unseen.
+//
+// The server is verified by its certificate unless Options say otherwise, and no
+// password goes over a connection without TLS unless they do.
+//
+// Mailboxes of the user's own namespace are read, their names without its prefix:
+// "INBOX.Sent" of a server that puts all below INBOX is "Sent" here. Levels are parted
+// by "/" here; a "/" within a level becomes "_", and is reported.
+package imapsource

@@ -1,0 +1,142 @@
+package imapsource
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+
+	"teraslot/cmd/internal/transfer"
+)
+
+// Server is a user's mail on an IMAP server.
+type Server struct {
+	at  address
+	o   Options
+	tls *tls.Config
+}
+
+// Open takes a URL, imaps://USER@HOST[:PORT]/ or imap://… for STARTTLS. It does not
+// connect.
+func Open(url string, o Options) (*Server, error) {
+	at, err := parseAddress(url)
+	if err != nil {
+		return nil, err
+	}
+	config, err := o.config(at.name)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{at: at, o: o, tls: config}, nil
+}
+
+// ErrPlaintext is returned instead of sending a password without TLS.
+var ErrPlaintext = errors.New("the server offers no TLS, and the password would go over the line as it is")
+
+// dialTimeout bounds making a connection and logging in.
+const dialTimeout = 30 * time.Second
+
+// dial connects and logs in.
+func (s *Server) dial(ctx context.Context) (*imapclient.Client, error) {
+	// The client's Dial functions know no context: connect first.
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", s.at.host)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	c, err := s.greet(conn)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.at.host, err)
+	}
+	if err := s.logIn(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: log in as %s: %w", s.at.host, s.at.user, err), c.Close())
+	}
+	return c, nil
+}
+
+// greet brings up TLS.
+func (s *Server) greet(conn net.Conn) (*imapclient.Client, error) {
+	o := &imapclient.Options{TLSConfig: s.tls}
+	switch {
+	case s.at.tls:
+		t := tls.Client(conn, s.tls)
+		if err := t.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		if err := t.Handshake(); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		if err := t.SetDeadline(time.Time{}); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return imapclient.New(t, o), nil
+	case s.o.Plaintext:
+		return imapclient.New(conn, o), nil
+	}
+	c, err := imapclient.NewStartTLS(conn, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("STARTTLS: %w", err), ErrPlaintext, conn.Close())
+	}
+	return c, nil
+}
+
+// logIn authenticates by PLAIN where the server has it, else by LOGIN.
+func (s *Server) logIn(c *imapclient.Client) error {
+	if err := c.WaitGreeting(); err != nil {
+		return err
+	}
+	plain := c.Caps().Has(imap.AuthCap(sasl.Plain))
+	switch {
+	case s.o.Login != "":
+		return c.Authenticate(sasl.NewPlainClient(s.at.user, s.o.Login, s.o.Password))
+	case plain:
+		return c.Authenticate(sasl.NewPlainClient("", s.at.user, s.o.Password))
+	}
+	return c.Login(s.at.user, s.o.Password).Wait()
+}
+
+// List asks for all mailboxes and subscriptions.
+func (s *Server) List(ctx context.Context) (out transfer.List, err error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return out, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	defer func() {
+		// What LOGOUT answers does not matter any more.
+		_ = c.Logout().Wait()
+		_ = c.Close()
+	}()
+	spaces, err := namespaces(c)
+	if err != nil {
+		return out, fmt.Errorf("NAMESPACE: %w", err)
+	}
+	extended := c.Caps().Has(imap.CapListExtended)
+	var o *imap.ListOptions
+	if extended {
+		o = &imap.ListOptions{ReturnSubscribed: true}
+	}
+	all, err := c.List("", "*", o).Collect()
+	if err != nil {
+		return out, fmt.Errorf("LIST: %w", err)
+	}
+	out.Known = extended
+	take(&out, all, spaces)
+	return out, nil
+}
+
+// namespaces asks for them; nil where the server has none.
+func namespaces(c *imapclient.Client) (*imap.NamespaceData, error) {
+	if !c.Caps().Has(imap.CapNamespace) {
+		return nil, nil
+	}
+	return c.Namespace().Wait()
+}

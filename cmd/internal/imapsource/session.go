@@ -1,0 +1,157 @@
+package imapsource
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+
+	"teraslot/cmd/internal/transfer"
+	"teraslot/mailbox"
+)
+
+// session is a connection.
+type session struct{ c *imapclient.Client }
+
+// Connect logs in.
+func (s *Server) Connect(ctx context.Context) (transfer.Session, error) {
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &session{c}, nil
+}
+
+// Close logs out. A connection that broke is closed all the same.
+func (s *session) Close() error {
+	if s.c.State() != imap.ConnStateLogout {
+		_ = s.c.Logout().Wait() // what is answered does not matter any more
+	}
+	_ = s.c.Close() // it may be closed already
+	return nil
+}
+
+// watch ends the connection when ctx does: the client waits without one.
+func (s *session) watch(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { s.c.Close() })
+}
+
+// because prefers the reason why the connection was ended.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// Open examines a mailbox and reads what is known of all its messages.
+func (s *session) Open(ctx context.Context, p transfer.Place) (transfer.Mailbox, []transfer.Message, error) {
+	defer s.watch(ctx)()
+	condstore := s.c.Caps().Has(imap.CapCondStore)
+	data, err := s.c.Select(p.There, &imap.SelectOptions{ReadOnly: true, CondStore: condstore}).Wait()
+	if err != nil {
+		return transfer.Mailbox{}, nil, because(ctx, fmt.Errorf("EXAMINE %q: %w", p.There, err))
+	}
+	box := transfer.Mailbox{UIDValidity: mailbox.UIDValidity(data.UIDValidity), UIDNext: mailbox.UID(data.UIDNext),
+		HighestModSeq: mailbox.ModSeq(data.HighestModSeq)}
+	if data.NumMessages == 0 {
+		return box, nil, nil
+	}
+	var all imap.UIDSet
+	all.AddRange(1, 0)
+	cmd := s.c.Fetch(all, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
+	var messages []transfer.Message
+	for data := cmd.Next(); data != nil; data = cmd.Next() {
+		if m, ok := readMessage(data); ok {
+			messages = append(messages, m)
+		}
+	}
+	if err := cmd.Close(); err != nil {
+		return box, nil, because(ctx, fmt.Errorf("FETCH in %q: %w", p.There, err))
+	}
+	slices.SortFunc(messages, func(a, b transfer.Message) int { return int(int64(a.UID) - int64(b.UID)) })
+	messages = slices.CompactFunc(messages, func(a, b transfer.Message) bool { return a.UID == b.UID })
+	if n := len(messages); n > 0 {
+		box.UIDNext = max(box.UIDNext, messages[n-1].UID+1)
+	}
+	return box, messages, nil
+}
+
+// readMessage reads a response without a body. An unsolicited one, of flags alone,
+// is no message.
+func readMessage(data *imapclient.FetchMessageData) (m transfer.Message, ok bool) {
+	dated := false
+	for item := data.Next(); item != nil; item = data.Next() {
+		switch item := item.(type) {
+		case imapclient.FetchItemDataUID:
+			m.UID = mailbox.UID(item.UID)
+		case imapclient.FetchItemDataFlags:
+			m.Flags = flagsOf(item.Flags)
+		case imapclient.FetchItemDataInternalDate:
+			m.Date, dated = item.Time, true
+		case imapclient.FetchItemDataRFC822Size:
+			m.Size = item.Size
+		}
+	}
+	m.Key = strconv.FormatUint(uint64(m.UID), 10)
+	return m, m.UID > 0 && dated
+}
+
+func flagsOf(list []imap.Flag) mailbox.Flags {
+	var names []string
+	for _, f := range list {
+		if !bytes.EqualFold([]byte(f), []byte(`\Recent`)) { // a session's, not the message's
+			names = append(names, string(f))
+		}
+	}
+	return mailbox.MakeFlags(names...)
+}
+
+// Fetch reads messages without marking them as seen.
+func (s *session) Fetch(ctx context.Context, messages []transfer.Message, fn func(transfer.Message, []byte, error) error) error {
+	defer s.watch(ctx)()
+	var uids imap.UIDSet
+	byUID := make(map[mailbox.UID]transfer.Message, len(messages))
+	for _, m := range messages {
+		uids.AddNum(imap.UID(m.UID))
+		byUID[m.UID] = m
+	}
+	cmd := s.c.Fetch(uids, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	var failed error
+	for data := cmd.Next(); data != nil; data = cmd.Next() {
+		uid, body, err := readBody(data)
+		m, asked := byUID[uid]
+		if failed != nil || err == errNoBody || !asked {
+			continue
+		}
+		failed = fn(m, body, err)
+	}
+	return because(ctx, errors.Join(failed, cmd.Close()))
+}
+
+// errNoBody: a response of something else.
+var errNoBody = errors.New("no body")
+
+// readBody reads a response with a body: the UID may come after it.
+func readBody(data *imapclient.FetchMessageData) (uid mailbox.UID, body []byte, err error) {
+	err = errNoBody
+	for item := data.Next(); item != nil; item = data.Next() {
+		switch item := item.(type) {
+		case imapclient.FetchItemDataUID:
+			uid = mailbox.UID(item.UID)
+		case imapclient.FetchItemDataBodySection:
+			if item.Literal == nil {
+				err = errors.New("the server gives no content")
+				continue
+			}
+			body, err = io.ReadAll(item.Literal)
+		}
+	}
+	return uid, body, err
+}
