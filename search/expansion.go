@@ -15,8 +15,9 @@ import (
 type expansion struct {
 	fields []string
 	words  []expandedWord
-	size   uint32   // documents in the snapshot
-	alive  []uint64 // a bit for each document that has all words
+	size   uint32           // documents in the snapshot
+	alive  []uint64         // a bit for each document that has all words
+	terms  map[string][]int // words by the terms like them; made when asked for
 	// score is what each document has of the words, by weight; nil if nobody asked.
 	score []float32
 }
@@ -127,3 +128,19 @@ func (x *expansion) settle(amount []float32, rarity float32) {
 
 // docs are the documents with all words.
 func (x *expansion) docs() *roaring.Bitmap { return roaring.FromDense(x.alive, false) }
+
+// byTerm are the numbers of the words that each term is like.
+func (x *expansion) byTerm() map[string][]int {
+	if x.terms != nil {
+		return x.terms
+	}
+	x.terms = map[string][]int{}
+	for i, w := range x.words {
+		for _, t := range w.terms {
+			if words := x.terms[t.text]; !slices.Contains(words, i) {
+				x.terms[t.text] = append(words, i)
+			}
+		}
+	}
+	return x.terms
+}

@@ -14,11 +14,17 @@ import (
 // matches: two marks of one number say less than two of two.
 type mark struct{ from, to, what int }
 
-// marker finds what of a text matches the text keys of a query.
+// marker finds what of a text matches the text keys of a query. It is for one goroutine.
 type marker struct {
 	exact []text.Key
 	fuzzy []*fuzzyKey
+	// known are, by fuzzy key, the words that the tokens met so far are like, or -1:
+	// the results of a search share most of their words.
+	known []map[string]int
 }
+
+// maxKnown bounds the tokens that a marker remembers for a key.
+const maxKnown = 20_000
 
 // newMarker collects the keys under no NOT.
 func newMarker(root node) *marker {
@@ -43,6 +49,7 @@ func (m *marker) collect(n node) {
 		}
 	case *fuzzyKey:
 		m.fuzzy = append(m.fuzzy, n)
+		m.known = append(m.known, map[string]int{})
 	}
 }
 
@@ -58,10 +65,13 @@ func (m *marker) marks(u text.Unit, s string) []mark {
 		}
 		number++
 	}
-	for _, k := range m.fuzzy {
+	for i, k := range m.fuzzy {
 		// What the key reads of the unit was given by the caller already.
 		if _, _, ok := k.looksAt(u); ok {
-			out = f.terms(out, k, number)
+			if len(m.known[i]) > maxKnown {
+				clear(m.known[i])
+			}
+			out = f.terms(out, k, number, m.known[i])
 		}
 		number += len(k.words)
 	}
@@ -98,7 +108,6 @@ type folded struct {
 	written string
 	text    string
 	from    []int32 // by octet of text: where in written its code point begins
-	pattern []int   // scratch
 }
 
 // foldedOf folds s as text.Normalize does.
@@ -108,6 +117,14 @@ func foldedOf(s string) *folded {
 	var buf []byte
 	space := false
 	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf && c > ' ' {
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			out, f.from, space = append(out, c), append(f.from, int32(i)), false
+			i++
+			continue
+		}
 		_, n := utf8.DecodeRuneInString(s[i:])
 		buf = text.Fold(buf[:0], s[i:i+n])
 		for j := 0; j < len(buf); {
@@ -164,7 +181,7 @@ func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
 
 // terms appends where terms like the words of a fuzzy key are; the words are numbered
 // from what on.
-func (f *folded) terms(out []mark, k *fuzzyKey, what int) []mark {
+func (f *folded) terms(out []mark, k *fuzzyKey, what int, known map[string]int) []mark {
 	at := 0
 	for token := range text.Tokens(f.text) {
 		// Tokens come in the order of their ends and may overlap: the next one begins
@@ -172,11 +189,13 @@ func (f *folded) terms(out []mark, k *fuzzyKey, what int) []mark {
 		i := strings.Index(f.text[at:], token)
 		at += i
 		if k.first[token[0]] && isWord(token) {
-			for n, w := range k.words {
-				if w.like(token).kind != unlike {
-					out = append(out, f.mark(at, at+len(token), what+n))
-					break
-				}
+			n, ok := known[token]
+			if !ok {
+				n = slices.IndexFunc(k.words, func(w *fuzzyWord) bool { return w.like(token).kind != unlike })
+				known[strings.Clone(token)] = n
+			}
+			if n >= 0 {
+				out = append(out, f.mark(at, at+len(token), what+n))
 			}
 		}
 		_, n := utf8.DecodeRuneInString(token)

@@ -34,20 +34,29 @@ func (p *passageOf) room() int { return p.o.Bytes - 2*len(ellipsis) }
 // densest is the stretch from one mark to another that has most different marks, then
 // most of them, then is shortest, of those that there is room for. It may be empty.
 func (p *passageOf) densest() (from, to, worth int) {
+	gaps, signs := make([]int, len(p.marks)), len(p.o.Open)+len(p.o.Close)
+	for i := 1; i < len(p.marks); i++ {
+		gaps[i] = p.cost(p.marks[i-1].to, p.marks[i].from)
+	}
+	var distinct []int
 	for i, first := range p.marks {
-		cost, distinct := 0, []int(nil)
-		end := first.from
+		cost := 0
+		distinct = distinct[:0]
 		for j, m := range p.marks[i:] {
-			cost += p.cost(end, m.to) + len(p.o.Open) + len(p.o.Close)
-			if cost > p.room() {
+			if j > 0 {
+				cost += gaps[i+j]
+			}
+			if cost += signs; cost > p.room() {
 				break
 			}
-			end = m.to
+			if cost += p.cost(m.from, m.to); cost > p.room() {
+				break
+			}
 			if !slices.Contains(distinct, m.what) {
 				distinct = append(distinct, m.what)
 			}
 			if w := 1000*len(distinct) + min(j+1, 99); w > worth {
-				from, to, worth = first.from, end, w
+				from, to, worth = first.from, m.to, w
 			}
 		}
 	}
@@ -64,6 +73,8 @@ func (p *passageOf) cost(from, to int) (n int) {
 
 func (p *passageOf) costOf(r rune) int {
 	switch {
+	case 'a' <= r && r <= 'z', r == ' ':
+		return 1
 	case !shown(r):
 		return 0
 	case unicode.IsSpace(r):

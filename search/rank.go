@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -231,7 +232,7 @@ func (e *evaluation) brevity(row uint32) float32 {
 	return 1 / (1 + 0.04*float32(math.Log2(1+float64(e.records[row].Size)/4096)))
 }
 
-// rerank raises those of the best rows in whose text the words stand close together. Rows
+// rerank raises those of the best rows in whose bodies the words stand close together. Rows
 // that were read before have it in their score.
 func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) error {
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k *fuzzyKey) bool { return len(k.words) < 2 })
@@ -246,7 +247,7 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 		if !e.covers(row) {
 			break // they stand last
 		}
-		units, ok, err := texts.Units(ctx, e.docOf(row), tiers.AllParts)
+		units, ok, err := texts.Units(ctx, e.docOf(row), tiers.BodyParts)
 		if err != nil {
 			return err
 		}
@@ -255,15 +256,34 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 		}
 		var sum float32
 		for _, k := range keys {
-			reading := k.newReading()
-			for _, u := range units {
-				reading.read(u)
-			}
-			sum += reading.close
+			sum += k.closenessIn(units)
 		}
 		r.score[i] *= 1 + sum/float32(len(keys))
 	}
 	return nil
+}
+
+// rerankedText is how much of a message's text is looked at for that.
+const rerankedText = 64 << 10
+
+// closenessIn is how close together the units, of a message that the index covers, have
+// the key's words.
+func (k *fuzzyKey) closenessIn(units []text.Unit) float32 {
+	if k.expansion == nil {
+		return 0
+	}
+	r := k.newReading()
+	r.terms = k.expansion.byTerm()
+	left := rerankedText
+	for _, u := range units {
+		if left -= len(u.Text); left < 0 {
+			u.Text = strings.ToValidUTF8(u.Text[:len(u.Text)+left], "")
+		}
+		if r.read(u); left < 0 {
+			break
+		}
+	}
+	return r.close
 }
 
 // best returns the places of the n highest scores, in their order.

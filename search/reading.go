@@ -17,6 +17,8 @@ type reading struct {
 	close    float32 // from 0 to 1: the words stand side by side
 	hits     []hit   // of the unit at hand
 	position int
+	// terms are all that the text can have that is like the words, if that is known.
+	terms map[string][]int
 }
 
 // hit is a term like a word, at its place among the words of a unit.
@@ -63,6 +65,12 @@ func (r *reading) read(u text.Unit) {
 
 // term takes a term that may be like some of the words.
 func (r *reading) term(token string, weight float32) {
+	if r.terms != nil {
+		for _, word := range r.terms[token] {
+			r.hits = append(r.hits, hit{word, r.position})
+		}
+		return
+	}
 	for i, w := range r.key.words {
 		if w.farFrom([]byte(token)) {
 			continue

@@ -54,12 +54,12 @@ func (s *Searcher) Snippets(ctx context.Context, r Request, view *mailstore.View
 		return nil, cause(ctx, err)
 	}
 	defer mail.Release()
-	p := presenter{mail: mail, mailbox: r.Mailbox, marker: newMarker(root), o: o.complete()}
 	out := make([]Snippet, len(uids))
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(s.o.Workers, len(uids)) {
 		group.Go(func() error {
+			p := presenter{mail: mail, mailbox: r.Mailbox, marker: newMarker(root), o: o.complete()}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(uids) {
