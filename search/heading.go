@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"unicode/utf8"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -183,9 +184,9 @@ func (f *freshHeadings) add(h *message.Heading) {
 	base, reply := message.BaseSubject(message.DecodeHeader(h.Subject))
 	f.reply = append(f.reply, reply)
 	f.put(subjects, base)
-	f.put(senders, message.DecodeHeader(h.From.Mailbox))
-	f.put(recipients, message.DecodeHeader(h.To.Mailbox))
-	f.put(copies, message.DecodeHeader(h.Cc.Mailbox))
+	f.put(senders, literally(h.From.Mailbox))
+	f.put(recipients, literally(h.To.Mailbox))
+	f.put(copies, literally(h.Cc.Mailbox))
 	f.put(displayFrom, display(&h.From))
 	f.put(displayTo, display(&h.To))
 	f.link(h)
@@ -196,11 +197,21 @@ func display(a *message.Address) string {
 	if name := message.DecodeHeader(a.Name); name != "" {
 		return name
 	}
-	local := message.DecodeHeader(a.Mailbox)
 	if a.Kind != message.Mailbox || *a == (message.Address{}) {
-		return local // a group has no host
+		return literally(a.Mailbox) // a group has no host
 	}
-	return local + "@" + message.DecodeHeader(a.Host)
+	return literally(a.Mailbox + "@" + a.Host)
+}
+
+// literally is a string in which there are no encoded words, whatever it looks like
+// (RFC 2047 §5): an address.
+func literally(s string) string {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return message.DecodeText("utf-8", []byte(s))
+		}
+	}
+	return s
 }
 
 func (f *freshHeadings) put(column int, value string) {

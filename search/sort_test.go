@@ -1,0 +1,221 @@
+package search_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+	"teraslot/message"
+	"teraslot/search"
+	"teraslot/text"
+)
+
+var criteria = []search.Criterion{search.ByArrival, search.ByCc, search.ByDate, search.ByFrom, search.BySize, search.BySubject,
+	search.ByTo, search.ByDisplayFrom, search.ByDisplayTo}
+
+// compare compares two messages by a criterion as RFC 5256 and RFC 5957 say, from the
+// messages themselves.
+func (k sortStrings) compare(t testing.TB, by search.Criterion, a, b *mail) int {
+	switch by {
+	case search.ByArrival:
+		return a.internal.Truncate(time.Second).Compare(b.internal.Truncate(time.Second))
+	case search.ByDate:
+		return a.sent.Truncate(time.Second).Compare(b.sent.Truncate(time.Second))
+	case search.BySize:
+		return len(a.raw) - len(b.raw)
+	}
+	return strings.Compare(k.of(t, by, a), k.of(t, by, b))
+}
+
+// sortStrings are those that were made already.
+type sortStrings map[search.Criterion]map[*mail]string
+
+func (k sortStrings) of(t testing.TB, by search.Criterion, m *mail) string {
+	if k[by] == nil {
+		k[by] = map[*mail]string{}
+	}
+	if _, made := k[by][m]; !made {
+		k[by][m] = sortString(t, by, m)
+	}
+	return k[by][m]
+}
+
+func sortString(t testing.TB, by search.Criterion, m *mail) string {
+	s, err := message.Parse(bytes.NewReader(m.raw), int64(len(m.raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := s.Envelope
+	list := map[search.Criterion][]message.Address{search.ByCc: e.Cc, search.ByFrom: e.From, search.ByTo: e.To,
+		search.ByDisplayFrom: e.From, search.ByDisplayTo: e.To}[by]
+	value := ""
+	switch {
+	case by == search.BySubject:
+		value, _ = message.BaseSubject(message.DecodeHeader(e.Subject))
+	case len(list) == 0:
+	case by == search.ByDisplayFrom || by == search.ByDisplayTo:
+		if value = message.DecodeHeader(list[0].Name); value == "" {
+			value = list[0].Mailbox + "@" + list[0].Host
+		}
+	default:
+		value = list[0].Mailbox
+	}
+	return string(text.Fold(nil, value))
+}
+
+// checkSort sorts what a query finds by random keys and compares.
+func (f *fixture) checkSort(g generator, made sortStrings, q search.Query) {
+	f.t.Helper()
+	var by []search.SortKey
+	for range 1 + g.IntN(3) {
+		by = append(by, search.SortKey{By: pick(g, criteria), Reverse: g.IntN(2) == 0})
+	}
+	found := f.expect(q)
+	want := slices.DeleteFunc(slices.Clone(f.mails), func(m *mail) bool { return !slices.Contains(found, m.uid) })
+	slices.SortFunc(want, func(a, b *mail) int {
+		for _, k := range by {
+			c := made.compare(f.t, k.By, a, b)
+			if k.Reverse {
+				c = -c
+			}
+			if c != 0 {
+				return c
+			}
+		}
+		return int(a.uid) - int(b.uid)
+	})
+	res, err := f.s.Sort(f.t.Context(), search.Request{User: user, Mailbox: f.inbox, Query: q}, by)
+	f.must(err)
+	var uids []mailbox.UID
+	for _, m := range want {
+		uids = append(uids, m.uid)
+	}
+	if !slices.Equal(res.UIDs, uids) {
+		f.t.Fatalf("sorted by %v: %v, want %v", by, res.UIDs, uids)
+	}
+}
+
+// TestSortAgreesWithTheMessages sorts mailboxes to which mail comes and from which it
+// goes, with room to keep what is compared and without.
+func TestSortAgreesWithTheMessages(t *testing.T) {
+	for round := range envInt(t, "COUNT", 6) {
+		made := sortStrings{}
+		g := newGenerator(uint64(envInt(t, "SEED", 1)*1000 + round))
+		f := newFixture(t, search.Options{HeadingBytes: []int64{0, 1, 20_000}[round%3]})
+		for range 6 {
+			f.deliver(randomMail(g, g.IntN(40), f.mails)...)
+			for range 12 {
+				f.checkSort(g, made, search.All{})
+				f.checkSort(g, made, search.SystemFlag{Flags: mailbox.Seen})
+				f.checkSort(g, made, search.UIDs{Set: mailbox.UIDRange(mailbox.UID(1+g.IntN(100)), mailbox.UID(1+g.IntN(100)))})
+			}
+			f.expunge(g)
+		}
+	}
+}
+
+// TestThreadOverTheStore: threads over the store hold what was found, once each,
+// and follow references across deliveries and expunges.
+func TestThreadOverTheStore(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	letter := func(n int, more string) *mail {
+		m := plain("letter", "text")
+		m.raw = append(fmt.Appendf(nil, "Message-ID: <%d@example.org>\r\n%s", n, more), m.raw...)
+		return m
+	}
+	threads := func(q search.Query) string {
+		res, err := f.s.Thread(t.Context(), search.Request{User: user, Mailbox: f.inbox, Query: q}, search.Refs)
+		f.must(err)
+		var b strings.Builder
+		for _, n := range res.Nodes {
+			fmt.Fprintf(&b, "%d:%d ", n.UID, n.Children)
+		}
+		return b.String()
+	}
+	expect := func(q search.Query, want string) {
+		t.Helper()
+		if got := threads(q); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	expect(search.All{}, "")
+	f.deliver(letter(1, ""), letter(2, "References: <1@example.org>\r\n"))
+	expect(search.All{}, "1:1 2:0 ")
+	f.deliver(letter(3, "In-Reply-To: <2@example.org>\r\n"), letter(4, "References: <1@example.org>\r\n <2@example.org>\r\n"))
+	expect(search.All{}, "1:1 2:2 3:0 4:0 ")
+	expect(search.UIDs{Set: mailbox.UIDs(3, 4)}, "0:2 3:0 4:0 ")
+	gone := mailbox.UIDs(2)
+	_, err := f.mail.StoreFlags(t.Context(), "", f.inbox, gone, mailstore.AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+	f.must(err)
+	_, _, err = f.mail.Expunge(t.Context(), "", f.inbox, &gone)
+	f.must(err)
+	f.mails = slices.Delete(f.mails, 1, 2)
+	expect(search.All{}, "1:2 3:0 4:0 ")
+}
+
+// TestSearchSeveral: the answers are those of a search of each, and the limits those of
+// one search.
+func TestSearchSeveral(t *testing.T) {
+	f := newFixture(t, search.Options{Limits: search.Limits{Messages: 3}})
+	g := newGenerator(7)
+	boxes := []mailbox.ID{f.inbox}
+	for _, name := range []string{"a", "b"} {
+		state, err := f.mail.Create(t.Context(), "", name, "")
+		f.must(err)
+		boxes = append(boxes, state.ID)
+	}
+	mails := randomMail(g, 60, nil)
+	inbox := f.inbox
+	for i, part := range [][]*mail{mails[:20], mails[20:40], mails[40:]} {
+		f.inbox = boxes[i]
+		f.deliver(part...)
+	}
+	f.inbox = inbox
+	f.index(mails...)
+	several := func(q search.Query, ids ...mailbox.ID) ([]*search.Result, error) {
+		return f.s.SearchSeveral(t.Context(), search.Several{User: user, Mailboxes: ids,
+			Query: func(*mailstore.View) (search.Query, error) { return q, nil }})
+	}
+	for _, q := range []search.Query{search.All{}, search.Body("a"), search.Anywhere("re"), search.Not{Key: search.Header("subject", "e")},
+		search.And{search.SystemFlag{Flags: mailbox.Seen}, search.Or{search.Body("b"), search.Larger{Bytes: 900}}}} {
+		results, err := several(q, boxes...)
+		f.must(err)
+		for i, id := range boxes {
+			one, err := f.s.Search(t.Context(), search.Request{User: user, Mailbox: id, Query: q})
+			f.must(err)
+			if !slices.Equal(results[i].UIDs, one.UIDs) {
+				t.Errorf("mailbox %d: %v, alone %v", i, results[i].UIDs, one.UIDs)
+			}
+		}
+	}
+	results, err := several(search.All{}, boxes[1], "Mnothere", boxes[1])
+	if err != nil || results[1] != nil || len(results[0].UIDs) != 20 || len(results[2].UIDs) != 20 {
+		t.Errorf("%+v, %v", results, err)
+	}
+	for i := range 2 {
+		f.inbox = boxes[i]
+		f.deliver(plain("new", "plover"), plain("newer", "plover"))
+	}
+	f.inbox = inbox
+	if _, err := several(search.Body("plover"), boxes[:2]...); !errors.Is(err, search.ErrLimit) {
+		t.Errorf("four messages to be read of at most three: %v", err)
+	}
+	if results, err := several(search.Body("plover"), boxes[1]); err != nil || len(results[0].UIDs) != 2 {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if _, err := several(search.All{}); err != nil {
+		t.Error(err)
+	}
+	failure := errors.New("no query")
+	_, err = f.s.SearchSeveral(t.Context(), search.Several{User: user, Mailboxes: boxes,
+		Query: func(*mailstore.View) (search.Query, error) { return nil, failure }})
+	if !errors.Is(err, failure) {
+		t.Errorf("%v", err)
+	}
+}
