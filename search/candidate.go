@@ -8,6 +8,7 @@ import (
 	"teraslot/mailbox"
 	"teraslot/message"
 	"teraslot/text"
+	"teraslot/tiers"
 )
 
 // candidate is one row whose text has to be looked at. It is used by one
@@ -16,10 +17,13 @@ type candidate struct {
 	e      *evaluation
 	row    uint32
 	record *mailbox.Record
+	texts  *tiers.Texts // nil without an index
 
-	loaded bool
-	units  []text.Unit // kept beside the index
-	met    []bool      // if there are none: which of the evaluation's text keys match
+	counted bool
+	unkept  bool // no text is kept beside the index
+	loaded  bool
+	units   []text.Unit // kept beside the index
+	met     []bool      // if there are none: which of the evaluation's text keys match
 	// readings are what the text says about the fuzzy keys, as far as they were asked.
 	readings map[*fuzzyKey]*reading
 }
@@ -27,15 +31,23 @@ type candidate struct {
 // matches reports whether the message's text has the key: the text kept beside the
 // index if there is some, else that of the message, read now.
 func (c *candidate) matches(ctx context.Context, k text.Key) (bool, error) {
+	if c.met == nil && c.mayBeKept() {
+		match, ok, err := c.texts.Match(ctx, c.e.docOf(c.row), k)
+		if ok || err != nil {
+			c.count()
+			return match, err
+		}
+		c.unkept = true
+	}
 	if !c.loaded {
 		if err := c.load(ctx); err != nil {
 			return false, err
 		}
 	}
-	if c.met != nil {
-		return c.met[c.e.textKeys[k]], nil
+	if c.met == nil {
+		return k.Match(c.units), nil
 	}
-	return k.Match(c.units), nil
+	return c.met[c.e.textKeys[k]], nil
 }
 
 func (c *candidate) load(ctx context.Context) error {
@@ -45,22 +57,33 @@ func (c *candidate) load(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.e.covers(c.row) {
-		c.e.verified.Add(1)
-	} else {
-		c.e.scanned.Add(1)
-	}
+	c.count()
 	c.units, c.loaded = units, true
 	return nil
 }
 
+// count counts the candidate, once.
+func (c *candidate) count() {
+	switch {
+	case c.counted:
+	case c.e.covers(c.row):
+		c.e.verified.Add(1)
+	default:
+		c.e.scanned.Add(1)
+	}
+	c.counted = true
+}
+
+// mayBeKept reports whether there may be text beside the index.
+func (c *candidate) mayBeKept() bool { return c.texts != nil && !c.unkept && c.e.covers(c.row) }
+
 // kept returns the text kept beside the index. A failure there is logged, and
 // costs a read of the message.
 func (c *candidate) kept(ctx context.Context) ([]text.Unit, bool) {
-	if !c.e.covers(c.row) {
+	if !c.mayBeKept() {
 		return nil, false
 	}
-	units, ok, err := c.e.snap.Units(ctx, c.e.docOf(c.row))
+	units, ok, err := c.texts.Units(ctx, c.e.docOf(c.row), tiers.AllParts)
 	if err != nil && ctx.Err() == nil {
 		c.e.s.o.Logger.Warn("kept text cannot be read; reading the message", "user", c.e.key.user,
 			"mailbox", c.e.key.mailbox, "uid", c.record.UID, "err", err)

@@ -108,19 +108,14 @@ func (e *evaluation) run(ctx context.Context, root node) (*roaring.Bitmap, error
 // which lie near each other in a pack.
 const chunk = 16
 
-// tasks divides rows for the workers. The rows of one segment are one task, in
-// the order of its documents: they share blocks of kept text, of which a segment
-// remembers the last one unpacked.
+// tasks divides rows for the workers. Rows that the index covers come in the order
+// of its documents, many to a task: they share blocks of kept text, of which each
+// worker remembers the last ones unpacked.
 func (e *evaluation) tasks(rows []uint32) [][]uint32 {
 	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(e.docOf(a), e.docOf(b)) })
 	covered, _ := slices.BinarySearchFunc(rows, noDoc, func(row, doc uint32) int { return cmp.Compare(e.docOf(row), doc) })
-	var out [][]uint32
-	for from, to := 0, 0; from < covered; from = to {
-		seg := e.join.segmentOf(e.docOf(rows[from]))
-		for to = from + 1; to < covered && e.docOf(rows[to]) < seg.base+seg.size; to++ {
-		}
-		out = append(out, rows[from:to])
-	}
+	const least, each = 64, 8 // rows of a task, tasks of a worker
+	out := slices.Collect(slices.Chunk(rows[:covered], max(least, covered/(each*e.s.o.Workers))))
 	return slices.AppendSeq(out, slices.Chunk(rows[covered:], chunk))
 }
 
@@ -133,12 +128,16 @@ func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitma
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range found {
 		group.Go(func() error {
+			var texts *tiers.Texts
+			if e.snap != nil {
+				texts = e.snap.Texts()
+			}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(tasks) {
 					return nil
 				}
-				hits, err := e.decide(ctx, root, tasks[i])
+				hits, err := e.decide(ctx, root, texts, tasks[i])
 				if err != nil {
 					return err
 				}
@@ -155,13 +154,13 @@ func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitma
 }
 
 // decide returns which of the rows match.
-func (e *evaluation) decide(ctx context.Context, root node, rows []uint32) ([]uint32, error) {
+func (e *evaluation) decide(ctx context.Context, root node, texts *tiers.Texts, rows []uint32) ([]uint32, error) {
 	var hits []uint32
 	for _, row := range rows {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		c := candidate{e: e, row: row, record: &e.records[row]}
+		c := candidate{e: e, row: row, record: &e.records[row], texts: texts}
 		ok, err := root.match(ctx, e, &c)
 		if err != nil {
 			if err := e.excuse(ctx, c.record, err); err != nil {

@@ -176,6 +176,7 @@ func (m *model) checkKey(t *rapid.T, s *Snapshot, claimed map[mailbox.GUID]bool,
 		t.Fatal(err)
 	}
 	m.keys++
+	texts := s.Texts()
 	for doc := range s.Docs() {
 		g := s.GUID(doc)
 		if !s.Complete(doc) {
@@ -191,6 +192,9 @@ func (m *model) checkKey(t *rapid.T, s *Snapshot, claimed map[mailbox.GUID]bool,
 		units, ok, err := s.Units(ctx, doc)
 		if err != nil || !ok || !slices.Equal(units, m.texts[g]) {
 			t.Fatalf("kept text of %v is %+v, %v, %v; want %+v", g, units, ok, err, m.texts[g])
+		}
+		if got, ok, err := texts.Match(ctx, doc, k); got != match || !ok || err != nil {
+			t.Fatalf("%+v matches kept text %+v: %v, %v, %v", k, units, got, ok, err)
 		}
 		switch {
 		case match && !sure.Contains(doc) && !maybe.Contains(doc):

@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"context"
+	"strings"
 
 	"teraslot/text"
 )
@@ -11,7 +12,8 @@ import (
 type Texts struct {
 	s     *Snapshot
 	at    [streams]unpacked
-	units []text.Unit
+	units []text.Unit // given by Units
+	some  []text.Unit // looked at by Match
 }
 
 // unpacked is a block of kept text, ready to be read.
@@ -66,24 +68,84 @@ func (t *Texts) read(h *handle, doc uint32, parts Parts) error {
 		if !parts.wants(stream) {
 			continue
 		}
-		block, from, to := h.kept.streams[stream].place(doc)
-		if from == to {
-			continue
+		raw, err := t.raw(h, stream, doc)
+		if err != nil {
+			return err
 		}
-		at := &t.at[stream]
-		if at.h != h || at.block != block {
-			raw, err := h.kept.unpack(h.dec, stream, block)
-			if err != nil {
-				return err
-			}
-			*at = unpacked{h, block, raw}
-		}
-		var err error
-		if t.units, err = appendUnits(t.units, kind, at.raw[from:to]); err != nil {
+		if t.units, err = appendUnits(t.units, kind, raw); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// raw is a document's text in a stream, as it is encoded.
+func (t *Texts) raw(h *handle, stream int, doc uint32) (string, error) {
+	block, from, to := h.kept.streams[stream].place(doc)
+	if from == to {
+		return "", nil
+	}
+	at := &t.at[stream]
+	if at.h != h || at.block != block {
+		raw, err := h.kept.unpack(h.dec, stream, block)
+		if err != nil {
+			return "", err
+		}
+		*at = unpacked{h, block, raw}
+	}
+	return at.raw[from:to], nil
+}
+
+// scopeParts are the parts of a text that a key of a scope looks at.
+var scopeParts = map[text.Scope]Parts{text.InText: AllParts, text.InBody: BodyParts, text.InHeader: HeaderParts}
+
+// Match reports whether a key occurs in a complete document's kept text; ok is as
+// Units has it. It reads no more than it must: that is what a search spends its time
+// on where the index cannot decide.
+func (t *Texts) Match(ctx context.Context, doc uint32, k text.Key) (match, ok bool, err error) {
+	if err := context.Cause(ctx); err != nil {
+		return false, false, err
+	}
+	seg, n := t.s.at(doc)
+	if !seg.h.kept.has(n) {
+		return false, false, nil
+	}
+	err = guard(func() (err error) {
+		match, err = t.match(seg.h, n, k)
+		return err
+	})
+	if err != nil {
+		t.s.set.fault(seg, err)
+		return false, false, nil
+	}
+	return match, true, nil
+}
+
+// match takes only those texts apart in which the key's pattern stands somewhere.
+// Bodies come first: their blocks are smaller.
+func (t *Texts) match(h *handle, doc uint32, k text.Key) (bool, error) {
+	if k.MatchesAll() {
+		return true, nil
+	}
+	for _, stream := range [...]int{bodyStream, headStream} {
+		if !scopeParts[k.Scope].wants(stream) {
+			continue
+		}
+		raw, err := t.raw(h, stream, doc)
+		if err != nil {
+			return false, err
+		}
+		if !strings.Contains(raw, k.Pattern) {
+			continue
+		}
+		if t.some, err = appendUnits(t.some[:0], kinds[stream], raw); err != nil {
+			return false, err
+		}
+		if k.Match(t.some) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Units is Texts.Units for a single document, of whose text all is wanted; the
