@@ -125,7 +125,9 @@ func prepare(ctx context.Context, m *mailstore.Mail, r PrepareMailbox) (out Prep
 			_, err := mailstore.CleanName(r.Name)
 			return Prepared{Missing: true, Kept: r.UIDValidity != 0, UIDNext: 1}, nil, err
 		}
-		b, err = m.Create(ctx, "", r.Name, "")
+		if b, err = m.Create(ctx, "", r.Name, ""); errors.Is(err, mailstore.ErrExists) {
+			b, err = m.MailboxNamed(ctx, r.Name) // made meanwhile, with one below it
+		}
 	}
 	if err != nil {
 		return out, nil, err

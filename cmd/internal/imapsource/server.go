@@ -51,40 +51,42 @@ func (s *Server) dial(ctx context.Context) (*imapclient.Client, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	c, err := s.greet(conn)
+	names, err := s.secure(conn)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.at.host, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", s.at.host, err), conn.Close())
 	}
-	if err := s.logIn(c); err != nil {
+	c := imapclient.New(names, nil)
+	if err = s.logIn(c); err == nil {
+		_, err = c.Capability().Wait() // those of who is logged in
+	}
+	names.done.Store(true)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: log in as %s: %w", s.at.host, s.at.user, err), c.Close())
 	}
 	return c, nil
 }
 
-// greet brings up TLS.
-func (s *Server) greet(conn net.Conn) (*imapclient.Client, error) {
-	o := &imapclient.Options{TLSConfig: s.tls}
+// secure brings up TLS, unless none is wanted.
+func (s *Server) secure(conn net.Conn) (*rev1Conn, error) {
+	greeting := ""
 	switch {
 	case s.at.tls:
 		t := tls.Client(conn, s.tls)
-		if err := t.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
-			return nil, errors.Join(err, conn.Close())
+		err := t.SetDeadline(time.Now().Add(dialTimeout))
+		if err == nil {
+			err = t.Handshake()
 		}
-		if err := t.Handshake(); err != nil {
-			return nil, errors.Join(err, conn.Close())
+		if err = errors.Join(err, t.SetDeadline(time.Time{})); err != nil {
+			return nil, err
 		}
-		if err := t.SetDeadline(time.Time{}); err != nil {
-			return nil, errors.Join(err, conn.Close())
+		conn = t
+	case !s.o.Plaintext:
+		var err error
+		if conn, greeting, err = startTLS(conn, s.tls); err != nil {
+			return nil, err
 		}
-		return imapclient.New(t, o), nil
-	case s.o.Plaintext:
-		return imapclient.New(conn, o), nil
 	}
-	c, err := imapclient.NewStartTLS(conn, o)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("STARTTLS: %w", err), ErrPlaintext, conn.Close())
-	}
-	return c, nil
+	return newRev1Conn(conn, greeting), nil
 }
 
 // logIn authenticates by PLAIN where the server has it, else by LOGIN.
