@@ -431,23 +431,3 @@ func extend(old cached, more []mailbox.Record) cached {
 	now.tail.used.Store(int64(n))
 	return now
 }
-
-// Changes returns the records of a mailbox that changed after since, live and
-// expunged ones, sorted by UID. See Horizon for how far back expunged ones go.
-func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) ([]mailbox.Record, error) {
-	var out []mailbox.Record
-	err := m.read(ctx, func(c *conn) error {
-		b, err := loadBox(c, "id", string(id))
-		if err != nil {
-			return err
-		}
-		if out, _, err = m.changed(c, b, "message", since, false); err != nil {
-			return err
-		}
-		gone, _, err := m.changed(c, b, "expunged", since, true)
-		out = append(out, gone...)
-		slices.SortFunc(out, byUID)
-		return err
-	})
-	return out, err
-}
