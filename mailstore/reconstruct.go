@@ -1,0 +1,306 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"teraslot/disk"
+	"teraslot/mailbox"
+)
+
+// Reconstruct makes a user's mail.db anew where it is lost, or cannot be read as a
+// database. It begins with the copy on the archive partition, if that can be read, and
+// adds the messages that the packs hold and the copy does not know, under the UIDs
+// that they were given. All counters rise, so that nothing is given twice, but what
+// happened after the copy to flags, and copies and moves of those hours, is lost.
+//
+// Without a copy, the names of mailboxes and what was deleted are not known: all
+// messages, deleted ones too, go to mailboxes below Recovered, and every mailbox has
+// a UIDVALIDITY above all that were given.
+//
+// The mail.db that is there is set aside, beside it, and not removed. report is told
+// what was done. ErrBusy while somebody uses the mail.
+func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(string)) error {
+	if s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	if _, err := mailbox.ParseUser(string(u)); err != nil {
+		return err
+	}
+	withCopy, err := s.replaceDatabase(ctx, u, report)
+	if err != nil {
+		return fmt.Errorf("reconstruct user %s: %w", u, err)
+	}
+	m, err := s.Acquire(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	var before map[mailbox.ID]mailbox.UID
+	if withCopy {
+		if before, err = m.nextUIDs(ctx); err != nil {
+			return err
+		}
+		if err := m.Renew(ctx); err != nil {
+			return err
+		}
+	}
+	packs, err := m.scanPacks(ctx, report)
+	if err != nil {
+		return m.wrap(err)
+	}
+	r := newRepair(m, packs, report)
+	return r.run(ctx, func(ctx context.Context) error { return r.reconstruct(ctx, before) })
+}
+
+// replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one.
+// Each step leaves what the next run begins with: a user without mail.db has packs, and
+// so is not given an empty one by anybody else.
+func (s *Store) replaceDatabase(ctx context.Context, u mailbox.User, report func(string)) (withCopy bool, err error) {
+	e, err := s.reserve(ctx, u)
+	if err != nil {
+		return false, err
+	}
+	defer s.vanish(e)
+	path := s.databasePath(u)
+	if err := s.setAside(path, report); err != nil {
+		return false, err
+	}
+	saved := s.savedPath(u)
+	err = checkSaved(saved, u)
+	switch {
+	case err == nil:
+		info, err := s.o.FS.Stat(saved)
+		if err != nil {
+			return false, err
+		}
+		report("mail.db is made of its copy of " + info.ModTime().Format("2006-01-02 15:04:05 -0700"))
+		return true, s.copyDatabase(saved, path)
+	case errors.Is(err, fs.ErrNotExist):
+		report("there is no copy of mail.db; only the packs are left")
+	default:
+		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
+	}
+	return false, s.publishDatabase(path, u, Quota{})
+}
+
+// checkSaved checks a copy of mail.db as far as that can be done without its packs.
+func checkSaved(path string, u mailbox.User) (err error) {
+	if _, err := lookAt(path); err != nil {
+		return err
+	}
+	c, err := openConn(path, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.each("PRAGMA integrity_check", func(row []driver.Value) error {
+		if s := text(row[0]); s != "ok" {
+			return errors.New(s)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return checkSchema(c, u)
+}
+
+// setAside renames mail.db, and what SQLite has beside it, to names that nobody uses.
+func (s *Store) setAside(path string, report func(string)) error {
+	suffix := s.o.Now().UTC().Format(".damaged-20060102T150405")
+	moved := false
+	for _, beside := range []string{"-wal", "-shm", "-journal", ""} {
+		err := s.o.FS.Rename(path+beside, path+suffix+beside)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		moved = moved || err == nil
+	}
+	if !moved {
+		return nil
+	}
+	report("what was there is set aside as " + path + suffix)
+	return s.o.FS.SyncDir(filepath.Dir(path))
+}
+
+// copyDatabase publishes a copy of a database that nobody has open.
+func (s *Store) copyDatabase(from, to string) error {
+	if err := disk.MkdirAll(s.o.FS, filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	b, err := disk.ReadFile(s.o.FS, from)
+	if err != nil {
+		return err
+	}
+	return disk.Publish(s.o.FS, to, 0o600, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// nextUIDs are the UIDNEXT of all mailboxes, by id, deleted ones included.
+func (m *Mail) nextUIDs(ctx context.Context) (map[mailbox.ID]mailbox.UID, error) {
+	out := map[mailbox.ID]mailbox.UID{}
+	err := m.read(ctx, func(c *conn) error {
+		boxes, err := loadBoxes(c)
+		if err != nil {
+			return err
+		}
+		for _, b := range boxes {
+			out[b.ID] = b.UIDNext
+		}
+		graves, err := loadGraves(c)
+		for _, g := range graves {
+			out[g.ID] = g.UIDNext
+		}
+		return err
+	})
+	return out, err
+}
+
+// reconstruct brings mail.db in line with the packs. before are the UIDNEXT of the
+// copy's mailboxes; nil: there was none.
+func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.UID) error {
+	if err := r.account(); err != nil {
+		return err
+	}
+	if err := r.raiseValidity(ctx, before == nil); err != nil {
+		return err
+	}
+	if err := r.adoptPacks(); err != nil {
+		return err
+	}
+	if err := r.contents(); err != nil {
+		return err
+	}
+	for i := range r.packs {
+		for j := range r.packs[i].frames {
+			if err := r.adopt(ctx, &r.packs[i].frames[j], before); err != nil {
+				return err
+			}
+		}
+	}
+	boxes, err := loadBoxes(r.t.c)
+	if err != nil {
+		return err
+	}
+	if err := r.t.flush(); err != nil {
+		return err
+	}
+	if err := r.eachBox(boxes, r.records); err != nil {
+		return err
+	}
+	if err := r.recountRefs(); err != nil {
+		return err
+	}
+	if err := r.unheld(ctx, Recovered); err != nil {
+		return err
+	}
+	if err := r.structures(ctx); err != nil {
+		return err
+	}
+	return r.recount()
+}
+
+// raiseValidity makes the UIDVALIDITYs to be given lie above all that packs know of,
+// and with all gives every mailbox that is there another one.
+func (r *repair) raiseValidity(_ context.Context, all bool) error {
+	highest := r.t.account.uidvalidity
+	for i := range r.packs {
+		for j := range r.packs[i].frames {
+			highest = max(highest, r.packs[i].frames[j].UIDValidity)
+		}
+	}
+	r.t.account.uidvalidity = highest
+	if !all {
+		return nil
+	}
+	boxes, err := loadBoxes(r.t.c)
+	if err != nil {
+		return err
+	}
+	for _, b := range boxes {
+		if b.UIDValidity, err = r.t.nextUIDValidity(b.Name); err != nil {
+			return err
+		}
+		b.changed(r.change())
+		r.t.boxes[b.ID] = b
+	}
+	return nil
+}
+
+// adoptPacks makes mail.db know the packs that are there, and no others. None of them
+// is written to any more.
+func (r *repair) adoptPacks() error {
+	known, err := loadPacks(r.t.c)
+	if err != nil {
+		return err
+	}
+	there := map[uint64]bool{}
+	for i := range r.packs {
+		there[r.packs[i].n] = true
+		if err := r.registerFile(r.packs[i].place, r.packs[i].n); err != nil {
+			return err
+		}
+	}
+	for _, p := range known {
+		if there[p.n] {
+			continue
+		}
+		if err := r.t.c.exec(`DELETE FROM pack WHERE n = ?`, int64(p.n)); err != nil {
+			return err
+		}
+	}
+	return r.t.c.exec(`UPDATE pack SET state = ?`, packSealed)
+}
+
+// adopt takes in a message that mail.db does not know.
+func (r *repair) adopt(ctx context.Context, l *located, before map[mailbox.ID]mailbox.UID) error {
+	if _, ok, err := r.m.contentOf(r.t.c, l.GUID); ok || err != nil {
+		if errors.Is(err, errContentRow) {
+			return nil // told of by contents
+		}
+		return err
+	}
+	b, err := r.t.box(l.Mailbox)
+	known := err == nil
+	if err != nil && !errors.Is(err, ErrNoMailbox) {
+		return err
+	}
+	next, ever := before[l.Mailbox]
+	if ever && l.UID < next {
+		return nil // the copy knew it, and it was expunged and forgotten, or its mailbox is gone
+	}
+	if before != nil && ever && !known {
+		return nil // its mailbox was deleted before the copy was made
+	}
+	c, err := r.addContent(ctx, l)
+	if err != nil {
+		return err
+	}
+	taken := false
+	if known {
+		n, err := r.t.c.integer(`SELECT (SELECT count(*) FROM message WHERE id = ?1) + (SELECT count(*) FROM expunged WHERE id = ?1)`, rowID(b.row, l.UID))
+		if err != nil {
+			return err
+		}
+		taken = n > 0
+	}
+	if !known || taken || b.UIDValidity != l.UIDValidity {
+		name := Recovered + Separator + string(l.Mailbox)
+		r.sayf("message %s, once UID %d of mailbox %s, is in %s", l.GUID, l.UID, l.Mailbox, name)
+		return r.recover(name, l, c)
+	}
+	rec := r.recordOf(l)
+	rec.Num = c.num
+	if l.UID >= b.UIDNext {
+		b.UIDNext, b.dirty = l.UID+1, true
+	}
+	r.sayf("mailbox %s UID %d is back, without its flags", b.Name, l.UID)
+	return r.hold(b, rec)
+}
