@@ -123,7 +123,7 @@ IMAPAccount far
 Host HOST
 Port PORT
 User anna
-Pass PASS
+Pass "PASS"
 SSLType None
 AuthMechs LOGIN
 
