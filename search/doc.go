@@ -27,11 +27,20 @@
 // too odd to be searched, and none keeps the others from being searched. What the
 // index refuses (message.Extract is not Complete) it does not cover; it is scanned.
 //
+// # Order and threads
+//
+// Sort and Thread (RFC 5256) order what a search found. What they compare comes from
+// the structures that mailstore keeps beside records: strings and message-ids of a
+// mailbox become numbers in their order, once, so that sorting compares numbers and
+// threading links them. What is known of a message stays true as long as its UID does;
+// new mail is read alone. Nothing there calls itself, whatever the depth of a thread.
+//
 // # Memory, goroutines, locks
 //
-// A Searcher keeps, bounded by Options.CacheRows, the join of the mailboxes it
-// was last asked about: eight bytes a row and four a document. Its mutex guards
-// only that cache and is never held while anything is read. Messages are read on at most
+// A Searcher keeps, bounded by Options.CacheBytes, the join of the mailboxes it
+// was last asked about: eight bytes a row and four a document; and, bounded by
+// Options.HeadingBytes, what sorting compares: some 100 bytes a message. Their mutexes
+// guard only these caches and are never held while anything is read. Messages are read on at most
 // Options.Workers goroutines, which end before Search returns. No lock on a
 // user's mail or index is held while messages are matched: the view is a copy,
 // and the snapshot holds handles, not locks.
