@@ -225,8 +225,8 @@ func TestIndexGolden(t *testing.T) {
 		{":body", "A", []uint32{0}, []uint8{1}}, {":body", "BC", []uint32{0, 1}, []uint8{1, 5}}, {"to", "D", []uint32{1}, nil}})
 	const wantTerms = "TSLterm2\n" + "A\nBC\n" + "D\n" +
 		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5e" + // blocks
-		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" +
-		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" +
+		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" + "\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00" +
 		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm2"
 	if string(terms) != wantTerms {
 		t.Errorf("terms are\n%q, want\n%q", terms, wantTerms)
@@ -237,6 +237,62 @@ func TestIndexGolden(t *testing.T) {
 		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist1"
 	if string(lists) != wantLists {
 		t.Errorf("lists are\n%s, want\n%s", hex.Dump(lists), hex.Dump([]byte(wantLists)))
+	}
+}
+
+// A field with much text is looked through where a string may lie, and nothing is
+// missed.
+func TestStripes(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	var all []string
+	for range 20_000 {
+		b := make([]byte, 1+r.IntN(40))
+		for i := range b {
+			b[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+="[r.IntN(39)]
+		}
+		all = append(all, string(b))
+	}
+	all = append(all, strings.Repeat("LONG", 2000), strings.Repeat("Z", 5000))
+	var terms []testTerm
+	for i, s := range sortedSet(all) {
+		terms = append(terms, testTerm{"dkim-signature", s, []uint32{uint32(i % 100)}, nil})
+	}
+	x, err := openSegmentIndex(makeIndex(t, 100, terms))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, ok := x.lookupField("dkim-signature")
+	if !ok || f.table == 0 {
+		t.Fatalf("no table: %+v", f)
+	}
+	looked := uint64(0)
+	for i := range 300 {
+		s := terms[r.IntN(len(terms))].text
+		if i == 0 {
+			s = strings.Repeat("Z", 5000)
+		}
+		from := r.IntN(len(s))
+		key := s[from : from+1+r.IntN(min(9, len(s)-from))]
+		for _, op := range []text.Op{text.Inside, text.Suffix} {
+			var got, want []string
+			for at := range x.lookup(f, text.Lookup{Op: op, Text: key}) {
+				got = append(got, string(x.termAt(at)))
+			}
+			for _, term := range terms {
+				if (text.Lookup{Op: op, Text: key}).Means(term.text) {
+					want = append(want, term.text)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("op %d, %q finds %q, want %q", op, key, got, want)
+			}
+		}
+		for from, to := range x.regions(f, "QXJZ72") {
+			looked += to - from
+		}
+	}
+	if all := 300 * (f.end - f.start); looked*5 > all {
+		t.Errorf("%d octets of %d are looked through", looked, all)
 	}
 }
 

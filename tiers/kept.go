@@ -41,7 +41,7 @@ const (
 )
 
 // keptBlock is how many octets close a block of a stream.
-var keptBlock = [streams]int{64 << 10, 16 << 10}
+var keptBlock = [streams]int{64 << 10, 8 << 10}
 
 var errKept = errors.New("damaged kept text")
 
@@ -350,32 +350,43 @@ func lineName(line string) string {
 // appendUnits appends the units that appendUnit encoded; they share b's memory.
 func appendUnits(units []text.Unit, kind text.Kind, b string) ([]text.Unit, error) {
 	for b != "" {
-		size, n := uvarint(b)
-		u := text.Unit{Kind: kind}
-		odd := false
-		if kind == text.Header {
-			odd, size = size&1 != 0, size>>1
+		u, named, rest, err := cutUnit(kind, b)
+		if err != nil {
+			return units, err
 		}
-		b = b[max(n, 0):]
-		if odd && n > 0 {
-			var name uint64
-			if name, n = uvarint(b); n > 0 && name <= uint64(len(b)-n) {
-				u.Name, b = b[n:][:name], b[n+int(name):]
-			} else {
-				n = 0
-			}
-		}
-		if n <= 0 || size > uint64(len(b)) {
-			return units, fmt.Errorf("%w: a unit is cut short", errKept)
-		}
-		u.Text, b = b[:size], b[size:]
-		if kind == text.Header && !odd {
+		if kind == text.Header && !named {
 			u.Name = lineName(u.Text)
 		}
 		units = append(units, u)
+		b = rest
 	}
 	return units, nil
 }
+
+// cutUnit cuts the first unit off. Named says that the unit has a name of its own;
+// other header lines' is for the caller to find.
+func cutUnit(kind text.Kind, b string) (u text.Unit, named bool, rest string, err error) {
+	u.Kind = kind
+	size, n := uvarint(b)
+	b = b[n:]
+	if kind == text.Header {
+		named, size = size&1 != 0, size>>1
+	}
+	if named {
+		name, m := uvarint(b)
+		if b = b[m:]; m == 0 || name > uint64(len(b)) {
+			return u, named, "", errCut
+		}
+		u.Name, b = b[:name], b[name:]
+	}
+	if n == 0 || size > uint64(len(b)) {
+		return u, named, "", errCut
+	}
+	u.Text = b[:size]
+	return u, named, b[size:], nil
+}
+
+var errCut = fmt.Errorf("%w: a unit is cut short", errKept)
 
 // uvarint is binary.Uvarint for strings.
 func uvarint(s string) (n uint64, size int) {

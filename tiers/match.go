@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -47,6 +48,7 @@ type match struct {
 	h           *handle
 	x           *segmentIndex
 	sure, maybe docSet
+	lists       blockLists // of the field at hand
 }
 
 func newMatch(ctx context.Context, h *handle) *match { return &match{ctx: ctx, h: h, x: h.index} }
@@ -91,18 +93,30 @@ func (m *match) alternative(a text.Alternative, into *docSet) error {
 		m.add(into, m.h.complete)
 		return nil
 	case !a.AnyHeader:
-		return m.lookups("", lookups, a.Sure, into)
+		return m.lookups(fieldRange{}, lookups, a.Sure, into)
 	}
 	for i := range m.x.len() {
-		name := m.x.name(i)
-		if strings.HasPrefix(name, ":") || a.NameSuffix != "" && !strings.HasSuffix(strings.ToUpper(name)+":", a.NameSuffix) {
+		if !headed(m.x.nameOctets(i), a.NameSuffix) {
 			continue
 		}
-		if err := m.lookups(name, lookups, a.Sure, into); err != nil {
+		f, ok := m.x.field(i)
+		if !ok {
+			return fmt.Errorf("%w: field %d", errIndex, i)
+		}
+		if err := m.lookups(f, lookups, a.Sure, into); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// headed reports whether a field is that of a header field whose name, in upper
+// case and with its colon, ends with suffix.
+func headed(name []byte, suffix string) bool {
+	if len(name) > 0 && name[0] == ':' {
+		return false
+	}
+	return suffix == "" || strings.HasSuffix(strings.ToUpper(string(name))+":", suffix)
 }
 
 // cost orders the ops: those that find their terms by halving come first.
@@ -131,10 +145,10 @@ func (m *match) add(into *docSet, found docSet) {
 const few = 8
 
 // lookups adds the documents for which all lookups find a term; those without a
-// field of their own are about the field of this name.
-func (m *match) lookups(name string, all []text.Lookup, sure bool, into *docSet) error {
+// field of their own are about f.
+func (m *match) lookups(f fieldRange, all []text.Lookup, sure bool, into *docSet) error {
 	if len(all) == 1 {
-		return m.collect(name, all[0], into)
+		return m.collect(f, all[0], into)
 	}
 	var found docSet
 	for i, l := range all {
@@ -142,7 +156,7 @@ func (m *match) lookups(name string, all []text.Lookup, sure bool, into *docSet)
 			break
 		}
 		var docs docSet
-		if err := m.collect(name, l, &docs); err != nil || docs == nil {
+		if err := m.collect(f, l, &docs); err != nil || docs == nil {
 			return err
 		}
 		if found == nil {
@@ -156,16 +170,16 @@ func (m *match) lookups(name string, all []text.Lookup, sure bool, into *docSet)
 }
 
 // collect adds the documents that have one of the terms that l means.
-func (m *match) collect(name string, l text.Lookup, into *docSet) error {
+func (m *match) collect(f fieldRange, l text.Lookup, into *docSet) error {
 	if l.Field != "" {
-		name = l.Field
-	}
-	f, ok := m.x.lookupField(name)
-	if !ok {
-		return nil
+		var ok bool
+		if f, ok = m.x.lookupField(l.Field); !ok {
+			return nil
+		}
 	}
 	const often = 256
-	lists := m.x.blockLists(f)
+	lists := &m.lists
+	lists.reset(m.x, f)
 	n := 0
 	for at := range m.x.lookup(f, l) {
 		if *into == nil {

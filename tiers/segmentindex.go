@@ -88,6 +88,7 @@ type fieldRange struct {
 	start, end    uint64 // of text; a line feed stands before and at the end
 	first, blocks uint32
 	terms         uint32
+	table         uint64 // of stripes, in lists; 0: none
 }
 
 // field is the ith field; false if it lies outside.
@@ -99,29 +100,31 @@ func (x *segmentIndex) field(i int) (f fieldRange, ok bool) {
 		f.start, f.first = be.Uint64(before[4:]), be.Uint32(before[12:])
 	}
 	b := x.fields[i*fieldSize:]
-	f.end, f.terms = be.Uint64(b[4:]), be.Uint32(b[16:])
+	f.end, f.terms, f.table = be.Uint64(b[4:]), be.Uint32(b[16:]), uint40(b[20:])
 	end := be.Uint32(b[12:])
 	f.blocks = end - f.first
 	return f, f.start < f.end && f.end <= uint64(len(x.text)) && f.first < end && end <= x.nBlocks
 }
 
 // name is that of the ith field.
-func (x *segmentIndex) name(i int) string {
+func (x *segmentIndex) name(i int) string { return string(x.nameOctets(i)) }
+
+func (x *segmentIndex) nameOctets(i int) []byte {
 	be := binary.BigEndian
 	from, to := uint32(0), be.Uint32(x.fields[i*fieldSize:])
 	if i > 0 {
 		from = be.Uint32(x.fields[(i-1)*fieldSize:])
 	}
 	if from > to || uint64(to) > uint64(len(x.names)) {
-		return ""
+		return nil
 	}
-	return string(x.names[from:to])
+	return x.names[from:to]
 }
 
 // lookupField finds a field by its name.
 func (x *segmentIndex) lookupField(name string) (fieldRange, bool) {
-	i := sort.Search(x.len(), func(i int) bool { return compareFields(x.name(i), name) >= 0 })
-	if i == x.len() || x.name(i) != name {
+	i := sort.Search(x.len(), func(i int) bool { return string(x.nameOctets(i)) >= name })
+	if i == x.len() || string(x.nameOctets(i)) != name {
 		return fieldRange{}, false
 	}
 	return x.field(i)
@@ -290,22 +293,31 @@ func (x *segmentIndex) prefixed(f fieldRange, prefix string, wanted func([]byte)
 // end with the line feed after a term.
 func (x *segmentIndex) containing(f fieldRange, pattern string) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		p := []byte(pattern)
-		list := x.text[:f.end]
-		for from := f.start; len(p) > 0 && from < f.end; {
-			k := bytes.Index(list[from:], p)
-			if k < 0 {
+		for from, to := range x.regions(f, pattern) {
+			if pattern == "" || !containing(x.text, []byte(pattern), from, to, yield) {
 				return
 			}
-			at := from + uint64(k)
-			start := uint64(bytes.LastIndexByte(list[f.start:at], '\n')+1) + f.start
-			n := bytes.IndexByte(list[at:], '\n')
-			if n < 0 || !yield(start) {
-				return
-			}
-			from = at + uint64(n) + 1
 		}
 	}
+}
+
+// containing looks through the terms from from to below to.
+func containing(text, pattern []byte, from, to uint64, yield func(uint64) bool) bool {
+	first := from
+	for from < to {
+		k := bytes.Index(text[from:to], pattern)
+		if k < 0 {
+			return true
+		}
+		at := from + uint64(k)
+		start := uint64(bytes.LastIndexByte(text[first:at], '\n')+1) + first
+		n := bytes.IndexByte(text[at:to], '\n')
+		if n < 0 || !yield(start) {
+			return false
+		}
+		from = at + uint64(n) + 1
+	}
+	return true
 }
 
 // Lists.
@@ -321,6 +333,9 @@ type blockLists struct {
 }
 
 func (x *segmentIndex) blockLists(f fieldRange) *blockLists { return &blockLists{x: x, f: f} }
+
+// reset makes b read the lists of another field.
+func (b *blockLists) reset(x *segmentIndex, f fieldRange) { b.x, b.f, b.valid = x, f, false }
 
 // of returns the list of the term that begins at an offset. Terms that are asked
 // for in order cost least.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"teraslot/mailbox"
+	"teraslot/text"
 )
 
 // A segment's index is two files: in .terms the terms of each field in order, each
@@ -23,8 +24,8 @@ const (
 
 	blockTerms = 64 // terms of a block; the last one of a field may have fewer
 
-	blockSize = 5 + 5         // of a block in the table
-	fieldSize = 4 + 8 + 4 + 4 // of a field in the table
+	blockSize = 5 + 5             // of a block in the table
+	fieldSize = 4 + 8 + 4 + 4 + 5 // of a field in the table
 	termsTail = 8 + 4 + 4 + 4 + len(termsMagic)
 	listsTail = 4 + 4 + len(listsMagic)
 	guidSize  = len(mailbox.GUID{})
@@ -40,15 +41,24 @@ type indexWriter struct {
 
 	blocks, fields, names []byte
 	nBlocks, nFields      uint32
-	field                 struct {
-		open   bool
-		terms  uint32
-		blocks uint32
-	}
-	inBlock    int    // terms in the block at hand
-	desc, data []byte // of the block at hand: where its lists lie, and the lists
-	head       [binary.MaxVarintLen64]byte
-	failed     error
+	field                 openedField
+	stripes               stripeWriter // of the field at hand
+	inBlock               int          // terms in the block at hand
+	desc, data            []byte       // of the block at hand: where its lists lie, and the lists
+	head                  [binary.MaxVarintLen64]byte
+	failed                error
+}
+
+// openedField is the field that terms are added to.
+type openedField struct {
+	open    bool
+	striped bool
+	terms   uint32
+}
+
+// striped reports whether strings are looked for inside of a field's terms.
+func striped(field string) bool {
+	return field != text.FieldBorder && field != text.FieldRune && field != text.FieldHeader
 }
 
 // err is what writing has failed with so far.
@@ -112,7 +122,8 @@ func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSe
 func (w *indexWriter) begin(name string) {
 	w.end()
 	w.names = append(w.names, name...)
-	w.field.open = true
+	w.field.open, w.field.striped = true, striped(name)
+	w.stripes.reset()
 }
 
 // end ends the field at hand. A field without terms is left out.
@@ -130,13 +141,22 @@ func (w *indexWriter) end() {
 		w.fields = be.AppendUint64(w.fields, w.terms.n)
 		w.fields = be.AppendUint32(w.fields, w.nBlocks)
 		w.fields = be.AppendUint32(w.fields, f.terms)
+		w.fields = appendUint40(w.fields, w.table())
 		w.nFields++
 	}
-	*f = struct {
-		open   bool
-		terms  uint32
-		blocks uint32
-	}{}
+	*f = openedField{}
+}
+
+// table writes the table of stripes of the field at hand, and returns where it
+// lies; 0 for a field without one.
+func (w *indexWriter) table() uint64 {
+	t := w.stripes.table()
+	if t == nil {
+		return 0
+	}
+	at := w.lists.n
+	w.lists.write(t)
+	return at
 }
 
 // lastName is where the name at hand begins.
@@ -154,6 +174,9 @@ func (w *indexWriter) add(term string, docs []uint32, counts []uint8) {
 	}
 	w.terms.writeString(term)
 	w.terms.writeString("\n")
+	if w.field.striped {
+		w.stripes.add(term)
+	}
 	if len(docs) == 1 && (len(counts) == 0 || counts[0] == 1) {
 		w.desc = binary.AppendUvarint(w.desc, uint64(docs[0])<<1|1)
 	} else {

@@ -138,14 +138,27 @@ func (t *Texts) match(h *handle, doc uint32, k text.Key) (bool, error) {
 		if !strings.Contains(raw, k.Pattern) {
 			continue
 		}
-		if t.some, err = appendUnits(t.some[:0], kinds[stream], raw); err != nil {
-			return false, err
-		}
-		if k.Match(t.some) {
-			return true, nil
+		if match, err := t.matchRaw(stream, raw, k); match || err != nil {
+			return match, err
 		}
 	}
 	return false, nil
+}
+
+// matchRaw takes a document's text in a stream apart, as far as it must.
+func (t *Texts) matchRaw(stream int, raw string, k text.Key) (match bool, err error) {
+	if k.Scope == text.InHeader {
+		t.some, err = appendUnits(t.some[:0], kinds[stream], raw)
+		return err == nil && k.Match(t.some), err
+	}
+	for raw != "" && !match {
+		var u text.Unit
+		if u, _, raw, err = cutUnit(kinds[stream], raw); err != nil {
+			return false, err
+		}
+		match = k.MatchUnit(u)
+	}
+	return match, nil
 }
 
 // Units is Texts.Units for a single document, of whose text all is wanted; the
