@@ -39,6 +39,7 @@ func (s *Slot) adminHandler() http.Handler {
 	mux.HandleFunc("POST /import", s.handleImport)
 	s.transferRequests(mux)
 	mux.HandleFunc("POST /job", s.handleJob)
+	mux.HandleFunc("POST /repair", s.handleRepair)
 	mux.HandleFunc("POST /expunged", s.handleExpunged)
 	mux.HandleFunc("POST /setting", handle(s.setSetting))
 	return mux

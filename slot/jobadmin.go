@@ -217,11 +217,16 @@ func parseSetting(value string) (*mailstore.Age, error) {
 
 // Job does a job for users, or for all, and reports what became of it.
 func (c *Client) Job(ctx context.Context, q JobRequest, report func(JobResult)) error {
+	return c.stream(ctx, "/job", q, report)
+}
+
+// stream sends a request that is answered by lines of JobResult.
+func (c *Client) stream(ctx context.Context, path string, q any, report func(JobResult)) error {
 	body, err := jsonBody(q)
 	if err != nil {
 		return err
 	}
-	r, err := c.ask(ctx, http.MethodPost, "/job", body)
+	r, err := c.ask(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (s *Slot) heal(ctx context.Context) error {
 		} else if packs := s.packs(a.ID); len(packs) > 0 {
 			// Its mail is there, and what says which message is which was lost. Nothing
 			// is made in its place: deliveries wait with their senders.
-			s.o.Logger.Error("a user has packs and no mail.db: put mail.db back from a backup", "user", a.Name, "id", a.ID, "packs", packs)
+			s.o.Logger.Error("a user has packs and no mail.db: put mail.db back from a backup, or run slotctl reconstruct", "user", a.Name, "id", a.ID, "packs", packs)
 		} else {
 			s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
 			err = s.createMail(ctx, a)

@@ -55,7 +55,7 @@ Exit status: 0 if all was done, 1 if not.`,
 	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect), statusCommand(connect))
 	c.AddCommand(exportCommand(file), backupCommand(file), restoreCommand(file, connect))
 	c.AddCommand(jobCommands(connect)...)
-	c.AddCommand(unexpungeCommand(connect), settingCommand(connect))
+	c.AddCommand(unexpungeCommand(connect), settingCommand(connect), reconstructCommand(connect))
 	return c
 }
 

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"terminate": terminate,
 			"perms":     perms,
+			"lose":      lose,
 		},
 	})
 }
@@ -74,6 +75,22 @@ func await(ts *testscript.TestScript, _ bool, _ []string) {
 func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// lose removes the files of that name of every user, below any root.
+func lose(ts *testscript.TestScript, _ bool, args []string) {
+	found := 0
+	for _, root := range []string{"conf", "spool", "archive"} {
+		names, err := filepath.Glob(filepath.Join(ts.MkAbs("data"), root, "users", "*", "*", args[0]))
+		ts.Check(err)
+		for _, name := range names {
+			ts.Check(os.Remove(name))
+			found++
+		}
+	}
+	if found == 0 {
+		ts.Fatalf("there is no %s", args[0])
 	}
 }
 

@@ -13,11 +13,15 @@ import (
 )
 
 func verifyCommand(connect connector) *cobra.Command {
-	return &cobra.Command{
+	mend := false
+	c := &cobra.Command{
 		Use:   "verify [USER]...",
 		Short: "Check mail and indexes of users, or of all; the exit status tells if all is well",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return connect.do(cmd.Context(), func(s *slot.Client) error {
+				if mend {
+					return verifyAndRepair(cmd.Context(), s, args)
+				}
 				findings := 0
 				err := s.Verify(cmd.Context(), args, func(f slot.Finding) {
 					findings++
@@ -30,6 +34,8 @@ func verifyCommand(connect connector) *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&mend, "repair", false, "mend what can be mended, and check again")
+	return c
 }
 
 func statusCommand(connect connector) *cobra.Command {

@@ -1,0 +1,92 @@
+package slot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"teraslot/account"
+	"teraslot/mailstore"
+)
+
+// RepairRequest is what POST /repair takes. It is answered by lines of JobResult: Did
+// is one thing that was mended, made or lost, Error ends a user.
+type RepairRequest struct {
+	Users       []string // login names
+	Reconstruct bool     // make mail.db anew, from its copy and the packs
+}
+
+// handleRepair mends users' mail and indexes and streams what it does.
+func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
+	var q RepairRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&q); err != nil {
+		respond(w, nil, errors.Join(errProtocol, err))
+		return
+	}
+	lines := json.NewEncoder(w)
+	for _, name := range q.Users {
+		say := func(text string) { _ = lines.Encode(JobResult{User: name, Did: text}) } // a client that went away cancels the request
+		a, err := s.accounts.Lookup(r.Context(), name)
+		switch {
+		case err != nil:
+		case q.Reconstruct:
+			err = s.reconstruct(r.Context(), a, say)
+		default:
+			err = s.repair(r.Context(), a, say)
+		}
+		if err != nil && lines.Encode(JobResult{User: name, Error: err.Error()}) != nil {
+			return
+		}
+	}
+}
+
+// repair mends what can be mended of a user's mail and index.
+func (s *Slot) repair(ctx context.Context, a account.Account, say func(string)) error {
+	if err := s.store.Repair(ctx, a.ID, func(line string) { say("mail: " + line) }); err != nil {
+		return err
+	}
+	done, err := s.indexer().Repair(ctx, a.ID, nil)
+	if done != nil {
+		for _, name := range done.Rewritten {
+			say("index: rewritten " + name)
+		}
+		if done.Indexed > 0 {
+			say(fmt.Sprintf("index: %d messages indexed", done.Indexed))
+		}
+	}
+	return err
+}
+
+// reconstruct makes a user's mail.db anew, with the account's quota. Sessions end:
+// what they know of mailboxes is no longer so.
+func (s *Slot) reconstruct(ctx context.Context, a account.Account, say func(string)) error {
+	deadline := s.o.Now().Add(removalWait)
+	for {
+		s.disconnect(a.ID)
+		err := s.store.Reconstruct(ctx, a.ID, say)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, mailstore.ErrBusy) || s.o.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(a.Quota)) })
+	if s.squatter != nil {
+		s.squatter.Wake(a.ID)
+	}
+	return err
+}
+
+// Repair mends or reconstructs users' mail and reports what was done.
+func (c *Client) Repair(ctx context.Context, q RepairRequest, report func(JobResult)) error {
+	return c.stream(ctx, "/repair", q, report)
+}
