@@ -54,7 +54,7 @@ func expand(ctx context.Context, snap *tiers.Snapshot, words []*fuzzyWord, field
 func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, f int, field, prefix string) error {
 	found := map[string]likeness{}
 	terms, err := snap.Select(ctx, field, prefix, func(term []byte) bool {
-		if w.farFrom(term) {
+		if w.farFrom(string(term)) {
 			return false
 		}
 		l := w.like(string(term))

@@ -238,22 +238,23 @@ func (k *fuzzyKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitma
 // indexed returns the covered rows that the index finds, and whether they are
 // matches or have to be read.
 func (k *fuzzyKey) indexed(ctx context.Context, e *evaluation) (rows *roaring.Bitmap, sure bool, err error) {
-	fields, sure := k.fields()
-	if err := k.expand(ctx, e, fields); err != nil {
+	if err := k.expand(ctx, e); err != nil {
 		return nil, false, err
 	}
 	if k.expansion == nil {
 		return e.join.covered, false, nil
 	}
+	_, sure = k.fields()
 	return e.join.rows(k.expansion.docs()), sure && len(k.phrases) == 0, nil
 }
 
-// expand looks the words up in the dictionary, once. An index that fails is left
-// aside: then there is no expansion.
-func (k *fuzzyKey) expand(ctx context.Context, e *evaluation, fields []string) error {
-	if k.expansion != nil || e.blind {
+// expand looks the words up in the dictionary, once. If the index has none of the rows
+// there is no expansion; nor if it fails: then it is left aside.
+func (k *fuzzyKey) expand(ctx context.Context, e *evaluation) error {
+	if k.expansion != nil || e.blind || e.join.covered.IsEmpty() {
 		return nil
 	}
+	fields, _ := k.fields()
 	x, err := k.lookUp(ctx, e, fields)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -122,7 +122,7 @@ func (w *fuzzyWord) like(term string) likeness {
 
 // farFrom reports, at little cost, whether a term cannot be like the word. It may
 // say no of terms that are not.
-func (w *fuzzyWord) farFrom(term []byte) bool {
+func (w *fuzzyWord) farFrom(term string) bool {
 	if w.bare != w.spelt || !isASCII(w.bare) {
 		return false
 	}
@@ -240,7 +240,7 @@ func bareForms(token string) (bare, spelt string) {
 	return b.String(), s.String()
 }
 
-func isASCII[T string | []byte](s T) bool {
+func isASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false

@@ -177,6 +177,11 @@ func (e *evaluation) rank(ctx context.Context, root node, rows *roaring.Bitmap) 
 	r := ranking{rows.ToArray(), nil}
 	r.score = make([]float32, len(r.rows))
 	keys, near := rankedKeys(root, nil, nil)
+	for _, k := range keys {
+		if err := k.expand(ctx, e); err != nil {
+			return nil, err
+		}
+	}
 	for i, row := range r.rows {
 		for _, k := range keys {
 			r.score[i] += k.scoreOf(e, row)

@@ -19,7 +19,18 @@ type reading struct {
 	position int
 	// terms are all that the text can have that is like the words, if that is known.
 	terms map[string][]int
+	// known are the likenesses of terms met before, to the words that they may be like.
+	known map[string][]alike
 }
+
+// alike is a word that a term is like.
+type alike struct {
+	word int
+	likeness
+}
+
+// maxRemembered bounds the terms whose likenesses a reading remembers.
+const maxRemembered = 4096
 
 // hit is a term like a word, at its place among the words of a unit.
 type hit struct{ word, position int }
@@ -71,22 +82,39 @@ func (r *reading) term(token string, weight float32) {
 		}
 		return
 	}
-	for i, w := range r.key.words {
-		if w.farFrom([]byte(token)) {
-			continue
-		}
-		l := w.like(token)
-		if l.kind == unlike {
-			continue
-		}
-		r.found[i] = true
-		k := l.kind
-		if k == inflected && l.langs&r.key.weights.spoken(i) == 0 {
+	for _, a := range r.likenesses(token) {
+		r.found[a.word] = true
+		k := a.kind
+		if k == inflected && a.langs&r.key.weights.spoken(a.word) == 0 {
 			k = foreign
 		}
-		r.amount[i][k] += weight
-		r.hits = append(r.hits, hit{i, r.position})
+		r.amount[a.word][k] += weight
+		r.hits = append(r.hits, hit{a.word, r.position})
 	}
+}
+
+// likenesses are the words that a term is like.
+func (r *reading) likenesses(token string) (out []alike) {
+	if known, ok := r.known[token]; ok {
+		return known
+	}
+	asked := false
+	for i, w := range r.key.words {
+		if w.farFrom(token) {
+			continue
+		}
+		asked = true
+		if l := w.like(token); l.kind != unlike {
+			out = append(out, alike{i, l})
+		}
+	}
+	if asked {
+		if r.known == nil || len(r.known) >= maxRemembered {
+			r.known = map[string][]alike{}
+		}
+		r.known[token] = out
+	}
+	return out
 }
 
 // slop is how many other words may stand within a phrase.
