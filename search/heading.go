@@ -62,7 +62,7 @@ func (l *links) of(row uint32) []uint32 {
 }
 
 func (h *headings) weight() int64 {
-	n := int64(8*cap(h.uids)+cap(h.reply)) + h.links.ids.weight() +
+	n := int64(4*cap(h.uids)+cap(h.reply)) + h.links.ids.weight() +
 		int64(4*(cap(h.links.own)+cap(h.links.refs)+cap(h.links.ends))) + 512
 	for i := range h.columns {
 		n += h.columns[i].weight()

@@ -46,7 +46,7 @@ type Options struct {
 	// means 64 MiB.
 	CacheBytes int64
 	// HeadingBytes bounds the memory for what SORT and THREAD compare of messages; 0
-	// means 64 MiB, which is enough for about half a million messages.
+	// means 128 MiB, which is enough for about a million messages.
 	HeadingBytes int64
 	Logger       *slog.Logger // nil: nothing is logged
 	// Registerer takes the metrics; nil: they are not exported.
@@ -78,7 +78,7 @@ func New(o Options) *Searcher {
 		o.CacheBytes = 64 << 20
 	}
 	if o.HeadingBytes == 0 {
-		o.HeadingBytes = 64 << 20
+		o.HeadingBytes = 128 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
