@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -63,24 +64,62 @@ func (s *session) Open(ctx context.Context, p transfer.Place) (transfer.Mailbox,
 	if data.NumMessages == 0 {
 		return box, nil, nil
 	}
-	var all imap.UIDSet
-	all.AddRange(1, 0)
-	cmd := s.c.Fetch(all, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
-	var messages []transfer.Message
-	for data := cmd.Next(); data != nil; data = cmd.Next() {
-		if m, ok := readMessage(data); ok {
-			messages = append(messages, m)
-		}
+	messages, err := s.overview()
+	if err != nil {
+		return box, nil, because(ctx, fmt.Errorf("in %q: %w", p.There, err))
 	}
-	if err := cmd.Close(); err != nil {
-		return box, nil, because(ctx, fmt.Errorf("FETCH in %q: %w", p.There, err))
-	}
-	slices.SortFunc(messages, func(a, b transfer.Message) int { return int(int64(a.UID) - int64(b.UID)) })
-	messages = slices.CompactFunc(messages, func(a, b transfer.Message) bool { return a.UID == b.UID })
 	if n := len(messages); n > 0 {
 		box.UIDNext = max(box.UIDNext, messages[n-1].UID+1)
 	}
 	return box, messages, nil
+}
+
+// rounds is how often is asked again for what did not come: the client library takes
+// news of a message's flags for the answer about it, and drops the answer.
+const rounds = 4
+
+var (
+	errNoAnswer = errors.New("the server tells nothing of some messages")
+	errNoOctets = errors.New("the server does not give the message's octets, or not so that they are understood")
+)
+
+// overview reads what is known of all messages, and makes sure that it is all: what
+// were left out would look as if it had been expunged.
+func (s *session) overview() ([]transfer.Message, error) {
+	found := map[mailbox.UID]transfer.Message{}
+	var ask imap.UIDSet
+	ask.AddRange(1, 0)
+	for range rounds {
+		if err := s.describe(ask, found); err != nil {
+			return nil, fmt.Errorf("FETCH: %w", err)
+		}
+		there, err := s.c.UIDSearch(&imap.SearchCriteria{}, nil).Wait()
+		if err != nil {
+			return nil, fmt.Errorf("SEARCH: %w", err)
+		}
+		ask = nil
+		for _, uid := range there.AllUIDs() {
+			if _, known := found[mailbox.UID(uid)]; !known {
+				ask.AddNum(uid)
+			}
+		}
+		if len(ask) == 0 {
+			messages := slices.Collect(maps.Values(found))
+			slices.SortFunc(messages, func(a, b transfer.Message) int { return int(int64(a.UID) - int64(b.UID)) })
+			return messages, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %v", errNoAnswer, ask)
+}
+
+func (s *session) describe(uids imap.UIDSet, found map[mailbox.UID]transfer.Message) error {
+	cmd := s.c.Fetch(uids, &imap.FetchOptions{UID: true, Flags: true, InternalDate: true, RFC822Size: true})
+	for data := cmd.Next(); data != nil; data = cmd.Next() {
+		if m, ok := readMessage(data); ok {
+			found[m.UID] = m
+		}
+	}
+	return cmd.Close()
 }
 
 // readMessage reads a response without a body. An unsolicited one, of flags alone,
@@ -113,32 +152,64 @@ func flagsOf(list []imap.Flag) mailbox.Flags {
 	return mailbox.MakeFlags(names...)
 }
 
-// Fetch reads messages without marking them as seen.
+// Fetch reads messages without marking them as seen. It asks again for what does not
+// come, and tells of it if it is there all the same.
 func (s *session) Fetch(ctx context.Context, messages []transfer.Message, fn func(transfer.Message, []byte, error) error) error {
 	defer s.watch(ctx)()
-	var uids imap.UIDSet
-	byUID := make(map[mailbox.UID]transfer.Message, len(messages))
+	open := make(map[mailbox.UID]transfer.Message, len(messages))
 	for _, m := range messages {
-		uids.AddNum(imap.UID(m.UID))
-		byUID[m.UID] = m
+		open[m.UID] = m
 	}
-	cmd := s.c.Fetch(uids, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	for range rounds {
+		if len(open) == 0 {
+			return nil
+		}
+		if err := s.bodies(open, fn); err != nil {
+			return because(ctx, err)
+		}
+	}
+	there := map[mailbox.UID]transfer.Message{}
+	if err := s.describe(setOf(open), there); err != nil {
+		return because(ctx, err)
+	}
+	for uid := range there {
+		if m, asked := open[uid]; asked {
+			if err := fn(m, nil, errNoOctets); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bodies asks for messages, and takes those that come from the open ones.
+func (s *session) bodies(open map[mailbox.UID]transfer.Message, fn func(transfer.Message, []byte, error) error) error {
+	cmd := s.c.Fetch(setOf(open), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
 	var failed error
 	for data := cmd.Next(); data != nil; data = cmd.Next() {
 		uid, body, err := readBody(data)
-		m, asked := byUID[uid]
+		m, asked := open[uid]
 		if failed != nil || err == errNoBody || !asked {
 			continue
 		}
+		delete(open, uid)
 		failed = fn(m, body, err)
 	}
-	return because(ctx, errors.Join(failed, cmd.Close()))
+	return errors.Join(failed, cmd.Close())
+}
+
+func setOf(open map[mailbox.UID]transfer.Message) imap.UIDSet {
+	var set imap.UIDSet
+	for uid := range open {
+		set.AddNum(imap.UID(uid))
+	}
+	return set
 }
 
 // errNoBody: a response of something else.
 var errNoBody = errors.New("no body")
 
-// readBody reads a response with a body: the UID may come after it.
+// readBody reads a response with a body.
 func readBody(data *imapclient.FetchMessageData) (uid mailbox.UID, body []byte, err error) {
 	err = errNoBody
 	for item := data.Next(); item != nil; item = data.Next() {
