@@ -53,7 +53,7 @@ Exit status: 0 if all was done, 1 if not.`,
 		return slot.Administer(ctx, config, slot.Options{Logger: log})
 	})
 	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect), statusCommand(connect))
-	c.AddCommand(exportCommand(file), backupCommand(file), restoreCommand(file, connect))
+	c.AddCommand(searchCommand(file), exportCommand(file), backupCommand(file), restoreCommand(file, connect))
 	c.AddCommand(jobCommands(connect)...)
 	c.AddCommand(unexpungeCommand(connect), settingCommand(connect), reconstructCommand(connect))
 	return c
