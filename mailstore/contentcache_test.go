@@ -108,6 +108,12 @@ func TestOpenMoved(t *testing.T) {
 	if missing := m.s.contents.spots(m.user, recs, moved); len(missing) > 0 || slices.Equal(moved, known) {
 		t.Errorf("after the repack %d places are not remembered, or none has changed", len(missing))
 	}
+	wrong := slices.Clone(moved) // as if other messages lay there by now
+	wrong[1], wrong[2] = moved[2], moved[1]
+	m.s.contents.keepSpots(m.user, recs, []int{1, 2}, wrong)
+	if !slices.Equal(opened(), before) {
+		t.Error("other messages where the places were wrong")
+	}
 	spoil(t, m.packs.path(moved[3].where, moved[3].pack), moved[3].start+frameHeaderSize+20)
 	var damage *Damage
 	if o := m.OpenInto(t.Context(), id, recs, &into)[3]; !errors.As(o.Err, &damage) || damage.UID != recs[3].UID {

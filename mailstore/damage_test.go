@@ -324,7 +324,7 @@ func TestDeliveryIntoDamage(t *testing.T) {
 func TestLostContent(t *testing.T) {
 	d := newDamaged(t, 4)
 	d.exec(t, `DELETE FROM content WHERE num = 2`, `UPDATE content SET start = 48 WHERE num = 3`, `DELETE FROM structure WHERE num = 4`,
-		`UPDATE structure SET data = x'00' WHERE num = 1`)
+		`UPDATE structure SET data = (SELECT data FROM structure WHERE num = 3) WHERE num = 1`)
 	d.with(t, func(s *Store, m *Mail, err error) {
 		if err != nil {
 			t.Fatal(err)
