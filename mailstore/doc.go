@@ -7,6 +7,7 @@
 //	<conf>/users/<hh>/<id>/mail.db   SQLite: mailboxes, records, contents, packs
 //	<spool>/users/<hh>/<id>/<n>.pack messages, framed, one after the other
 //	<archive>/…                      the same, for large and old messages
+//	<archive>/users/<hh>/<id>/mail.saved  a copy of mail.db, saved each night
 //	<spool>/incoming/                large messages being received; emptied at start
 //
 // docs/formats.md draws mail.db and the packs.
@@ -25,6 +26,8 @@
 //     records. Verify checks that they agree.
 //   - Bytes are handed out only after frame, GUID, length and CRC were checked.
 //     Everything else is a *Damage.
+//   - A record that does not match its CRC is named and left out (View.Damaged);
+//     the others are served, and nothing that would do without it in silence is done.
 //   - Once mail.db is seen to be malformed, or its counters or checksum not to
 //     match, nothing is written to it: a delivery fails and stays where it came from.
 //     The first delivery to a mailbox since the start of the process looks for that.
@@ -43,6 +46,6 @@
 //
 // # What it does not do
 //
-// It knows no protocol, no search and no replication; it does not decide when to
-// forget expunged records or to repack; it keeps no credentials.
+// It knows no protocol, no search and no replication; it does not decide when to expire,
+// archive, forget or repack; it keeps no credentials.
 package mailstore
