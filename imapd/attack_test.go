@@ -68,6 +68,35 @@ func TestSilentClientBeforeTLS(t *testing.T) {
 	}
 }
 
+// TLS gives a client that says nothing, or an octet at a time, no more time.
+func TestSilentClientAfterTLS(t *testing.T) {
+	o := Options{Limits: quick}
+	h := openSlot(t, &o)
+	h.srv = New(o)
+	h.serve(t, true)
+	t.Cleanup(func() { h.close(t) })
+	silent, drips := h.dial(t), h.dial(t)
+	silent.startTLS(t)
+	drips.startTLS(t)
+	dripped := make(chan struct{})
+	go func() {
+		defer close(dripped)
+		for {
+			if _, err := drips.conn.Write([]byte("a")); err != nil {
+				return
+			}
+			<-time.After(10 * time.Millisecond)
+		}
+	}()
+	for _, p := range []*peer{silent, drips} {
+		if said := p.waitEnd(t); !strings.HasPrefix(said, "* OK ") || !strings.Contains(said, "* BYE ") {
+			t.Errorf("no BYE in %q", said)
+		}
+		p.conn.Close()
+	}
+	<-dripped
+}
+
 func TestSilentClientInSTARTTLS(t *testing.T) {
 	h := newHarness(t, Options{Limits: quick})
 	p := h.dial(t)
