@@ -2,12 +2,18 @@ package search_test
 
 import (
 	"bytes"
+	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -218,4 +224,118 @@ func TestSearchSeveral(t *testing.T) {
 	if !errors.Is(err, failure) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestSortWhileMailComes: sessions that sort and thread while mail comes and goes see
+// each message of their view once, in order.
+func TestSortWhileMailComes(t *testing.T) {
+	f := newFixture(t, search.Options{HeadingBytes: 30_000})
+	g := newGenerator(11)
+	f.deliver(randomMail(g, 50, nil)...)
+	done := make(chan struct{})
+	var group errgroup.Group
+	for range 3 {
+		group.Go(func() error {
+			for {
+				select {
+				case <-done:
+					return nil
+				default:
+				}
+				r := search.Request{User: user, Mailbox: f.inbox}
+				res, err := f.s.Sort(t.Context(), r, []search.SortKey{{By: search.BySubject}, {By: search.ByFrom}})
+				if err != nil {
+					return err
+				}
+				slices.Sort(res.UIDs)
+				if len(res.UIDs) != len(res.View.Records) || len(slices.Compact(res.UIDs)) != len(res.View.Records) {
+					return fmt.Errorf("%d of %d messages", len(res.UIDs), len(res.View.Records))
+				}
+				threads, err := f.s.Thread(t.Context(), r, search.References)
+				if err != nil {
+					return err
+				}
+				n := 0
+				for _, node := range threads.Nodes {
+					if node.UID != 0 {
+						n++
+					}
+				}
+				if n != len(threads.View.Records) {
+					return fmt.Errorf("%d of %d messages in threads", n, len(threads.View.Records))
+				}
+			}
+		})
+	}
+	for range 15 {
+		f.deliver(randomMail(g, 6, f.mails)...)
+		f.expunge(g)
+	}
+	close(done)
+	f.must(group.Wait())
+}
+
+// TestHeadingsOfOldStructures: what was kept before References were, or is damaged, is
+// made from the messages, and the answers are the same.
+func TestHeadingsOfOldStructures(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	for i := range 4 {
+		m := plain(fmt.Sprint("letter ", 9-i), "text")
+		m.raw = append(fmt.Appendf(nil, "Message-ID: <%d@example.org>\r\nReferences: <%d@example.org>\r\n", i, i-1), m.raw...)
+		f.deliver(m)
+	}
+	f.makeOld()
+	view, err := f.mail.View(t.Context(), f.inbox)
+	f.must(err)
+	encoded, err := f.mail.EncodedStructures(t.Context(), view.Records)
+	f.must(err)
+	if err := new(message.Heading).Decode(encoded[0]); !errors.Is(err, message.ErrStructure) {
+		t.Fatalf("the old structure gives a heading: %v", err)
+	}
+	r := search.Request{User: user, Mailbox: f.inbox}
+	res, err := f.s.Sort(t.Context(), r, []search.SortKey{{By: search.BySubject}})
+	if err != nil || !slices.Equal(res.UIDs, []mailbox.UID{4, 3, 2, 1}) {
+		t.Errorf("%v, %v", res, err)
+	}
+	threads, err := f.s.Thread(t.Context(), r, search.Refs)
+	if err != nil || !slices.Equal(threads.Nodes, []search.ThreadNode{{UID: 1, Children: 1}, {UID: 2, Children: 1}, {UID: 3, Children: 1}, {UID: 4}}) {
+		t.Errorf("%v, %v", threads, err)
+	}
+}
+
+// makeOld rewrites the kept structures as version 1 had them, but for the last, which it
+// damages.
+func (f *fixture) makeOld() {
+	f.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(f.dir, "conf", user.Dir(), "mail.db"))
+	f.must(err)
+	defer db.Close()
+	for num, m := range f.mails {
+		s, err := message.Parse(bytes.NewReader(m.raw), int64(len(m.raw)))
+		f.must(err)
+		with, err := s.AppendBinary(nil)
+		f.must(err)
+		s.References = nil
+		without, err := s.AppendBinary(nil)
+		f.must(err)
+		// The empty list of references is one octet, where the two begin to differ.
+		at := 0
+		for with[at] == without[at] {
+			at++
+		}
+		old := slices.Concat([]byte{1}, without[1:at], without[at+1:])
+		_, err = message.UnmarshalStructure(old)
+		f.must(err)
+		key := binary.BigEndian.AppendUint64(nil, uint64(num+1))
+		crc := crc32.Checksum(append(key, old...), crc32.MakeTable(crc32.Castagnoli))
+		if num == len(f.mails)-1 {
+			crc++
+		}
+		done, err := db.Exec("UPDATE structure SET data = ?, crc = ? WHERE num = ?", old, int64(crc), num+1)
+		f.must(err)
+		if n, err := done.RowsAffected(); n != 1 || err != nil {
+			f.t.Fatalf("structure %d: %d rows, %v", num+1, n, err)
+		}
+	}
+	f.spoiled = true
 }
