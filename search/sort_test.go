@@ -339,3 +339,35 @@ func (f *fixture) makeOld() {
 	}
 	f.spoiled = true
 }
+
+// TestDamagedRecordIsNoMiss: a message whose record is damaged fails every search of its
+// mailbox, alone or with others, and none of another.
+func TestDamagedRecordIsNoMiss(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	f.deliver(plain("a", "x"), plain("b", "x"))
+	other, err := f.mail.Create(t.Context(), "", "other", "")
+	f.must(err)
+	db, err := sql.Open("sqlite", filepath.Join(f.dir, "conf", user.Dir(), "mail.db"))
+	f.must(err)
+	defer db.Close()
+	_, err = db.Exec("UPDATE message SET crc = crc + 1 WHERE id & 0xFFFFFFFF = 1")
+	f.must(err)
+	f.spoiled = true
+	r := search.Request{User: user, Mailbox: f.inbox}
+	var damage *mailstore.Damage
+	if _, err := f.s.Sort(t.Context(), r, []search.SortKey{{By: search.ByDate}}); !errors.As(err, &damage) || damage.UID != 1 {
+		t.Errorf("SORT: %v", err)
+	}
+	if _, err := f.s.Thread(t.Context(), r, search.Refs); !errors.As(err, &damage) || damage.UID != 1 {
+		t.Errorf("THREAD: %v", err)
+	}
+	several := search.Several{User: user, Mailboxes: []mailbox.ID{other.ID, f.inbox},
+		Query: func(*mailstore.View) (search.Query, error) { return search.All{}, nil }}
+	if res, err := f.s.SearchSeveral(t.Context(), several); !errors.As(err, &damage) || damage.UID != 1 {
+		t.Errorf("several: %v, %v", res, err)
+	}
+	several.Mailboxes = several.Mailboxes[:1]
+	if _, err := f.s.SearchSeveral(t.Context(), several); err != nil {
+		t.Errorf("the other mailbox: %v", err)
+	}
+}
