@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 			imap, lmtp := freeAddress(t), freeAddress(t)
 			e.Setenv("LMTP", lmtp)
+			e.Setenv("IMAP", imap)
 			config := fmt.Sprintf("name = \"test\"\nroot = \"data\"\n[tiers]\ntemp = \"data/temp\"\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\n", imap, lmtp)
 			return os.WriteFile(filepath.Join(e.WorkDir, "slot.toml"), []byte(config), 0o600)
 		},
