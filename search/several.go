@@ -78,9 +78,6 @@ func (s *Searcher) searchSeveral(ctx context.Context, r Several) ([]*Result, err
 		if view == nil {
 			continue
 		}
-		if err := view.Whole(); err != nil {
-			return nil, err
-		}
 		if root, err = planFor(r, view); err != nil {
 			return nil, err
 		}
