@@ -84,12 +84,13 @@ func (s *session) tell(n news) {
 		}
 	}
 	for i := range n.changed {
-		s.tellFlags(&n.changed[i], s.rev2)
+		s.tellFlags(&n.changed[i], s.rev2 || s.byUID)
 	}
 }
 
 // tellFlags tells a message's flags, if the client was told of the message.
-// IMAP4rev2 wants the UID in what was not asked for (RFC 9051 §7.5.2).
+// Responses to a command on UIDs have the UID (§6.4.9), and for IMAP4rev2 those that
+// were not asked for too (§7.5.2).
 func (s *session) tellFlags(r *mailbox.Record, withUID bool) {
 	number, ok := s.view.number(r.UID)
 	if !ok {

@@ -123,6 +123,7 @@ type expectation struct {
 	expunge bool                     // EXPUNGE may be told
 	old     map[uint32]*modelMessage // messages as they were before the command
 	asked   bool                     // FETCH responses were asked for
+	uid     bool                     // a UID command: each FETCH response has the UID
 }
 
 // snapshot is every message as it is.
@@ -304,7 +305,7 @@ func (c *modelConn) hearFetch(n int, text string, e expectation, a *answer) {
 		c.m.Fatalf("%s is told of %d, UID %d, which is gone", c.name, n, uid)
 	}
 	items := c.fetchItems(text)
-	if c.rev2 && !e.asked && !slices.ContainsFunc(items, func(i fetchedItem) bool { return i.name == "UID" }) {
+	if (e.uid || c.rev2 && !e.asked) && !slices.ContainsFunc(items, func(i fetchedItem) bool { return i.name == "UID" }) {
 		c.m.Fatalf("%s is not told the UID in %q", c.name, text)
 	}
 	for _, item := range items {

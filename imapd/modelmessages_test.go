@@ -127,7 +127,7 @@ func (m *model) fetch() {
 		}
 	}
 	untagged, completion := c.say(s.command("FETCH", what.items))
-	a := c.hear(untagged, expectation{before: s.before, expunge: s.uid, old: old, asked: true})
+	a := c.hear(untagged, expectation{before: s.before, expunge: s.uid, old: old, asked: true, uid: s.uid})
 	c.want(completion, s.completion(there))
 	names := what.names
 	if s.uid {
@@ -163,7 +163,7 @@ func (m *model) store() {
 		}
 	}
 	untagged, completion := c.say(command)
-	a := c.hear(untagged, expectation{before: s.before, expunge: s.uid, old: old, asked: true})
+	a := c.hear(untagged, expectation{before: s.before, expunge: s.uid, old: old, asked: true, uid: s.uid})
 	if silent {
 		c.want(completion, "OK")
 		return
@@ -192,7 +192,7 @@ func (m *model) expunge() {
 	old := c.box.snapshot()
 	c.box.remove(gone)
 	untagged, completion := c.say(s.text)
-	c.hear(untagged, expectation{before: s.before, expunge: true, old: old})
+	c.hear(untagged, expectation{before: s.before, expunge: true, old: old, uid: s.uid})
 	c.want(completion, "OK")
 }
 
@@ -219,7 +219,7 @@ func (m *model) transfer(name string) {
 		made = c.transferred(name, there, to)
 	}
 	untagged, completion := c.say(command)
-	a := c.hear(untagged, expectation{before: s.before, expunge: true, old: old})
+	a := c.hear(untagged, expectation{before: s.before, expunge: true, old: old, uid: s.uid})
 	c.want(completion, want)
 	if len(made) == 0 {
 		return

@@ -116,7 +116,7 @@ func (m *model) search() {
 	}
 	tag := c.begin(command)
 	untagged, completion := c.hearUntil(tag)
-	a := c.hear(untagged, expectation{before: before, expunge: uid})
+	a := c.hear(untagged, expectation{before: before, expunge: uid, uid: uid})
 	c.want(completion, "OK")
 	if want := c.searchAnswer(tag, returns, uid, numbers); !slices.Equal(a.other, want) {
 		m.Fatalf("%s: %s found %q, not %q", c.name, command, a.other, want)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,7 @@ type session struct {
 	faults   int  // commands that could not be read, in a row
 	commands int
 	tag      string // of the command at hand
+	byUID    bool   // it is one on UIDs
 
 	watched atomic.Pointer[mailbox.ID] // the selected mailbox, for other goroutines
 	news    chan struct{}              // holds one wake
@@ -173,7 +175,7 @@ func (s *session) turn(ctx context.Context) error {
 	s.c.running()
 	s.faults = 0
 	s.commands++
-	s.tag = req.Tag
+	s.tag, s.byUID = req.Tag, strings.HasPrefix(req.Command.Name(), "UID ")
 	done, err := s.execute(ctx, req)
 	if err != nil && s.isFatal(ctx, err) {
 		return err
