@@ -33,6 +33,7 @@ type ranker interface {
 
 func main() {
 	only := flag.String("set", "", "only this set: tune or held")
+	name := flag.String("corpus", "", "only this corpus: "+strings.Join(corpora, " or "))
 	cyrus := flag.Bool("cyrus", false, "put the same queries to Cyrus")
 	misses := flag.Bool("misses", false, "list the queries that miss the first 20")
 	data := flag.String("data", "", "keep our mail and index in this directory, for the next run")
@@ -40,7 +41,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	t := &bench{ctx: ctx, data: *data, cyrus: *cyrus, misses: *misses}
-	err := t.run(*only)
+	err := t.run(*name, *only)
 	t.close()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "relevance:", err)
@@ -57,12 +58,15 @@ type bench struct {
 	results       []result
 }
 
-func (b *bench) run(only string) error {
+func (b *bench) run(wanted, only string) error {
 	dir := os.Getenv("CORPUS")
 	if dir == "" {
 		return fmt.Errorf("CORPUS is not set: it names the directory of the real mail archives")
 	}
 	for _, name := range corpora {
+		if wanted != "" && name != wanted {
+			continue
+		}
 		mail, err := corpus.Read(filepath.Join(dir, name+".tar.xz"))
 		if err != nil {
 			return err
@@ -90,7 +94,7 @@ func (b *bench) corpus(name string, mail []corpus.Message, only string) error {
 		if err != nil {
 			return err
 		}
-		rankers = append(rankers, peer)
+		rankers = append(rankers, peer, byWord{peer})
 	}
 	for _, set := range sets {
 		if only != "" && set.name != only {

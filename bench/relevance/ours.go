@@ -37,7 +37,7 @@ func (b *bench) openOurs(name string, mail []corpus.Message) (*ours, error) {
 		b.Cleanup(func() { os.RemoveAll(dir) })
 	}
 	root := func(name string) string { return filepath.Join(dir, name) }
-	for _, name := range []string{"conf", "spool", "archive", "data"} {
+	for _, name := range []string{"conf", "spool", "archive", "temp", "data"} {
 		if err := os.MkdirAll(root(name), 0o700); err != nil {
 			return nil, err
 		}
@@ -47,7 +47,7 @@ func (b *bench) openOurs(name string, mail []corpus.Message) (*ours, error) {
 		return nil, err
 	}
 	b.Cleanup(func() { store.Close() })
-	index, err := tiers.New(tiers.Options{Conf: root("conf"), Roots: map[string]string{"temp": root("data")}, ExtractVersion: message.ExtractVersion})
+	index, err := tiers.New(tiers.Options{Conf: root("conf"), Roots: map[string]string{"temp": root("temp"), "data": root("data")}, ExtractVersion: message.ExtractVersion})
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,9 @@ func (b *bench) openOurs(name string, mail []corpus.Message) (*ours, error) {
 			return nil, err
 		}
 		if err := fill(b.ctx, store, index, mail); err != nil {
+			return nil, err
+		}
+		if _, err := index.User(owner).Compact(b.ctx, tiers.CompactOptions{Sources: []string{"temp"}, Dest: "data"}); err != nil {
 			return nil, err
 		}
 		if err := os.WriteFile(root("filled"), nil, 0o600); err != nil {
@@ -120,9 +123,13 @@ func deliver(ctx context.Context, store *mailstore.Store, user *mailstore.Mail, 
 
 func (o *ours) name() string { return "teraslot" }
 
-func (o *ours) ranked(ctx context.Context, words string) ([]int, error) {
-	res, err := o.searcher.Search(ctx, search.Request{User: owner, Mailbox: o.inbox, Relevance: true,
+func (o *ours) search(ctx context.Context, words string, ranked bool) (*search.Result, error) {
+	return o.searcher.Search(ctx, search.Request{User: owner, Mailbox: o.inbox, Relevance: ranked,
 		Query: search.Fuzzy{Key: search.Text{Key: text.NewKey(text.InText, "", words)}}})
+}
+
+func (o *ours) ranked(ctx context.Context, words string) ([]int, error) {
+	res, err := o.search(ctx, words, true)
 	if err != nil {
 		return nil, err
 	}
