@@ -38,6 +38,11 @@ func newNight(s *Slot) *night {
 			Help: "What scrubs found wrong with mail and indexes."}),
 	}
 	s.registry.MustRegister(m.jobs, m.seconds, m.damage)
+	for _, job := range []string{JobExpire, JobArchive, JobRepack, JobSnapshot, JobScrub} {
+		for _, outcome := range []string{"done", "failed"} { // there from the start, so that the first failure is a rise
+			m.jobs.WithLabelValues(job, outcome)
+		}
+	}
 	return &night{s: s, done: make(map[mailbox.User]bool), metrics: m}
 }
 

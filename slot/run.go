@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -75,8 +74,7 @@ func (s *Slot) front(ctx context.Context) error {
 	g := &group{inner, ctx}
 	g.goes(func(ctx context.Context) error { return serveHTTP(ctx, s.admin, s.adminHandler()) })
 	if s.metrics != nil {
-		handler := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})
-		g.goes(func(ctx context.Context) error { return serveHTTP(ctx, s.metrics, handler) })
+		g.goes(func(ctx context.Context) error { return serveHTTP(ctx, s.metrics, s.metricsHandler()) })
 	}
 	for _, l := range s.imapPlain {
 		g.goes(func(ctx context.Context) error { return s.imap.Serve(ctx, l, false) })

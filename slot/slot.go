@@ -145,6 +145,9 @@ func (s *Slot) openServers() error {
 	if err := s.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	if err := s.registry.Register(newRooms(s.c)); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	wake := func(mailbox.User) {}
 	if !s.c.Squatter.Off {
 		s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log,

@@ -16,7 +16,7 @@ type scheduleMetrics struct {
 }
 
 // newScheduleMetrics makes the metrics and registers them with r, if there is one.
-func newScheduleMetrics(r prometheus.Registerer) *scheduleMetrics {
+func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 	m := &scheduleMetrics{
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_bytes",
 			Help: "Bytes of all users' databases in a tier, at the last round."}, []string{"tier"}),
@@ -32,6 +32,11 @@ func newScheduleMetrics(r prometheus.Registerer) *scheduleMetrics {
 			Help: "Bytes of the sources of compactions."}, []string{"tier"}),
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_compaction_pauses_total",
 			Help: "How often a compaction waited because searches were slow."}),
+	}
+	for _, rule := range ruleOrder {
+		for _, outcome := range []string{"done", "failed"} { // there from the start, so that the first failure is a rise
+			m.compactions.WithLabelValues(p.destOf(rule), string(rule), outcome)
+		}
 	}
 	if r != nil {
 		r.MustRegister(m.bytes, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses)

@@ -188,6 +188,17 @@ func (p Policy) Stop(s State) []Decision {
 	return out
 }
 
+// destOf is the tier that a rule most often leads to.
+func (p Policy) destOf(r Rule) string {
+	switch r {
+	case RuleStop:
+		return p.Meta
+	case RuleMoved:
+		return p.Archive
+	}
+	return p.Data
+}
+
 // temp is how many bytes of a user's lie in temp.
 func (p Policy) temp(u UserState) int64 {
 	_, bytes := u.sum(p.Temp)

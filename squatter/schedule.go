@@ -68,7 +68,7 @@ func (q *Squatter) NewSchedule(o ScheduleOptions) *Schedule {
 	if o.Name == nil {
 		o.Name = func(u mailbox.User) string { return string(u) }
 	}
-	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer), moved: make(map[mailbox.User]bool)}
+	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer, o.Policy), moved: make(map[mailbox.User]bool)}
 }
 
 // Moved asks for a user's index to be moved to archive in the next round. It does
