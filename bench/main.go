@@ -29,6 +29,7 @@ var workloads = []workload{
 	{"idle", idleSessions},
 	{"search", searchKeys},
 	{"sort", sortMail},
+	{"several", severalMailboxes},
 }
 
 // bench runs workloads. It stands where a test would for package daemon.
