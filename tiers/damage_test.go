@@ -157,8 +157,12 @@ func damageCase(t *testing.T, dir, name string) {
 // A compaction leaves out what is damaged, says so, and what is indexed again
 // afterwards is whole.
 func TestCompactDamaged(t *testing.T) {
-	for _, ext := range []string{listsExt, termsExt, textExt} {
-		t.Run(ext, func(t *testing.T) {
+	for _, c := range []struct {
+		ext    string
+		stream int // of kept text
+	}{{listsExt, 0}, {termsExt, 0}, {textExt, headStream}, {textExt, bodyStream}} {
+		ext := c.ext
+		t.Run(fmt.Sprintf("%s %d", ext, c.stream), func(t *testing.T) {
 			dir := t.TempDir()
 			x := newSet(t, testOptions(dir)).User(testUser)
 			commit(t, x, docsOf(0, 40)...)
@@ -171,7 +175,15 @@ func TestCompactDamaged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b[len(keptMagic)+100] ^= 4 // in the first block of kept text
+			at := len(keptMagic) + 100
+			if ext == textExt {
+				k, err := openKept(bytes.NewReader(b), int64(len(b)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				at = int(k.streams[c.stream].blocks[0].offset) + 20
+			}
+			b[at] ^= 4
 			if err := os.WriteFile(name, b, 0o600); err != nil {
 				t.Fatal(err)
 			}
