@@ -320,6 +320,26 @@ func TestDeliveryIntoDamage(t *testing.T) {
 	}
 }
 
+// TestVettedAnew: what may be another mail.db is looked at again.
+func TestVettedAnew(t *testing.T) {
+	s, m := newStore(t, Options{})
+	id := named(t, m, Inbox).ID
+	appendText(t, m, id, mailText(1))
+	k := viewKey{user1, id}
+	if !s.vetted.has(k) {
+		t.Error("a mailbox with mail was not looked at")
+	}
+	m.Release()
+	e, err := s.reserve(t.Context(), user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.vanish(e)
+	if s.vetted.has(k) {
+		t.Error("it is believed to be whole after somebody had it for himself")
+	}
+}
+
 // TestLostContent takes away what records refer to.
 func TestLostContent(t *testing.T) {
 	d := newDamaged(t, 4)

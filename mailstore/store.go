@@ -468,6 +468,7 @@ func (s *Store) reserve(ctx context.Context, u mailbox.User) (*entry, error) {
 			e = &entry{user: u, refs: -1, gone: make(chan struct{})}
 			s.open[u] = e
 			s.mu.Unlock()
+			s.vetted.forget(u) // other files may take the place of these
 			return e, nil
 		case e.refs == 0:
 			s.retire(e)
@@ -476,6 +477,7 @@ func (s *Store) reserve(ctx context.Context, u mailbox.User) (*entry, error) {
 				s.vanish(e)
 				return nil, err
 			}
+			s.vetted.forget(u)
 			return e, nil
 		}
 		used := e.refs > 0

@@ -10,7 +10,8 @@ import (
 // vetted remembers which mailboxes were found whole since the process began. Mail
 // for one that cannot be read must not be acknowledged, and the pages of mail.db that
 // a delivery itself meets are few: so the first delivery to a mailbox counts its
-// records, which takes some 0.2 s for a million of them.
+// records, which takes some 0.2 s for a million of them. Whoever may put another
+// mail.db in the place of one forgets what was found.
 type vetted struct {
 	mu   sync.Mutex // guards what follows
 	good map[viewKey]struct{}
