@@ -30,6 +30,7 @@ func (l *located) end() int64 { return l.start + frameHeaderSize + l.Length }
 type packFile struct {
 	place  place
 	n      uint64
+	size   int64 // of the file
 	frames []located
 }
 
@@ -70,7 +71,7 @@ func (m *Mail) scanPacks(ctx context.Context, report func(string)) ([]packFile, 
 			if err := checkPackHeader(b, n, m.user); err != nil {
 				report(fmt.Sprintf("%s: %v; what is whole in it is taken", filepath.Join(dir, e.Name()), err))
 			}
-			all = append(all, packFile{place(p), n, scanFrames(b, place(p), n)})
+			all = append(all, packFile{place(p), n, int64(len(b)), scanFrames(b, place(p), n)})
 		}
 	}
 	slices.SortFunc(all, func(a, b packFile) int { return int(int64(a.n) - int64(b.n)) })

@@ -175,6 +175,9 @@ func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.
 	if err := r.adoptPacks(); err != nil {
 		return err
 	}
+	if err := r.ends(); err != nil {
+		return err
+	}
 	if err := r.contents(); err != nil {
 		return err
 	}

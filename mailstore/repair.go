@@ -121,6 +121,7 @@ func (r *repair) repair(ctx context.Context) error {
 	}
 	for _, step := range []func() error{
 		r.account,
+		r.ends,
 		r.contents,
 		func() error { return r.eachBox(boxes, r.records) },
 		r.recountRefs,
@@ -177,6 +178,28 @@ func (r *repair) account() error {
 		a.modseq = mailbox.ModSeq(n)
 	}
 	return err
+}
+
+// ends seals packs that are shorter than mail.db says: what is missing of them is lost,
+// message by message, and nothing is appended where it was.
+func (r *repair) ends() error {
+	rows, err := loadPacks(r.t.c)
+	if err != nil {
+		return err
+	}
+	for i := range r.packs {
+		f := &r.packs[i]
+		for _, p := range rows {
+			if p.n != f.n || p.end <= f.size {
+				continue
+			}
+			r.sayf("pack %d: has %d bytes of %d; what was behind them is lost", p.n, f.size, p.end)
+			if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE n = ?`, f.end(), packSealed, int64(p.n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // contents mends rows of contents, and leads those whose bytes are damaged to

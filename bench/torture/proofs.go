@@ -17,6 +17,8 @@ var proofs = []proof{
 	{"store against a map", "mailstore", "TestAgainstOracle", 300},
 	{"store, a process killed at random", "mailstore", "TestKill", 100},
 	{"store, cut at every recorded system call", "mailstore", "TestPowerCutReplay", 5},
+	{"store damaged anywhere, repaired or made anew", "mailstore", "TestRepairAnyDamage", 10000},
+	{"plans of compactions, of any state", "squatter", "TestPlanHolds", 10000},
 	{"search against a scan, any index state", "search", "TestSearchAgreesWithTheOracle", 60},
 	{"search against Python's reading of the mail", "bench/oracle", "TestPython", 2000},
 	{"sessions against a model of mailboxes", "imapd", "TestSessionsAgainstModel", 2000},
