@@ -13,11 +13,9 @@
 //
 //	manifest                  the stamp: a random id, versions, segments with sizes
 //	                          and checksums; replaced atomically
-//	store/<number>.zap        a segment: terms and which documents have them
-//	store/<number>.terms      its term list
+//	store/<number>.terms      a segment: the terms of each field, in order
+//	store/<number>.lists      its documents, and which of them have each term
 //	store/<number>.text       its documents' folded text, compressed
-//	store/root.bolt           makes a read-only database a Bleve index,
-//	index_meta.json           which nothing here reads
 //
 // and in the user's directory below the conf root the files of package
 // activefile. docs/formats.md draws all of them.
