@@ -101,6 +101,11 @@ type IMAP struct {
 	ListenTLS []string `toml:"listen_tls"`
 	// MaxConnections bounds the sessions of all listeners. Default: 10000.
 	MaxConnections int `toml:"max_connections"`
+	// MaxPerAddress bounds the connections from one address, of IPv6 from one /64
+	// network. A webmail's address needs more. Default: 256.
+	MaxPerAddress int `toml:"max_per_address"`
+	// MaxPerUser bounds the sessions of one user. Default: 64.
+	MaxPerUser int `toml:"max_per_user"`
 	// AllowPlainLogin lets clients log in without TLS from any address. By
 	// default only those on a loopback address may.
 	AllowPlainLogin bool `toml:"allow_plain_login"`
@@ -258,6 +263,8 @@ func (c *Config) complete(base string) error {
 	orString(&c.Log.Format, "text")
 	orNumber(&c.MaxMessage, 64<<20)
 	orNumber(&c.IMAP.MaxConnections, 10000)
+	orNumber(&c.IMAP.MaxPerAddress, 256)
+	orNumber(&c.IMAP.MaxPerUser, 64)
 	orNumber(&c.LMTP.MaxConnections, 100)
 	orNumber(&c.LMTP.MaxRecipients, 1000)
 	orNumber(&c.Squatter.Batch, 20)

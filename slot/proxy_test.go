@@ -154,6 +154,22 @@ func TestProxyIsNoNeighbour(t *testing.T) {
 	}
 }
 
+// The limit for each address counts clients, not their proxy, and both limits are the configuration's.
+func TestLimitsCountClientsBehindAProxy(t *testing.T) {
+	r := start(t, newConfig(t, imapBehindProxy+"max_per_address = 2\nmax_per_user = 1\nallow_plain_login = true\n"), Options{})
+	r.addUser("anna")
+	login := func(header string) string {
+		return until(t, dial(t, r.Addresses().IMAP[0], header+"a LOGIN anna secret\r\n"), "a ")
+	}
+	for _, x := range []struct{ client, want string }{
+		{"198.51.100.1", "\na OK "}, {"198.51.100.1", "\na NO [LIMIT] "}, {"198.51.100.1", "* BYE [UNAVAILABLE] "}, {"198.51.100.2", "\na NO [LIMIT] "},
+	} {
+		if said := login(v1(x.client)); !strings.Contains(said, x.want) {
+			t.Errorf("%s hears %q, not %q", x.client, said, x.want)
+		}
+	}
+}
+
 func TestProxiesOfConfiguration(t *testing.T) {
 	for _, text := range []string{"10.0.0.0/33", "localhost", "", "10.0.0.1:25"} {
 		if _, err := parseProxies([]string{text}); !errors.Is(err, ErrConfig) {

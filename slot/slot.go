@@ -223,8 +223,9 @@ func (s *Slot) listen() (err error) {
 	s.imap = imapd.New(imapd.Options{
 		Store: s.store, Searcher: s.searcher, Accounts: s.accounts, TLS: s.cert.config(),
 		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain) && len(s.c.IMAP.Proxies) == 0,
-		Limits:     imapd.Limits{Connections: s.c.IMAP.MaxConnections, Message: int64(s.c.MaxMessage)},
-		Logger:     s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version,
+		Limits: imapd.Limits{Connections: s.c.IMAP.MaxConnections, PerAddress: s.c.IMAP.MaxPerAddress,
+			PerUser: s.c.IMAP.MaxPerUser, Message: int64(s.c.MaxMessage)},
+		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version,
 	})
 	return nil
 }

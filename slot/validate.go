@@ -68,6 +68,8 @@ func (c *Config) checkNumbers() error {
 		{"max_message", int64(c.MaxMessage), 1 << 10, 1 << 31},
 		{"quota.messages", c.Quota.Messages, 0, 1 << 40},
 		{"imap.max_connections", int64(c.IMAP.MaxConnections), 1, 1 << 20},
+		{"imap.max_per_address", int64(c.IMAP.MaxPerAddress), 1, 1 << 20},
+		{"imap.max_per_user", int64(c.IMAP.MaxPerUser), 1, 1 << 20},
 		{"lmtp.max_connections", int64(c.LMTP.MaxConnections), 1, 1 << 20},
 		{"lmtp.max_recipients", int64(c.LMTP.MaxRecipients), 1, 100000},
 		{"squatter.batch", int64(c.Squatter.Batch), 1, 100000},
