@@ -27,6 +27,8 @@ var proofs = []proof{
 	{"two-way sync by mbsync and offlineimap", "bench/clients", "TestSync", 6046},
 	{"sessions that idle are told, within their memory", "bench/idle", "TestIdle", 1000},
 	{"full disk", "bench/crash", "TestFullDisk", 1},
+	{"backups killed at random, and a slot restored", "bench/crash", "TestKillBackup", 30},
+	{"backups cut at every operation", "backup", "TestCutAtEveryOperation", 1000},
 	{"order of a delivery's writes and syncs", "bench/powercut", "TestOrder", 1},
 	{"power cuts of a delivery run", "bench/powercut", "TestEveryCut", 10000},
 }
