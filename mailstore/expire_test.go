@@ -197,3 +197,77 @@ func TestUnearth(t *testing.T) {
 	}
 	verify(t, s, user1)
 }
+
+// TestTendingKilled kills a store at each step of what tends it: the check finds nothing
+// wrong, no message is lost that was not forgotten, and the same can be done again.
+func TestTendingKilled(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	o := partitions(t, &now)
+	o.RetainDeleted = true
+	var on func(string)
+	o.Step = func(s string) {
+		if on != nil {
+			on(s)
+		}
+	}
+	s, m := newStore(t, o)
+	inbox, junk := named(t, m, Inbox).ID, named(t, m, "Junk").ID
+	for n := range 6 {
+		appendText(t, m, inbox, sized(n, 800))
+		appendText(t, m, junk, sized(100+n, 800))
+	}
+	if err := m.SetSetting(t.Context(), junk, SettingExpire, &Age{}); err != nil {
+		t.Fatal(err)
+	}
+	tend := func(m *Mail) error {
+		_, err := m.Expire(t.Context())
+		if err == nil {
+			_, err = m.Unexpunge(t.Context(), "", junk, mailbox.UIDs(1, 2), time.Time{})
+		}
+		if err == nil {
+			err = m.Delete(t.Context(), "", junk)
+		}
+		if err == nil {
+			_, err = m.Unearth(t.Context(), "", junk, "Back")
+		}
+		if err == nil {
+			_, err = m.Archive(t.Context(), ArchiveOptions{All: true})
+		}
+		if err == nil {
+			_, err = m.SaveDatabase(t.Context())
+		}
+		return err
+	}
+	states := killAtSteps(t, o, &on, func() {
+		if err := tend(m); err != nil {
+			t.Error(err)
+		}
+		if err := s.Repair(t.Context(), user1, func(line string) { t.Errorf("repair of whole mail: %s", line) }); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, k := range states {
+		s, m := openFor(t, k.o)
+		verify(t, s, user1)
+		for n := range 12 {
+			body := sized(n%6+n/6*100, 800)
+			c, err := m.OpenGUID(t.Context(), mailbox.GUIDOf([]byte(body)))
+			if err != nil {
+				t.Fatalf("killed at %q: message %d: %v", k.step, n, err)
+			}
+			c.Close()
+		}
+		if err := tend(m); err != nil && !errors.Is(err, ErrNoMailbox) && !errors.Is(err, ErrExists) {
+			t.Errorf("killed at %q: again: %v", k.step, err)
+		}
+		verify(t, s, user1)
+		m.Release()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(states) < 20 {
+		t.Errorf("only %d states", len(states))
+	}
+	t.Logf("%d states", len(states))
+}

@@ -32,7 +32,18 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 	if _, err := mailbox.ParseUser(string(u)); err != nil {
 		return err
 	}
-	withCopy, err := s.replaceDatabase(ctx, u, report)
+	err := s.reconstructFrom(ctx, u, true, report)
+	var d *Damage
+	if errors.As(err, &d) && databaseDamaged(d) {
+		report(fmt.Sprintf("the copy of mail.db is damaged after all; only the packs are left: %v", err))
+		err = s.reconstructFrom(ctx, u, false, report)
+	}
+	return err
+}
+
+// reconstructFrom is Reconstruct, with the copy or without it.
+func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) error {
+	withCopy, err := s.replaceDatabase(ctx, u, useCopy, report)
 	if err != nil {
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
@@ -61,7 +72,7 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 // replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one.
 // Each step leaves what the next run begins with: a user without mail.db has packs, and
 // so is not given an empty one by anybody else.
-func (s *Store) replaceDatabase(ctx context.Context, u mailbox.User, report func(string)) (withCopy bool, err error) {
+func (s *Store) replaceDatabase(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) (withCopy bool, err error) {
 	e, err := s.reserve(ctx, u)
 	if err != nil {
 		return false, err
@@ -74,6 +85,7 @@ func (s *Store) replaceDatabase(ctx context.Context, u mailbox.User, report func
 	saved := s.savedPath(u)
 	err = checkSaved(saved, u)
 	switch {
+	case !useCopy:
 	case err == nil:
 		info, err := s.o.FS.Stat(saved)
 		if err != nil {
@@ -113,6 +125,14 @@ func checkSaved(path string, u mailbox.User) (err error) {
 // setAside renames mail.db, and what SQLite has beside it, to names that nobody uses.
 func (s *Store) setAside(path string, report func(string)) error {
 	suffix := s.o.Now().UTC().Format(".damaged-20060102T150405")
+	for n := 2; ; n++ {
+		if _, err := s.o.FS.Stat(path + suffix); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		suffix = fmt.Sprintf("%s-%d", s.o.Now().UTC().Format(".damaged-20060102T150405"), n)
+	}
 	moved := false
 	for _, beside := range []string{"-wal", "-shm", "-journal", ""} {
 		err := s.o.FS.Rename(path+beside, path+suffix+beside)

@@ -3,6 +3,7 @@ package squatter_test
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,7 +21,16 @@ import (
 	"teraslot/tiers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain sets how often property tests run: COUNT times, with SEED.
+func TestMain(m *testing.M) {
+	for name, value := range map[string]string{"rapid.checks": cmp.Or(os.Getenv("COUNT"), "100"), "rapid.seed": cmp.Or(os.Getenv("SEED"), "0")} {
+		if err := flag.Set(name, value); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const user = mailbox.User("0123456789abcdef0123456789abcdef")
 
