@@ -123,9 +123,13 @@ func deliver(ctx context.Context, store *mailstore.Store, user *mailstore.Mail, 
 
 func (o *ours) name() string { return "teraslot" }
 
+func (o *ours) request(words string, ranked bool) search.Request {
+	return search.Request{User: owner, Mailbox: o.inbox, Relevance: ranked,
+		Query: search.Fuzzy{Key: search.Text{Key: text.NewKey(text.InText, "", words)}}}
+}
+
 func (o *ours) search(ctx context.Context, words string, ranked bool) (*search.Result, error) {
-	return o.searcher.Search(ctx, search.Request{User: owner, Mailbox: o.inbox, Relevance: ranked,
-		Query: search.Fuzzy{Key: search.Text{Key: text.NewKey(text.InText, "", words)}}})
+	return o.searcher.Search(ctx, o.request(words, ranked))
 }
 
 func (o *ours) ranked(ctx context.Context, words string) ([]int, error) {
