@@ -70,7 +70,10 @@ func newAnalysis(docs int) *analysis {
 	for size < 2*docs*min(usual, least+20*usual/(docs+1)) && size < 1<<16 {
 		size *= 2
 	}
-	return &analysis{byName: map[string]uint32{}, seed: maphash.MakeSeed(), table: make([]slot, size)}
+	return &analysis{
+		byName: map[string]uint32{}, seed: maphash.MakeSeed(), table: make([]slot, size),
+		terms: make([]foundTerm, 0, size/2), posts: make([]posting, 0, min(docs, 1<<10)*2*usual),
+	}
 }
 
 // counted reports whether a field's lists say how often a term occurs: for
