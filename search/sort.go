@@ -43,6 +43,8 @@ var columnOf = map[Criterion]int{
 // those that are equal by it in the order of the next, and those that are equal by
 // all in the order of the mailbox (RFC 5256 §3). It fails as Search does.
 func (s *Searcher) Sort(ctx context.Context, r Request, by []SortKey) (*Result, error) {
+	ctx, cancel := s.limitTime(ctx)
+	defer cancel()
 	r.Relevance = r.Relevance || slices.ContainsFunc(by, func(k SortKey) bool { return k.By == ByRelevancy })
 	res, err := s.Search(ctx, r)
 	if err != nil || len(res.UIDs) < 2 {

@@ -2,6 +2,7 @@ package search_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -369,5 +370,61 @@ func TestDamagedRecordIsNoMiss(t *testing.T) {
 	several.Mailboxes = several.Mailboxes[:1]
 	if _, err := f.s.SearchSeveral(t.Context(), several); err != nil {
 		t.Errorf("the other mailbox: %v", err)
+	}
+}
+
+// TestSortByRelevancy: the best match comes first (RFC 6203 §6), equal ones in the order
+// of the mailbox, and each keeps its score.
+func TestSortByRelevancy(t *testing.T) {
+	f := newFixture(t, search.Options{})
+	var mails []*mail
+	for i := range 30 {
+		mails = append(mails, plain(strings.Repeat("running ", i%3), strings.Repeat("words ", i)+strings.Repeat("runs ", i%4)))
+	}
+	f.deliver(mails...)
+	f.index(mails[:20]...)
+	r := search.Request{User: user, Mailbox: f.inbox, Query: search.Fuzzy{Key: search.Anywhere("running")}, Relevance: true}
+	found, err := f.s.Search(t.Context(), r)
+	f.must(err)
+	score := map[mailbox.UID]float32{}
+	for i, uid := range found.UIDs {
+		score[uid] = found.Relevance[i]
+	}
+	r.Relevance = false // asked for by the key
+	for _, reverse := range []bool{false, true} {
+		res, err := f.s.Sort(t.Context(), r, []search.SortKey{{By: search.ByRelevancy, Reverse: reverse}})
+		f.must(err)
+		if len(res.UIDs) != len(found.UIDs) || len(res.Relevance) != len(res.UIDs) || len(res.UIDs) < 20 {
+			t.Fatalf("%d messages with %d scores, of %d", len(res.UIDs), len(res.Relevance), len(found.UIDs))
+		}
+		for i, uid := range res.UIDs {
+			if res.Relevance[i] != score[uid] {
+				t.Errorf("UID %d has the score %v, found with %v", uid, res.Relevance[i], score[uid])
+			}
+			if i == 0 {
+				continue
+			}
+			before := res.Relevance[i-1]
+			if better := before > res.Relevance[i]; before != res.Relevance[i] && better == reverse || before == res.Relevance[i] && res.UIDs[i-1] > uid {
+				t.Errorf("reverse %t: UID %d with %v before UID %d with %v", reverse, res.UIDs[i-1], before, uid, res.Relevance[i])
+			}
+		}
+	}
+}
+
+// TestSortIsCutShort: no answer comes of a sort whose client has gone or whose time is
+// over.
+func TestSortIsCutShort(t *testing.T) {
+	f := newFixture(t, search.Options{Limits: search.Limits{Time: time.Nanosecond}})
+	f.deliver(plain("a", "x"), plain("b", "x"))
+	r := search.Request{User: user, Mailbox: f.inbox}
+	if res, err := f.s.Sort(t.Context(), r, []search.SortKey{{By: search.BySubject}}); !errors.Is(err, search.ErrLimit) {
+		t.Errorf("%v, %v", res, err)
+	}
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if res, err := f.s.Thread(ctx, r, search.References); !errors.Is(err, gone) {
+		t.Errorf("%v, %v", res, err)
 	}
 }

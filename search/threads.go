@@ -47,6 +47,8 @@ type Threads struct {
 // Thread searches as Search does and puts the messages into threads. It fails as
 // Search does.
 func (s *Searcher) Thread(ctx context.Context, r Request, algorithm Algorithm) (*Threads, error) {
+	ctx, cancel := s.limitTime(ctx)
+	defer cancel()
 	res, err := s.Search(ctx, r)
 	if err != nil {
 		return nil, err
