@@ -1,6 +1,7 @@
 package search
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,6 +48,7 @@ type fuzzyWord struct {
 	spelt    string   // with those spelt out: MUELLER; the same as bare if there are none
 	letters  int      // of bare, in code points
 	typos    int      // how many are allowed
+	has      uint64   // its letters, by lettersOf
 	prefixes []string // a term that is like the word begins with one of these
 	swapped  string   // the last of them, if it is for the first two letters swapped
 	stems    []stem
@@ -57,7 +59,7 @@ type fuzzyWord struct {
 func newFuzzyWord(token string) *fuzzyWord {
 	w := &fuzzyWord{token: token}
 	w.bare, w.spelt = bareForms(token)
-	w.letters = utf8.RuneCountInString(w.bare)
+	w.letters, w.has = utf8.RuneCountInString(w.bare), lettersOf(w.bare)
 	lettersOnly := !strings.ContainsFunc(w.bare, func(r rune) bool { return !unicode.IsLetter(r) })
 	first, n := utf8.DecodeRuneInString(w.bare)
 	w.prefixes = append([]string{w.bare[:n]}, compounds[first]...)
@@ -123,10 +125,10 @@ func (w *fuzzyWord) like(term string) likeness {
 // farFrom reports, at little cost, whether a term cannot be like the word. It may
 // say no of terms that are not.
 func (w *fuzzyWord) farFrom(term string) bool {
-	if w.bare != w.spelt || !isASCII(w.bare) {
+	if w.bare != w.spelt || !isASCII(w.bare) || term == w.bare {
 		return false
 	}
-	if d := len(term) - len(w.bare); d <= w.typos && -d <= w.typos {
+	if d := len(term) - len(w.bare); w.typos > 0 && d <= w.typos && -d <= w.typos && w.mayBeTypo(term) {
 		return false
 	}
 	need := w.leastCut
@@ -138,6 +140,21 @@ func (w *fuzzyWord) farFrom(term string) bool {
 		shared++
 	}
 	return shared < need && isASCII(term[shared:])
+}
+
+// mayBeTypo compares which letters there are: each edit adds one to those of one side
+// that the other has not, at most.
+func (w *fuzzyWord) mayBeTypo(term string) bool {
+	has := lettersOf(term)
+	return bits.OnesCount64(has&^w.has) <= w.typos && bits.OnesCount64(w.has&^has) <= w.typos
+}
+
+// lettersOf is a set of the octets in s, some of which share a place.
+func lettersOf(s string) (set uint64) {
+	for i := range len(s) {
+		set |= 1 << (s[i] & 63)
+	}
+	return set
 }
 
 // begins reports whether term has one of the word's prefixes.
