@@ -201,6 +201,15 @@ func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.
 	if err := r.contents(); err != nil {
 		return err
 	}
+	known, err := loadBoxes(r.t.c)
+	if err != nil {
+		return err
+	}
+	for _, fn := range []func(*box) error{r.records, func(b *box) error { return r.contentless(ctx, b) }} {
+		if err := r.eachBox(known, fn); err != nil {
+			return err
+		}
+	}
 	for i := range r.packs {
 		for j := range r.packs[i].frames {
 			if err := r.adopt(ctx, &r.packs[i].frames[j], before); err != nil {
@@ -208,14 +217,7 @@ func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.
 			}
 		}
 	}
-	boxes, err := loadBoxes(r.t.c)
-	if err != nil {
-		return err
-	}
 	if err := r.t.flush(); err != nil {
-		return err
-	}
-	if err := r.eachBox(boxes, r.records); err != nil {
 		return err
 	}
 	if err := r.recountRefs(); err != nil {

@@ -124,6 +124,7 @@ func (r *repair) repair(ctx context.Context) error {
 		r.ends,
 		r.contents,
 		func() error { return r.eachBox(boxes, r.records) },
+		func() error { return r.eachBox(boxes, func(b *box) error { return r.contentless(ctx, b) }) },
 		r.recountRefs,
 		func() error { return r.unheld(ctx, Recovered) },
 		func() error { return r.structures(ctx) },

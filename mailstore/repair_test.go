@@ -128,6 +128,8 @@ func TestRepair(t *testing.T) {
 		{"all records", `UPDATE message SET crc = 1`, []mailbox.UID{9, 10, 11, 12}},
 		{"the place of a content", `UPDATE content SET start = 7 WHERE num = 5`, nil},
 		{"the GUID of a content", `UPDATE content SET guid = zeroblob(32) WHERE num = 5`, nil},
+		{"contents gone", `DELETE FROM content WHERE num IN (2, 3, 11)`, nil},
+		{"all contents gone", `DELETE FROM content`, nil},
 		{"references", `UPDATE content SET refs = 7 WHERE num IN (2, 3)`, nil},
 		{"all structures", `UPDATE structure SET data = x'00'`, nil},
 		{"structures gone", `DELETE FROM structure WHERE num > 3`, nil},
