@@ -35,15 +35,15 @@ func (o *importFlags) transferFlags(c *cobra.Command) {
 // uidSource returns where mail with UIDs comes from; nil if PATH is no such source.
 func (o *importFlags) uidSource(path string) (transfer.Source, error) {
 	if strings.HasPrefix(path, "imap://") || strings.HasPrefix(path, "imaps://") {
-		server, err := imapsource.Open(path, o.server) // what is wrong with the URL, first
-		if err != nil {
+		// What is wrong with the URL comes before the question for a password.
+		if _, err := imapsource.Open(path, o.server); err != nil {
 			return nil, err
 		}
+		var err error
 		if o.server.Password, err = o.password(); err != nil {
 			return nil, err
 		}
-		server, err = imapsource.Open(path, o.server)
-		return server, err
+		return imapsource.Open(path, o.server)
 	}
 	if o.newUIDs || o.to.Journal != "" || o.to.SkipExisting {
 		return nil, nil
