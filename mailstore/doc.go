@@ -37,7 +37,7 @@
 // Each user has one writer at a time, who holds the turn (Mail.turn): the first
 // of those that wait to append becomes the writer for all of them. Readers have
 // connections of their own and never wait for the writer. Lock order: Mail.repack,
-// then Mail.turn, then nothing else; Store.mu, Mail.queueMu and viewCache.mu and contentCache.mu are
+// then Mail.turn, then nothing else; Store.mu, Mail.queueMu, viewCache.mu and contentCache.mu are
 // held for a few instructions and never while another is taken. Notify is called
 // without any lock. The package starts no goroutines.
 //
