@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,8 +52,14 @@ func TestRepairAnyDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, beside := range []string{"-wal", "-shm"} {
-			_ = os.Remove(p.s.databasePath(user1) + beside) // most often not there
+		leftovers, err := filepath.Glob(p.s.databasePath(user1) + "[-.]*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range leftovers { // WALs, and what was set aside
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
 		}
 		outcome := p.mendOnce(t)
 		if outcomes[outcome]++; outcomes[outcome] == 1 {
