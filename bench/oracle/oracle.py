@@ -286,7 +286,7 @@ def set_flags(imap, rng, uids):
 def fetch_all(imap, uids):
     messages = []
     for part in chunks(uids, 200):
-        _, data = imap.uid("FETCH", part, "(UID FLAGS INTERNALDATE BODY.PEEK[])")
+        _, data = imap.uid("FETCH", part, "(UID FLAGS INTERNALDATE BINARY.PEEK[])")  # BODY[] has no NUL
         for i, item in enumerate(data):
             if not isinstance(item, tuple):
                 continue
