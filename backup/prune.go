@@ -44,17 +44,21 @@ func (r *Repository) Prune(ctx context.Context, keep Keep) (out Pruned, err erro
 	if err != nil {
 		return out, err
 	}
-	var left []*Generation
+	// All before the first goes: a newer one that is damaged keeps none from being the
+	// last that mail can be restored from.
+	all := make([]*Generation, len(names))
 	for i, name := range names {
-		g, err := r.Generation(name)
-		if err != nil {
+		if all[i], err = r.Generation(name); err != nil {
 			return out, fmt.Errorf("nothing is removed: %w", err)
 		}
-		if newer := len(names) - 1 - i; keep.keeps(newer, r.o.Now().Sub(g.Time)) {
+	}
+	var left []*Generation
+	for i, g := range all {
+		if newer := len(all) - 1 - i; keep.keeps(newer, r.o.Now().Sub(g.Time)) {
 			left = append(left, g)
 			continue
 		}
-		if err := r.fs.Remove(filepath.Join(r.dir, generationsDir, name)); err != nil {
+		if err := r.fs.Remove(filepath.Join(r.dir, generationsDir, g.Name)); err != nil {
 			return out, err
 		}
 		out.Generations++

@@ -114,6 +114,24 @@ func TestPruneStopsAtDamage(t *testing.T) {
 	}
 }
 
+// TestPruneReadsAllFirst: where the latest manifest cannot be read, the others are all
+// that is left, and stay.
+func TestPruneReadsAllFirst(t *testing.T) {
+	w := newWorld(t)
+	w.add(anna, "INBOX", 3)
+	w.backup()
+	w.backup()
+	_, g := w.backup()
+	flip(t, filepath.Join(w.repo, generationsDir, g.Name), 20)
+	p, err := w.repository(w.options()).Prune(t.Context(), Keep{Count: 1})
+	if !errors.Is(err, ErrManifest) || p != (Pruned{}) {
+		t.Errorf("%+v: %v", p, err)
+	}
+	if all, err := w.repository(w.options()).Generations(); err != nil || len(all) != 2 {
+		t.Errorf("%d generations can be restored from, %v", len(all), err)
+	}
+}
+
 // FuzzManifest: nothing that a manifest says leads out of the directory.
 func FuzzManifest(f *testing.F) {
 	sum := strings.Repeat("0", 64)
