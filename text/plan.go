@@ -80,9 +80,10 @@ func single(pattern string) bool {
 }
 
 // planHeader plans a key that looks at the values of one header field. A name
-// that is not told apart by its term, or by its field, leads to candidates only.
+// that is not told apart by its term, or by its field, leads to candidates only;
+// so does an empty one, whose field a Lookup cannot name.
 func (k Key) planHeader() Alternative {
-	if k.Pattern == "" || !strings.ContainsFunc(k.Pattern, func(r rune) bool { return classOf(r) != blank }) {
+	if k.Name == "" || k.Pattern == "" || !strings.ContainsFunc(k.Pattern, func(r rune) bool { return classOf(r) != blank }) {
 		present := Lookup{Field: FieldName, Op: Exact, Text: nameTerm(k.Name)}
 		return Alternative{All: []Lookup{present}, Sure: k.Pattern == "" && plainName(k.Name)}
 	}

@@ -235,6 +235,12 @@ func TestPlanSure(t *testing.T) {
 			}
 		}
 	}
+	for _, pattern := range []string{"a", "a b", "a b c"} {
+		p := NewKey(InHeader, "", pattern).Plan()
+		if len(p.Any) != 1 || sureAll(p) || p.Any[0].AnyHeader || slices.ContainsFunc(p.Any[0].All, func(l Lookup) bool { return l.Field == "" }) {
+			t.Errorf("fields without a name are looked for in a field without one: %+v", p)
+		}
+	}
 	if p := (Key{Scope: 99, Pattern: "a"}).Plan(); len(p.Any) != 0 {
 		t.Errorf("an unknown scope has candidates: %+v", p)
 	}

@@ -2,7 +2,9 @@ package tiers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -112,10 +114,28 @@ func TestRounded(t *testing.T) {
 	}
 }
 
+// A short gap after a document beyond all that there can be does not begin anew.
+func TestListGapsRise(t *testing.T) {
+	for _, gaps := range [][]uint32{{1<<32 - 2, 0x7F, 0}, {1<<32 - 2, 0}, {1<<32 - 1}, {5, 1<<32 - 6}} {
+		b := []byte{byte(len(gaps)) << 3}
+		for _, gap := range gaps {
+			b = binary.AppendUvarint(b, uint64(gap))
+		}
+		l := docList{data: b, total: 1000}
+		if docs, _, err := l.appendTo(nil, nil); !errors.Is(err, errList) {
+			t.Errorf("gaps %d are documents %d, %v", gaps, docs, err)
+		}
+		if err := l.orInto(newDocSet(1000)); !errors.Is(err, errList) {
+			t.Errorf("gaps %d are a set, %v", gaps, err)
+		}
+	}
+}
+
 func FuzzList(f *testing.F) {
 	f.Add(appendList(nil, []uint32{1, 5, 9}, []uint8{1, 2, 200}, 10), uint32(10))
 	f.Add(appendList(nil, []uint32{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11}, nil, 12), uint32(12))
 	f.Add(appendList(nil, []uint32{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, nil, 26), uint32(26))
+	f.Add([]byte{3 << 3, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x7F, 0}, uint32(1000))
 	f.Fuzz(func(t *testing.T, b []byte, total uint32) {
 		total %= 1 << 16
 		l := docList{data: b, total: total}
@@ -123,6 +143,11 @@ func FuzzList(f *testing.F) {
 		if err != nil {
 			l.orInto(newDocSet(total))
 			return
+		}
+		for i, doc := range docs {
+			if doc >= total || i > 0 && doc <= docs[i-1] {
+				t.Fatalf("%x is %v of %d", b, docs, total)
+			}
 		}
 		again := docList{data: appendList(nil, docs, counts, total), total: total}
 		d, c, err := again.appendTo(nil, nil)

@@ -233,9 +233,10 @@ func eachGap(b []byte, n uint32, fn func(uint32) error) ([]byte, error) {
 		}
 		gap, size := uint64(b[0]), 1
 		if gap >= 0x80 {
-			if gap, size = binary.Uvarint(b); size <= 0 || gap >= 1<<32-uint64(next)-1 {
-				return nil, fmt.Errorf("%w: a gap is wrong", errList)
-			}
+			gap, size = binary.Uvarint(b)
+		}
+		if size <= 0 || gap >= 1<<32-uint64(next)-1 {
+			return nil, fmt.Errorf("%w: a gap is wrong", errList)
 		}
 		b = b[size:]
 		if err := fn(next + uint32(gap)); err != nil {

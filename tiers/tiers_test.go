@@ -440,6 +440,27 @@ func TestTooManyTerms(t *testing.T) {
 	}
 }
 
+// An index of incomplete documents alone has no terms, and answers every key.
+func TestNoTerms(t *testing.T) {
+	x := newIndex(t)
+	d := plain(1, "one two three")
+	d.Complete = false
+	commit(t, x, d)
+	s := snapshot(t, x)
+	for _, name := range []string{"", "subject", ":body"} {
+		for _, pattern := range []string{"", " ", "o", "one", "one two", "one two three", " one ", "a-b"} {
+			for _, scope := range []text.Scope{text.InText, text.InBody, text.InHeader} {
+				if sure, maybe, err := s.Match(t.Context(), text.NewKey(scope, name, pattern)); err != nil || !sure.IsEmpty() || !maybe.IsEmpty() {
+					t.Errorf("%d %q %q: %v, %v, %v", scope, name, pattern, sure, maybe, err)
+				}
+			}
+		}
+	}
+	if again := snapshot(t, x); again.Docs() != 1 || len(again.Damaged()) != 0 {
+		t.Errorf("the next snapshot has %d documents, damaged %v", again.Docs(), again.Damaged())
+	}
+}
+
 // Snapshots are not disturbed by what comes after them.
 func TestSnapshotIsolation(t *testing.T) {
 	x := newIndex(t)
