@@ -11,7 +11,7 @@ import (
 var (
 	// errAborted: the client did not send its message whole.
 	errAborted = errors.New("message was not received whole")
-	// errReset: the client gave its message up between two chunks.
+	// errReset: the client gave its message up between two chunks, or lost its place.
 	errReset = errors.New("message was given up")
 )
 

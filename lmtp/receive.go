@@ -38,7 +38,7 @@ func (s *session) data(rest string) {
 func (s *session) bdat(rest string) {
 	size, last, good := parseChunk(rest)
 	if !good {
-		s.reply(badChunk)
+		s.lost()
 		return
 	}
 	body := &chunkReader{s: s, left: size, last: last}
@@ -68,6 +68,14 @@ func (s *session) bdat(rest string) {
 	}
 }
 
+// lost ends the session at a chunk whose size nobody can tell: what follows is a
+// message, or commands, and taking one for the other lets whoever wrote the message
+// speak for the client.
+func (s *session) lost() {
+	s.over = true
+	s.reply(badChunk)
+}
+
 // nextChunk answers the chunk that was read and hears commands until another one
 // comes, or the message is given up.
 func (s *session) nextChunk(c *chunkReader) error {
@@ -80,11 +88,12 @@ func (s *session) nextChunk(c *chunkReader) error {
 		switch verb, rest := cutCommand(line); verb {
 		case "BDAT":
 			size, last, good := parseChunk(rest)
-			if good {
-				c.left, c.last = size, last
-				return nil
+			if !good {
+				s.lost()
+				return errReset
 			}
-			s.reply(badChunk)
+			c.left, c.last = size, last
+			return nil
 		case "NOOP":
 			s.reply(ok)
 		case "RSET":

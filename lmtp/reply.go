@@ -49,7 +49,7 @@ var (
 	badSender         = status{501, "5.5.2", "Expected FROM:<address>"}
 	badRecipient      = status{501, "5.5.2", "Expected TO:<address>"}
 	badSize           = status{501, "5.5.4", "SIZE is no number"}
-	badChunk          = status{501, "5.5.4", "Expected BDAT with a size, and LAST or nothing"}
+	badChunk          = status{501, "5.5.4", "Expected BDAT with a size, and LAST or nothing, closing connection"}
 	noArgument        = status{501, "5.5.4", "No argument expected"}
 	notImplemented    = status{502, "5.5.1", "Command not implemented"}
 	notNow            = status{503, "5.5.1", "Bad sequence of commands"}
