@@ -270,6 +270,43 @@ func TestBorders(t *testing.T) {
 	}
 }
 
+// A message may be one word of 50 MB: nothing is kept for each of its code points.
+func TestTokensOfLongRun(t *testing.T) {
+	for _, letter := range []string{"A", "é", "𐐀"} {
+		s := strings.Repeat(letter, 10_000)
+		n := 0
+		allocs := testing.AllocsPerRun(1, func() {
+			n = 0
+			for token := range Tokens(s) {
+				if utf8.RuneCountInString(token) != longest {
+					t.Errorf("a piece of %d code points", utf8.RuneCountInString(token))
+				}
+				n++
+			}
+		})
+		if want := (10_000-longest+stride-1)/stride + 1; n != want || allocs > 0 {
+			t.Errorf("%d pieces of %q, want %d; %v allocations", n, letter, want, allocs)
+		}
+	}
+}
+
+// The pieces of a long run begin every stride code points and at its end.
+func TestPieces(t *testing.T) {
+	for _, letters := range []string{"ABCDEFGHIJKLMNOPQ", "AéßÑ", "𐐀A\u0301"} {
+		for n := longest - 1; n < 4*longest; n++ {
+			all := []rune(strings.Repeat(letters, n))[:n]
+			var want []string
+			for i := 0; i+longest < n; i += stride {
+				want = append(want, string(all[i:i+longest]))
+			}
+			want = append(want, string(all[max(0, n-longest):]))
+			if got := slices.Collect(Tokens(string(all))); !slices.Equal(got, want) {
+				t.Fatalf("the pieces of %q are %q, want %q", string(all), got, want)
+			}
+		}
+	}
+}
+
 func FuzzTokens(f *testing.F) {
 	f.Add("C++ 会議 " + strings.Repeat("é", 80))
 	f.Add("\xff\x80a")

@@ -209,6 +209,15 @@ func head(s string, n int) string {
 	return s[:at]
 }
 
+// tail is the last n code points of s, or all.
+func tail(s string, n int) string {
+	at := len(s)
+	for ; n > 0 && at > 0; n-- {
+		at -= lastSize(s[:at])
+	}
+	return s[at:]
+}
+
 // backwards is the last n code points of s, or all, the last first.
 func backwards(s string, n int) string {
 	var b []byte

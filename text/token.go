@@ -99,13 +99,15 @@ func (r run) tokens(yield func(string) bool) bool {
 	case r.class == dense || r.count <= longest:
 		return yield(r.text)
 	}
-	at := r.offsets()
+	from, to := 0, len(head(r.text, longest))
 	for i := 0; i+longest < r.count; i += stride {
-		if !yield(r.text[at[i]:at[i+longest]]) {
+		if !yield(r.text[from:to]) {
 			return false
 		}
+		from += len(head(r.text[from:], stride))
+		to += len(head(r.text[to:], stride))
 	}
-	return yield(r.text[at[r.count-longest]:])
+	return yield(tail(r.text, longest))
 }
 
 // pairs yields the neighbours in s, which has two code points or more.
