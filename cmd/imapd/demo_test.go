@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,16 +55,20 @@ func TestDemo(t *testing.T) {
 
 func TestDemoWithOwnMail(t *testing.T) {
 	dir := t.TempDir()
-	for name, subject := range map[string]string{"a": "harpsichord tuning", "b": "Re: harpsichord tuning", "c": "clavichord"} {
-		text := "From: a@example.org\nSubject: " + subject + "\n\n" + strings.Repeat(subject+"\n", 3)
+	for name, subject := range map[string]string{"a": "harpsichord tuning", "b": "Re: harpsichord tuning", "c": "clavichord",
+		"d": "=?koi8-r?B?8NLJ18XU09TXycU=?=", "e": "a bro\x01ken word"} {
+		text := "From: a@example.org\nSubject: " + subject + "\n\nThe body has none of these words.\n"
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	out := demonstrate(t, "MAIL="+dir)
-	for _, want := range []string{`  3 messages of `, `(?m)^  BODY "harpsichord" +2 `, `finished compact of user\.demo`} {
+	for _, want := range []string{`  5 messages of `, `(?m)^  TEXT "harpsichord" +2 `, `(?m)^  TEXT "Приветствие" +1 `, `finished compact of user\.demo`} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("no match for %s in\n%s", want, out)
 		}
+	}
+	if nothing := regexp.MustCompile(`(?m)^  (TEXT|SUBJECT|BODY) .* +0 +\S+ ms .*$`).FindString(out); nothing != "" {
+		t.Errorf("a search for a word that is there finds nothing: %s", nothing)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -23,6 +24,7 @@ import (
 	"teraslot/cmd/internal/importer"
 	"teraslot/cmd/internal/source"
 	"teraslot/cmd/internal/terminal"
+	"teraslot/message"
 	"teraslot/slot"
 )
 
@@ -284,6 +286,10 @@ func bodyKey(text string) key {
 	return key{"BODY " + strconv.Quote(text), &imap.SearchCriteria{Body: []string{text}}}
 }
 
+func textKey(text string) key {
+	return key{"TEXT " + strconv.Quote(text), &imap.SearchCriteria{Text: []string{text}}}
+}
+
 func headerKey(name, text string) key {
 	return key{strings.ToUpper(name) + " " + strconv.Quote(text),
 		&imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: name, Value: text}}}}
@@ -320,13 +326,14 @@ func ownKeys(c *imapclient.Client) ([]key, error) {
 	seen := map[string]bool{}
 	var keys []key
 	for _, m := range messages {
-		for word := range strings.FieldsSeq(m.Envelope.Subject) {
+		// The client knows few charsets: what it cannot decode it leaves encoded.
+		for word := range strings.FieldsSeq(message.DecodeHeader(m.Envelope.Subject)) {
 			word = strings.Trim(word, `[](){}<>"'.,:;!?`)
-			if len([]rune(word)) < 6 || seen[strings.ToLower(word)] || len(keys) >= 10 {
+			if len([]rune(word)) < 6 || strings.ContainsFunc(word, unicode.IsControl) || seen[strings.ToLower(word)] || len(keys) >= 10 {
 				continue
 			}
 			seen[strings.ToLower(word)] = true
-			if keys = append(keys, bodyKey(word)); len(keys)%2 == 0 {
+			if keys = append(keys, textKey(word)); len(keys)%2 == 0 {
 				keys = append(keys, headerKey("Subject", word))
 			}
 		}
