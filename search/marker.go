@@ -182,12 +182,13 @@ func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
 // terms appends where terms like the words of a fuzzy key are; the words are numbered
 // from what on.
 func (f *folded) terms(out []mark, k *fuzzyKey, what int, known map[string]int) []mark {
-	at := 0
+	at, end := 0, 0
 	for token := range text.Tokens(f.text) {
 		// Tokens come in the order of their ends and may overlap: the next one begins
-		// behind this one's beginning.
-		i := strings.Index(f.text[at:], token)
-		at += i
+		// behind this one's beginning, and ends behind its end.
+		at = max(at, end+1-len(token))
+		at += strings.Index(f.text[at:], token)
+		end = at + len(token)
 		if k.first[token[0]] && isWord(token) {
 			n, ok := known[token]
 			if !ok {
@@ -195,7 +196,7 @@ func (f *folded) terms(out []mark, k *fuzzyKey, what int, known map[string]int) 
 				known[strings.Clone(token)] = n
 			}
 			if n >= 0 {
-				out = append(out, f.mark(at, at+len(token), what+n))
+				out = append(out, f.mark(at, end, what+n))
 			}
 		}
 		_, n := utf8.DecodeRuneInString(token)

@@ -36,6 +36,8 @@ func TestPassage(t *testing.T) {
 		{"across a line end", "of the\r\n following", Body("the following"), 0, "of <mark>the following</mark>"},
 		{"a typo and a form", "Meetings were organised", fuzzyBody("meeting orgainse"), 0, "<mark>Meetings</mark> were <mark>organised</mark>"},
 		{"a form", "They were organised, twice", fuzzyBody("organise"), 0, "They were <mark>organised</mark>, twice"},
+		{"a word inside of the one before", "concat cat", fuzzyBody("zebra cat"), 0, "concat <mark>cat</mark>"},
+		{"pairs that come again", "会会会料会 会料", fuzzyBody("zebra 会料"), 0, "会会<mark>会料</mark>会 <mark>会料</mark>"},
 		{"diacritics as written", "le Café, cafe\u0301s", fuzzyBody("cafe"), 0, "le <mark>Café</mark>, <mark>cafe\u0301s</mark>"},
 		{"what folds to more", "a ½ cup", Body("2 c"), 0, "a <mark>½ c</mark>up"},
 		{"escaped", `a<b>"&'`, Body("b"), 0, "a&lt;<mark>b</mark>&gt;&#34;&amp;&#39;"},
