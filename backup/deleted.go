@@ -12,7 +12,7 @@ import (
 )
 
 // Deleted calls fn with the messages that a user had at a moment or since, and has
-// nowhere any more: first those whose expunged records the slot still keeps, then
+// nowhere any more: first those that the slot still keeps, of deleted mailboxes too, then
 // those of the generations, the newest first, back to the last one before the
 // moment. Each comes once for each mailbox where it was, with the flags that it
 // had last. now is the user's mail of today; nil if there is none.
@@ -59,17 +59,34 @@ func (d *deleted) today(ctx context.Context, m *mailstore.Mail, since time.Time)
 			d.live[rec.GUID] = struct{}{}
 		}
 	}
+	graves, err := m.DeletedMailboxes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range graves {
+		boxes = append(boxes, g.State)
+	}
 	for _, b := range boxes {
-		gone, err := m.ExpungedSince(ctx, b.ID, since)
-		if err != nil {
-			return err
-		}
-		slices.Reverse(gone) // the latest of several that are the same
-		if err := yield(ctx, m, "the slot", b, d.unseen(b.Name, gone), d.fn); err != nil {
+		if err := d.kept(ctx, m, b, since); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// kept yields what the slot still keeps of a mailbox, which may itself be deleted.
+func (d *deleted) kept(ctx context.Context, m *mailstore.Mail, b mailbox.State, since time.Time) error {
+	gone, err := m.ExpungedSince(ctx, b.ID, since)
+	if errors.Is(err, mailstore.ErrNoMailbox) {
+		return nil // deleted and forgotten in the meantime
+	}
+	if err != nil {
+		return err
+	}
+	slices.Reverse(gone) // the latest of several that are the same
+	missing := d.unseen(b.Name, gone)
+	slices.Reverse(missing)
+	return yield(ctx, m, "the slot", b, missing, d.fn)
 }
 
 // unseen returns the records whose messages are nowhere and were not yielded.

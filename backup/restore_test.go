@@ -291,6 +291,43 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestDeletedMailbox: mail that came after the last generation, into a mailbox that was
+// deleted with it, in the order of its UIDs.
+func TestDeletedMailbox(t *testing.T) {
+	w := newWorld(t)
+	w.close()
+	w.slot.RetainDeleted = true
+	w.open()
+	w.add(anna, "INBOX", 1)
+	w.backup()
+	before := w.now
+	w.now = w.now.Add(time.Hour)
+	w.add(anna, "Archive", 4, `\Seen`)
+	w.remove(anna, "Archive", 2)
+	w.mail(anna, func(m *mailstore.Mail) {
+		b, err := m.MailboxNamed(t.Context(), "Archive")
+		w.check(err)
+		w.check(m.Delete(t.Context(), "", b.ID))
+	})
+	since := func(moment time.Time) (places []string) {
+		w.mail(anna, func(m *mailstore.Mail) {
+			w.check(w.repository(w.options()).Deleted(t.Context(), m, anna, moment, func(msg Message) error {
+				w.check(msg.Err)
+				places = append(places, msg.Place)
+				return nil
+			}))
+		})
+		return places
+	}
+	want := []string{"the slot: Archive, UID 1", "the slot: Archive, UID 2", "the slot: Archive, UID 3", "the slot: Archive, UID 4"}
+	if got := since(before); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := since(w.now.Add(time.Hour)); len(got) != 0 {
+		t.Errorf("since later: %q", got)
+	}
+}
+
 // TestDeleted: what was there since a moment and is nowhere now, once for each mailbox.
 func TestDeleted(t *testing.T) {
 	w := newWorld(t)

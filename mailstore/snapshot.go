@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql/driver"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"teraslot/disk"
@@ -255,22 +257,61 @@ func MarkAt(r io.ReaderAt, at int64) (uint32, error) {
 }
 
 // ExpungedSince returns the records of messages that were expunged from a mailbox at
-// a moment or later and are not forgotten yet, sorted by UID. They can still be opened.
+// a moment or later and are not forgotten yet, sorted by UID; of a mailbox that was
+// deleted since, and is retained, those that it had, too. They can still be opened.
 func (m *Mail) ExpungedSince(ctx context.Context, id mailbox.ID, since time.Time) ([]mailbox.Record, error) {
 	var out []mailbox.Record
 	err := m.read(ctx, func(c *conn) error {
 		b, err := loadBox(c, "id", string(id))
+		if errors.Is(err, ErrNoMailbox) {
+			out, err = m.buriedSince(c, id, since)
+			return err
+		}
 		if err != nil {
 			return err
 		}
-		return c.each("SELECT "+recordList+" FROM expunged WHERE id BETWEEN ? AND ? AND gone >= ? ORDER BY id", func(row []driver.Value) error {
-			var r mailbox.Record
-			if err := m.scanRecord(b, row, true, &r); err != nil {
-				return err
-			}
-			out = append(out, r)
-			return nil
-		}, rowID(b.row, 0), rowID(b.row, 1<<32-1), since.Unix())
+		out, err = m.expungedRows(c, b, since)
+		return err
 	})
+	return out, err
+}
+
+func (m *Mail) expungedRows(c *conn, b *box, since time.Time) ([]mailbox.Record, error) {
+	return m.keptRows(c, b, true, "SELECT "+recordList+" FROM expunged WHERE id BETWEEN ? AND ? AND gone >= ? ORDER BY id", since.Unix())
+}
+
+// buriedSince is ExpungedSince of a mailbox that is a grave.
+func (m *Mail) buriedSince(c *conn, id mailbox.ID, since time.Time) ([]mailbox.Record, error) {
+	all, err := loadGraves(c)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(g *grave) bool { return g.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("%s: %w", id, ErrNoMailbox)
+	}
+	g := all[i]
+	out, err := m.expungedRows(c, &g.box, since)
+	if err != nil || g.gone < since.Unix() {
+		return out, err
+	}
+	had, err := m.keptRows(c, &g.box, false, "SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? ORDER BY id")
+	out = append(out, had...)
+	slices.SortFunc(out, func(a, b mailbox.Record) int { return cmp.Compare(a.UID, b.UID) })
+	return out, err
+}
+
+// keptRows reads records whose messages nobody sees any more.
+func (m *Mail) keptRows(c *conn, b *box, expunged bool, query string, args ...any) ([]mailbox.Record, error) {
+	var out []mailbox.Record
+	err := c.each(query, func(row []driver.Value) error {
+		var r mailbox.Record
+		if err := m.scanRecord(b, row, expunged, &r); err != nil {
+			return err
+		}
+		r.Expunged = true
+		out = append(out, r)
+		return nil
+	}, append([]any{rowID(b.row, 0), rowID(b.row, 1<<32-1)}, args...)...)
 	return out, err
 }
