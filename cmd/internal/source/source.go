@@ -148,14 +148,18 @@ func detect(path string, info fs.FileInfo) (Format, error) {
 		return "", err
 	}
 	defer f.Close()
-	line, err := bufio.NewReader(f).ReadSlice('\n')
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-		return "", err
+	lines := bufio.NewReader(f)
+	for {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case err != nil && err != io.EOF && err != bufio.ErrBufferFull:
+			return "", err
+		case isFrom(line):
+			return Mbox, nil
+		case err != nil || len(bytes.TrimSpace(line)) > 0: // an mbox may begin with empty lines
+			return Directory, nil
+		}
 	}
-	if isFrom(line) {
-		return Mbox, nil
-	}
-	return Directory, nil
 }
 
 // regular looks at what a directory has under a name, and where a link leads. The

@@ -365,6 +365,21 @@ func TestUnreadableMessageStopsNothing(t *testing.T) {
 	}
 }
 
+// TestMboxBeginsWithEmptyLines: it is not taken for one message, and a message that
+// begins so is not taken for an mbox.
+func TestMboxBeginsWithEmptyLines(t *testing.T) {
+	const from = "From ada@example.org Mon Jan  6 10:20:30 2020\n"
+	dir := write(t, map[string]string{
+		"mbox": "\n\r\n" + from + "A: 1\n\nx\n\n" + from + "B: 2\n\ny\n",
+		"mail": "\nA: 1\n\n" + from, "empty": "\n\n",
+	})
+	for name, want := range map[string]int{"mbox": 2, "mail": 1, "empty": 1} {
+		if got := len(items(t, filepath.Join(dir, name), Options{})); got != want {
+			t.Errorf("%s: %d messages, want %d", name, got, want)
+		}
+	}
+}
+
 func TestNotMail(t *testing.T) {
 	dir := write(t, map[string]string{"text": "no mail\n"})
 	for _, c := range []struct {
