@@ -14,8 +14,7 @@ import (
 // clients go on with what they know. A mailbox adopts the other one's UIDVALIDITY
 // while it has given no UID of its own; then messages are appended under their UIDs,
 // in rising order. What must hold all the same is that a name, a UIDVALIDITY and a
-// UID never stand for two messages (RFC 9051 §2.3.1.1): a name does not adopt a
-// UIDVALIDITY that a mailbox of that name once had and gave up.
+// UID never stand for two messages (RFC 9051 §2.3.1.1): see retired.go.
 
 var (
 	// ErrUIDValidity: the mailbox cannot take over that UIDVALIDITY.
@@ -77,7 +76,7 @@ func adoptable(c *conn, b *box, o Origin) error {
 	case b.UIDNext > 1:
 		return fmt.Errorf("%w: the mailbox has had messages of its own under UIDVALIDITY %d", ErrUIDValidity, b.UIDValidity)
 	}
-	gone, err := isRetired(c, b.Name, o.UIDValidity)
+	_, gone, err := isRetired(c, b.Name, o.UIDValidity)
 	if err == nil && gone {
 		err = fmt.Errorf("%w: an earlier mailbox of that name had UIDVALIDITY %d", ErrUIDValidity, o.UIDValidity)
 	}
@@ -153,39 +152,4 @@ func (b *box) giveUID(wanted mailbox.UID) (mailbox.UID, error) {
 	}
 	b.UIDNext, b.dirty = wanted+1, true
 	return wanted, nil
-}
-
-// retire remembers that a name has given up its mailbox's UIDVALIDITY, under which
-// clients may know messages.
-func (t *txn) retire(b *box) error {
-	if b.UIDNext == 1 {
-		return nil
-	}
-	// Made when it is first needed: most users never have one.
-	if err := t.c.exec(`CREATE TABLE IF NOT EXISTS retired (name TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
-		PRIMARY KEY (name, uidvalidity)) STRICT, WITHOUT ROWID`); err != nil {
-		return err
-	}
-	return t.c.exec(`INSERT OR IGNORE INTO retired VALUES (?, ?)`, b.Name, int64(b.UIDValidity))
-}
-
-func isRetired(c *conn, name string, v mailbox.UIDValidity) (bool, error) {
-	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'retired'`)
-	if err != nil || tables == 0 {
-		return false, err
-	}
-	n, err := c.integer(`SELECT count(*) FROM retired WHERE name = ? AND uidvalidity = ?`, name, int64(v))
-	return n > 0, err
-}
-
-// freeUIDValidity returns the first value from next on that this name has not
-// given up: one that was adopted may lie before the clock.
-func (t *txn) freeUIDValidity(name string, next int64) (int64, error) {
-	for {
-		gone, err := isRetired(t.c, name, mailbox.UIDValidity(next))
-		if err != nil || !gone {
-			return next, err
-		}
-		next++
-	}
 }

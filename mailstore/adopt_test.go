@@ -2,12 +2,9 @@ package mailstore
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"teraslot/mailbox"
 )
@@ -204,55 +201,4 @@ func TestNewUIDValidityPassesOver(t *testing.T) {
 	if err != nil || again.UIDValidity == st.UIDValidity+1 {
 		t.Errorf("%+v, %v: the UIDVALIDITY that the name had", again, err)
 	}
-}
-
-// TestAdoptedNamesNeverRepeat: whatever is created, adopted, filled, renamed and
-// deleted, a triple of name, UIDVALIDITY and UID stands for one message.
-func TestAdoptedNamesNeverRepeat(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		s, m := newStore(t, Options{Conf: memoryDir(t)})
-		ctx := t.Context()
-		seen := map[string]mailbox.GUID{}
-		name := rapid.SampledFrom([]string{"X", "Y", "X/Z"})
-		for step := range rapid.IntRange(10, 40).Draw(rt, "steps") {
-			n := name.Draw(rt, "name")
-			st, err := m.MailboxNamed(ctx, n)
-			if errors.Is(err, ErrNoMailbox) {
-				st, err = m.Create(ctx, "", n, "")
-			}
-			if err != nil {
-				rt.Fatal(err)
-			}
-			switch rapid.IntRange(0, 4).Draw(rt, "what") {
-			case 0:
-				_, err = m.Adopt(ctx, "", st.ID, Origin{UIDValidity: mailbox.UIDValidity(rapid.IntRange(1, 3).Draw(rt, "validity"))})
-			case 1:
-				err = m.Delete(ctx, "", st.ID)
-			case 2:
-				err = m.Rename(ctx, "", n, name.Draw(rt, "to"))
-			default:
-				_, err = m.Append(ctx, "", Append{Mailbox: st.ID, Message: spool(t, s, mailText(step)), UID: mailbox.UID(rapid.IntRange(0, 4).Draw(rt, "uid"))})
-			}
-			if err != nil && !errors.Is(err, ErrUIDValidity) && !errors.Is(err, ErrUID) && !errors.Is(err, ErrExists) && !errors.Is(err, ErrName) {
-				rt.Fatal(err)
-			}
-			boxes, err := m.Mailboxes(ctx)
-			if err != nil {
-				rt.Fatal(err)
-			}
-			for _, b := range boxes {
-				v, err := m.View(ctx, b.ID)
-				if err != nil {
-					rt.Fatal(err)
-				}
-				for _, r := range v.Records {
-					key := fmt.Sprint(b.Name, " ", b.UIDValidity, " ", r.UID)
-					if g, known := seen[key]; known && g != r.GUID {
-						rt.Fatalf("%s stands for two messages", key)
-					}
-					seen[key] = r.GUID
-				}
-			}
-		}
-	})
 }

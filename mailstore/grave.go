@@ -71,7 +71,8 @@ func (m *Mail) DeletedMailboxes(ctx context.Context) ([]Deleted, error) {
 }
 
 // Unearth brings a deleted mailbox back as it was, with its id, UIDVALIDITY and UIDs,
-// under its name or another. ErrExists if there is a mailbox of that name;
+// under its name or another; the UIDVALIDITY is a new one where that name has had the
+// same for another mailbox. ErrExists if there is a mailbox of that name;
 // ErrOverQuota if its messages do not fit.
 func (m *Mail) Unearth(ctx context.Context, session string, id mailbox.ID, name string) (mailbox.State, error) {
 	var out mailbox.State
@@ -81,17 +82,18 @@ func (m *Mail) Unearth(ctx context.Context, session string, id mailbox.ID, name 
 			return err
 		}
 		b := &g.box
-		if name != "" {
-			if b.Name, err = CleanName(name); err != nil {
-				return err
-			}
+		if name == "" {
+			name = b.Name
 		}
-		if _, err := t.named(b.Name); err == nil {
-			return fmt.Errorf("%q: %w", b.Name, ErrExists)
+		if name, err = CleanName(name); err != nil {
+			return err
+		}
+		if _, err := t.named(name); err == nil {
+			return fmt.Errorf("%q: %w", name, ErrExists)
 		} else if !errors.Is(err, ErrNoMailbox) {
 			return err
 		}
-		if err := t.unearth(b); err != nil {
+		if err := t.unearth(b, name); err != nil {
 			return err
 		}
 		out = b.State
@@ -113,8 +115,11 @@ func (t *txn) grave(id mailbox.ID) (*grave, error) {
 	return nil, fmt.Errorf("%s is no deleted mailbox: %w", id, ErrNoMailbox)
 }
 
-func (t *txn) unearth(b *box) error {
+func (t *txn) unearth(b *box, name string) error {
 	if err := t.admitUsage(Usage{Bytes: b.Counts.Size, Messages: int64(b.Counts.Exists)}); err != nil {
+		return err
+	}
+	if err := t.enter(b, name); err != nil {
 		return err
 	}
 	if err := t.createParents(b.Name); err != nil {

@@ -253,7 +253,8 @@ func (t *txn) forgetUnheld() error {
 }
 
 // Rename gives a mailbox and all below it new names (RFC 9051 §6.3.6): levels
-// above the new name are created, ids and UIDs stay. A level that is no mailbox
+// above the new name are created, ids and UIDs stay, and UIDVALIDITYs do unless the
+// new name has had the same for another mailbox. A level that is no mailbox
 // can be renamed for what is below it. Renaming INBOX moves its messages to a
 // new mailbox and leaves INBOX empty; what is below INBOX stays. Subscriptions
 // are of names, and stay with the old ones (§6.3.7).
@@ -325,19 +326,24 @@ func (t *txn) rename(from, to string) error {
 		if _, err := CleanName(name); err != nil {
 			return err
 		}
+	}
+	return t.moveBoxes(moved, from, to)
+}
+
+// moveBoxes gives mailboxes their new names, which are free. All old ones are given up
+// before a new one is taken, and new ones are written before levels above them
+// are created: each of these may be an old name.
+func (t *txn) moveBoxes(moved []*box, from, to string) error {
+	for _, b := range moved {
 		if err := t.retire(b); err != nil {
 			return err
 		}
-		b.Name, b.dirty = name, true
 	}
-	return t.finishRename(moved, to)
-}
-
-// finishRename writes the new names before it creates levels above them: one of
-// these may be an old name.
-func (t *txn) finishRename(moved []*box, to string) error {
 	modseq := t.nextModSeq()
 	for _, b := range moved {
+		if err := t.enter(b, to+strings.TrimPrefix(b.Name, from)); err != nil {
+			return err
+		}
 		t.boxes[b.ID] = b
 		if err := t.c.exec(`UPDATE mailbox SET name = ? WHERE box = ?`, b.Name, b.row); err != nil {
 			return err

@@ -232,16 +232,71 @@ func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.
 	return r.recount()
 }
 
-// raiseValidity makes the UIDVALIDITYs to be given lie above all that packs know of,
-// and with all gives every mailbox that is there another one.
-func (r *repair) raiseValidity(_ context.Context, all bool) error {
-	highest := r.t.account.uidvalidity
+// clockAhead is how far, in seconds, UIDVALIDITYs that were given by the clock may lie
+// before it: it may have been set back. What lies farther was adopted, and must not
+// be counted on from: it may be the last there is.
+const clockAhead = 1 << 28
+
+// retireFound keeps the UIDVALIDITYs that packs know of, and mail.db does not, from
+// being given or adopted: their mailboxes' names are lost. Those that the clock gave
+// are counted on from, too, because mailboxes that only copies came to are in no pack.
+func (r *repair) retireFound() error {
+	known, err := r.knownValidities()
+	if err != nil {
+		return err
+	}
 	for i := range r.packs {
 		for j := range r.packs[i].frames {
-			highest = max(highest, r.packs[i].frames[j].UIDValidity)
+			l := &r.packs[i].frames[j]
+			if int64(l.UIDValidity) <= r.t.now+clockAhead {
+				r.t.account.uidvalidity = max(r.t.account.uidvalidity, l.UIDValidity)
+			}
+			one := held{l.Mailbox, l.UIDValidity}
+			if known[one] {
+				continue
+			}
+			known[one] = true
+			if err := r.t.retireName(anyName, one.v, unknownHolder); err != nil {
+				return err
+			}
 		}
 	}
-	r.t.account.uidvalidity = highest
+	return nil
+}
+
+// held is a UIDVALIDITY of a mailbox.
+type held struct {
+	mailbox mailbox.ID
+	v       mailbox.UIDValidity
+}
+
+// knownValidities are those that mail.db knows names of.
+func (r *repair) knownValidities() (map[held]bool, error) {
+	known := map[held]bool{}
+	boxes, err := loadBoxes(r.t.c)
+	if err != nil {
+		return nil, err
+	}
+	err = r.eachBox(boxes, func(b *box) error {
+		known[held{b.ID, b.UIDValidity}] = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	retired, err := loadRetired(r.t.c)
+	for _, one := range retired {
+		known[one] = true
+	}
+	return known, err
+}
+
+// raiseValidity makes the UIDVALIDITYs to be given others than all that packs know of,
+// and with all gives every mailbox that is there another one.
+func (r *repair) raiseValidity(_ context.Context, all bool) error {
+	if err := r.retireFound(); err != nil {
+		return err
+	}
 	if !all {
 		return nil
 	}

@@ -39,6 +39,10 @@ func (m *Mail) Renew(ctx context.Context) error {
 		if t.account.box+renewBoxes < math.MaxInt32 {
 			t.account.box += renewBoxes
 		}
+		// Many mailboxes made at once have values before the clock.
+		if next := max(int64(t.account.uidvalidity), t.now) + renewBoxes; next < math.MaxUint32 {
+			t.account.uidvalidity = mailbox.UIDValidity(next)
+		}
 		boxes, err := loadBoxes(t.c)
 		if err != nil {
 			return err
