@@ -134,6 +134,29 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// The text of a document that is too long for a block is not kept; that of its
+// neighbours is, and nothing fails.
+func TestKeptTooLong(t *testing.T) {
+	enc, _, err := newCoders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	w, err := newKeptWriter(&buf, enc)
+	w.most = 1000
+	docs := [][]text.Unit{{text.BodyUnit("a")}, {text.HeaderUnit("Subject", "b"), text.BodyUnit(strings.Repeat("c", 990))}, {text.BodyUnit("d")}}
+	for _, units := range docs {
+		err = errors.Join(err, w.add(units))
+	}
+	if err = errors.Join(err, w.close()); err != nil {
+		t.Fatal(err)
+	}
+	docs[1] = nil
+	if got, err := readKept(buf.Bytes()); err != nil || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", docs) {
+		t.Errorf("%v come back, %v", got, err)
+	}
+}
+
 // Merging copies blocks or documents; which of them must not be seen.
 func TestKeptMerge(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

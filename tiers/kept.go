@@ -31,6 +31,9 @@ const (
 	notKept = 1 << 31
 	// maxKeptBlock bounds what a block may say it needs in memory.
 	maxKeptBlock = 1 << 30
+	// maxKeptDoc bounds the text that is kept of a document, so that it fits in a
+	// block whatever it folds to.
+	maxKeptDoc = maxKeptBlock / 2
 )
 
 // The streams of kept text.
@@ -57,6 +60,7 @@ type keptBlockInfo struct {
 type keptWriter struct {
 	w       io.Writer
 	enc     *zstd.Encoder
+	most    int // octets of a document
 	offset  uint64
 	packed  []byte
 	streams [streams]keptStream
@@ -72,7 +76,7 @@ type keptStream struct {
 
 // newKeptWriter begins kept text; the encoder may be shared.
 func newKeptWriter(w io.Writer, enc *zstd.Encoder) (*keptWriter, error) {
-	k := &keptWriter{w: w, enc: enc}
+	k := &keptWriter{w: w, enc: enc, most: maxKeptDoc}
 	return k, k.write([]byte(keptMagic))
 }
 
@@ -87,8 +91,15 @@ func (k *keptWriter) none() error {
 	return errors.Join(k.addRaw(headStream, nil, notKept), k.addRaw(bodyStream, nil, notKept))
 }
 
-// add adds the next document.
+// add adds the next document. One that is too long is not kept.
 func (k *keptWriter) add(units []text.Unit) error {
+	size := 0
+	for _, u := range units {
+		size += len(u.Name) + len(u.Text) + 2*binary.MaxVarintLen64
+	}
+	if size > k.most {
+		return k.none()
+	}
 	for i := range k.streams {
 		s := &k.streams[i]
 		s.offsets = append(s.offsets, uint32(len(s.raw)))
