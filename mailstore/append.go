@@ -413,11 +413,6 @@ func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 // makes its file.
 func (m *Mail) nextPack(ctx context.Context, p place) error {
 	n, err := m.registerPack(ctx, p, packCurrent)
-	for taken := true; err == nil && taken; {
-		if taken, err = m.keepUnknown(ctx, p, n, 0); err == nil && taken {
-			n, err = m.registerPack(ctx, p, packCurrent)
-		}
-	}
 	if err != nil {
 		return err
 	}
@@ -441,6 +436,9 @@ const (
 
 func (m *Mail) registerPack(ctx context.Context, p place, state int64) (n uint64, err error) {
 	_, err = m.commit(ctx, "", func(t *txn) error {
+		if err := t.passOverPacks(); err != nil {
+			return err
+		}
 		t.account.pack++
 		n = uint64(t.account.pack)
 		if state == packCurrent {

@@ -122,6 +122,39 @@ func appendAndExpunge(t *testing.T, m *Mail, id mailbox.ID) {
 	}
 }
 
+// TestUnearthForgotten: what was forgotten while its mailbox was deleted is not kept from a
+// client that comes back for it.
+func TestUnearthForgotten(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	o := partitions(t, &now)
+	o.RetainDeleted = true
+	s, m := newStore(t, o)
+	box, err := m.Create(t.Context(), "", "Work", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendText(t, m, box.ID, mailText(1), `\Deleted`)
+	appendText(t, m, box.ID, mailText(2))
+	known := named(t, m, "Work").HighestModSeq
+	if _, _, err := m.Expunge(t.Context(), "", box.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	if err := m.Delete(t.Context(), "", box.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m.Forget(t.Context(), now); err != nil || n != 1 {
+		t.Fatalf("forgot %d: %v", n, err)
+	}
+	if _, err := m.Unearth(t.Context(), "", box.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := m.Horizon(t.Context(), box.ID); err != nil || h <= known {
+		t.Errorf("the horizon is %d, the client knows %d and a message that is gone: %v", h, known, err)
+	}
+	verify(t, s, user1)
+}
+
 // TestUnearth deletes mailboxes, brings them back as they were, and forgets them.
 func TestUnearth(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)

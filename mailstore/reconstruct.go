@@ -41,17 +41,25 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 	return err
 }
 
-// reconstructFrom is Reconstruct, with the copy or without it.
-func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) error {
-	withCopy, err := s.replaceDatabase(ctx, u, useCopy, report)
+// reconstructFrom is Reconstruct, with the copy or without it. Until it ends nobody else
+// opens the mail: a delivery would be given UIDs that were given since the copy.
+func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) (err error) {
+	e, err := s.reserve(ctx, u)
 	if err != nil {
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
-	m, err := s.Acquire(ctx, u)
+	defer s.vanish(e)
+	withCopy, err := s.replaceDatabase(u, useCopy, report)
+	if err != nil {
+		return fmt.Errorf("reconstruct user %s: %w", u, err)
+	}
+	s.views.forget(u) // what is remembered is of another mail.db
+	s.contents.forget(u)
+	m, err := openMail(context.WithoutCancel(ctx), s, e)
 	if err != nil {
 		return err
 	}
-	defer m.Release()
+	defer func() { err = errors.Join(err, m.close()) }()
 	var before map[mailbox.ID]mailbox.UID
 	if withCopy {
 		if before, err = m.nextUIDs(ctx); err != nil {
@@ -61,23 +69,14 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy boo
 			return err
 		}
 	}
-	packs, err := m.scanPacks(ctx, report)
-	if err != nil {
-		return m.wrap(err)
-	}
-	r := newRepair(m, packs, report)
+	r := &repair{m: m, report: report}
 	return r.run(ctx, func(ctx context.Context) error { return r.reconstruct(ctx, before) })
 }
 
 // replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one.
 // Each step leaves what the next run begins with: a user without mail.db has packs, and
-// so is not given an empty one by anybody else.
-func (s *Store) replaceDatabase(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) (withCopy bool, err error) {
-	e, err := s.reserve(ctx, u)
-	if err != nil {
-		return false, err
-	}
-	defer s.vanish(e)
+// so is not given an empty one by anybody else. The user is reserved.
+func (s *Store) replaceDatabase(u mailbox.User, useCopy bool, report func(string)) (withCopy bool, err error) {
 	path := s.databasePath(u)
 	if err := s.setAside(path, report); err != nil {
 		return false, err

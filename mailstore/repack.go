@@ -26,9 +26,11 @@ func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 			return err
 		}
 		n = int(count)
+		const horizon = ` SET horizon = max(horizon, d.m) FROM (
+				SELECT id >> 32 AS box, max(modseq) AS m FROM expunged WHERE gone < ?1 GROUP BY 1) AS d WHERE d.box = `
 		for _, sql := range []string{
-			`UPDATE mailbox SET horizon = max(horizon, d.m) FROM (
-				SELECT id >> 32 AS box, max(modseq) AS m FROM expunged WHERE gone < ?1 GROUP BY 1) AS d WHERE mailbox.box = d.box`,
+			`UPDATE mailbox` + horizon + `mailbox.box`,
+			`UPDATE grave` + horizon + `grave.box`, // it may be brought back
 			`UPDATE content SET refs = refs - d.n FROM (
 				SELECT num, count(*) AS n FROM expunged WHERE gone < ?1 GROUP BY num) AS d WHERE content.num = d.num`,
 			`DELETE FROM expunged WHERE gone < ?1`,

@@ -27,11 +27,7 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 		return err
 	}
 	defer m.Release()
-	packs, err := m.scanPacks(ctx, report)
-	if err != nil {
-		return m.wrap(err)
-	}
-	r := newRepair(m, packs, report)
+	r := &repair{m: m, report: report}
 	if r.saved, err = openSaved(s.savedPath(u)); err == nil {
 		defer r.saved.close()
 	}
@@ -39,31 +35,62 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 }
 
 // run runs one transaction of a repair, which distrusts nothing: what it meets is what
-// it is for.
+// it is for. From before it reads the packs until its commit no repack moves messages
+// and no delivery adds any: what was read would not be so any longer, and records
+// would be led to packs that are gone.
 func (r *repair) run(ctx context.Context, fn func(context.Context) error) error {
 	m := r.m
+	m.repack.Lock()
+	defer m.repack.Unlock()
 	m.broken.Store(nil)
-	if err := m.closePacks(ctx); err != nil {
-		return m.wrap(err)
-	}
-	err := m.write(ctx, "", func(t *txn) error {
-		r.t = t
-		return fn(context.WithoutCancel(ctx))
-	})
+	events, err := r.commit(ctx, fn)
 	m.known.Store(nil)
 	m.s.views.forget(m.user)
 	m.s.contents.forget(m.user)
 	m.s.vetted.forget(m.user)
-	return err
+	if err == nil {
+		m.notify(events)
+	}
+	return m.wrap(err)
+}
+
+// commit reads the packs and runs fn in one turn of the writer.
+func (r *repair) commit(ctx context.Context, fn func(context.Context) error) ([]mailbox.Event, error) {
+	m := r.m
+	if err := m.lockWriter(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.closePacks(); err != nil {
+		m.unlockWriter()
+		return nil, err
+	}
+	return m.commitTurn(context.WithoutCancel(ctx), "", func(t *txn) error {
+		r.t = t
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+		return fn(context.WithoutCancel(ctx))
+	})
+}
+
+// read finds the messages in the packs.
+func (r *repair) read(ctx context.Context) (err error) {
+	if r.packs, err = r.m.scanPacks(ctx, r.report); err != nil {
+		return err
+	}
+	r.byGUID = map[mailbox.GUID][]*located{}
+	for i := range r.packs {
+		for j := range r.packs[i].frames {
+			l := &r.packs[i].frames[j]
+			r.byGUID[l.GUID] = append(r.byGUID[l.GUID], l)
+		}
+	}
+	return nil
 }
 
 // closePacks ends the writing to the current packs: what a repair finds behind their
-// ends may come to be referred to.
-func (m *Mail) closePacks(ctx context.Context) error {
-	if err := m.lockWriter(ctx); err != nil {
-		return err
-	}
-	defer m.unlockWriter()
+// ends may come to be referred to. The writer's turn is held.
+func (m *Mail) closePacks() error {
 	var errs []error
 	for p, w := range m.current {
 		if w != nil {
@@ -91,17 +118,6 @@ type repair struct {
 	byGUID map[mailbox.GUID][]*located
 	report func(string)
 	modseq mailbox.ModSeq // of all that is changed; 0 until something is
-}
-
-func newRepair(m *Mail, packs []packFile, report func(string)) *repair {
-	r := &repair{m: m, packs: packs, byGUID: map[mailbox.GUID][]*located{}, report: report}
-	for i := range packs {
-		for j := range packs[i].frames {
-			l := &packs[i].frames[j]
-			r.byGUID[l.GUID] = append(r.byGUID[l.GUID], l)
-		}
-	}
-	return r
 }
 
 func (r *repair) sayf(format string, args ...any) { r.report(fmt.Sprintf(format, args...)) }

@@ -397,7 +397,7 @@ func TestReconstructDamagedCopy(t *testing.T) {
 func TestReconstructAgain(t *testing.T) {
 	p := newPatient(t)
 	p.lose(t, p.s.databasePath(user1))
-	if _, err := p.s.replaceDatabase(t.Context(), user1, true, func(string) {}); err != nil {
+	if _, err := p.s.replaceDatabase(user1, true, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	p.reconstruct(t)

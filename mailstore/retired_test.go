@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,9 +245,9 @@ func TestReconstructedNamesNeverRepeat(t *testing.T) {
 func TestRenewedUIDValidity(t *testing.T) {
 	p := newPatient(t)
 	given := map[string]bool{}
-	create := func() {
-		for i := range 50 {
-			st, err := p.m.Create(t.Context(), "", fmt.Sprint("M", i), "")
+	create := func(numbers ...int) {
+		for _, n := range numbers {
+			st, err := p.m.Create(t.Context(), "", fmt.Sprint("M", n), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,11 +258,16 @@ func TestRenewedUIDValidity(t *testing.T) {
 			given[key] = true
 		}
 	}
-	create()
+	var up []int
+	for n := range 50 {
+		up = append(up, n)
+	}
+	create(up...)
 	p.lose(t, p.s.databasePath(user1))
 	p.now = p.now.Add(10 * time.Second)
 	p.reconstruct(t)
-	create()
+	slices.Reverse(up)
+	create(up...)
 }
 
 // namesMachine does to mailboxes all that gives one a name or a UIDVALIDITY.

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math"
 )
 
@@ -52,6 +53,46 @@ func (m *Mail) keepUnknown(ctx context.Context, p place, n uint64, end int64) (b
 		return nil
 	})
 	return true, err
+}
+
+// passOverPacks leaves out the numbers of packs that are there and that mail.db does
+// not know. A number is committed before its file is made, so these are no crash's:
+// they are of a newer mail.db, and whoever made a pack under their number would write
+// over them.
+func (t *txn) passOverPacks() error {
+	for {
+		n := uint64(t.account.pack) + 1
+		p, found, err := t.m.packs.find(n)
+		if err != nil || !found {
+			return err
+		}
+		frames := t.m.packs.wholeFrames(p, n, packHeaderSize)
+		t.m.s.o.Logger.Warn("pack is there that mail.db does not know; it is kept, and its number passed over: see docs/operations.md, Backup",
+			"user", t.m.user, "pack", n, "messages", len(frames))
+		for i := range frames {
+			if err := t.passOver(&frames[i]); err != nil {
+				return err
+			}
+		}
+		if err := t.c.exec(`INSERT INTO pack VALUES (?, ?, ?, 0, 0)`, int64(n), int64(p), packSealed); err != nil {
+			return err
+		}
+		t.account.pack++
+	}
+}
+
+// find tells under which root a pack of that number lies, if there is one.
+func (d *packDir) find(n uint64) (place, bool, error) {
+	for p := range d.dirs {
+		_, err := d.fs.Stat(d.path(place(p), n))
+		if err == nil {
+			return place(p), true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return 0, false, err
+		}
+	}
+	return 0, false, nil
 }
 
 // passOver makes sure that a UID which was given once is not given again.
