@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
@@ -196,7 +197,8 @@ func (d directory) find(name string) (int, bool) {
 // matches reports whether a pattern matches, and whether one that does ends in "%".
 func (e *entry) matches(reference string, patterns []string) (yes, levels bool) {
 	for _, p := range patterns {
-		if matchPattern(reference+p, e.name) {
+		// Names are kept in Normalization Form C, and are found by any form.
+		if p = norm.NFC.String(reference + p); matchPattern(p, e.name) {
 			yes = true
 			levels = levels || strings.HasSuffix(p, "%")
 		}

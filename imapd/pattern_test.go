@@ -73,6 +73,22 @@ func TestMatchPatternEqualsDefinition(t *testing.T) {
 	})
 }
 
+// TestPatternOfAnotherForm: a client that writes letters and marks apart finds what is kept composed.
+func TestPatternOfAnotherForm(t *testing.T) {
+	e := &entry{name: "Entw\u00fcrfe/\u00e9"}
+	for _, c := range []struct {
+		reference, pattern string
+		want               bool
+	}{
+		{"", "Entwu\u0308rfe/e\u0301", true}, {"", "Entwu\u0308%/%", true}, {"", "*e\u0301", true},
+		{"Entwu\u0308rfe/", "*", true}, {"Entwu", "\u0308rfe/*", true}, {"", "Entwurfe/*", false},
+	} {
+		if got, _ := e.matches(c.reference, []string{c.pattern}); got != c.want {
+			t.Errorf("%+q %+q: %t", c.reference, c.pattern, got)
+		}
+	}
+}
+
 // Forty stars against a name that almost matches took other servers' minutes.
 func TestMatchPatternManyStars(t *testing.T) {
 	pattern := strings.Repeat("*a", 40) + "b"
