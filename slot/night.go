@@ -18,7 +18,7 @@ import (
 // each job finds out what there is to do, and doing it twice does no harm.
 type night struct {
 	s       *Slot
-	done    map[mailbox.User]bool // in these quiet hours
+	done    map[mailbox.User]int64 // the night of the last time
 	metrics *nightMetrics
 }
 
@@ -43,7 +43,7 @@ func newNight(s *Slot) *night {
 			m.jobs.WithLabelValues(job, outcome)
 		}
 	}
-	return &night{s: s, done: make(map[mailbox.User]bool), metrics: m}
+	return &night{s: s, done: make(map[mailbox.User]int64), metrics: m}
 }
 
 // nightLook is how often the hour is looked at.
@@ -80,10 +80,11 @@ func (n *night) all(ctx context.Context) error {
 		if ctx.Err() != nil || !n.quiet() {
 			return nil
 		}
-		if n.done[u] {
+		night := n.night()
+		if last, known := n.done[u]; known && last == night {
 			continue
 		}
-		n.done[u] = true
+		n.done[u] = night
 		begun := time.Now()
 		n.user(ctx, u)
 		// As long a rest as the work took, and more while searches are slow: whoever is
@@ -144,13 +145,17 @@ func (n *night) user(ctx context.Context, u mailbox.User) {
 // out among the users, so that nothing has to be remembered.
 func (n *night) scrubs(u mailbox.User) bool {
 	nights := max(1, int64(time.Duration(n.s.c.Jobs.Scrub)/(24*time.Hour)))
-	// Hours that pass midnight belong to the day on which they began.
-	at := n.s.o.Now().Add(-n.s.c.hours().From)
-	_, offset := at.Zone()
-	day := (at.Unix() + int64(offset)) / (24 * 60 * 60)
 	h := fnv.New64a()
 	fmt.Fprint(h, u)
-	return int64(h.Sum64()%uint64(nights)) == day%nights
+	return int64(h.Sum64()%uint64(nights)) == n.night()%nights
+}
+
+// night is the number of the day on which the quiet hours began. They may pass
+// midnight, or never end.
+func (n *night) night() int64 {
+	at := n.s.o.Now().Add(-n.s.c.hours().From)
+	_, offset := at.Zone()
+	return (at.Unix() + int64(offset)) / (24 * 60 * 60)
 }
 
 // The jobs on a user's mail.

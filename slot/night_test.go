@@ -366,3 +366,17 @@ func counter(t *testing.T, g prometheus.Gatherer, name string, labels ...string)
 	}
 	return 0
 }
+
+// TestNightAllDay: where the quiet hours never end, everybody has his turn each day.
+func TestNightAllDay(t *testing.T) {
+	k := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)}
+	c := newConfig(t, "quiet = \"03:00-03:00\"\n")
+	r := start(t, c, Options{Now: k.Now, After: k.After})
+	r.addUser("anna")
+	done := func() float64 { return counter(t, r.registry, "teraslot_jobs_total", JobExpire, "done") }
+	k.until(t, "done once", 10*time.Minute, func() bool { return done() == 1 })
+	k.until(t, "done on the next day", time.Hour, func() bool { return done() == 2 })
+	if k.Now().Day() != 23 {
+		t.Errorf("done again at %s", k.Now())
+	}
+}
