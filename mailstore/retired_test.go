@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -241,33 +240,28 @@ func TestReconstructedNamesNeverRepeat(t *testing.T) {
 }
 
 // TestRenewedUIDValidity: mailboxes that are made after mail was put back get other
-// UIDVALIDITYs than those of their names that were made, many at once, after the copy.
+// UIDVALIDITYs than those that were made, many at once, after the copy.
 func TestRenewedUIDValidity(t *testing.T) {
 	p := newPatient(t)
-	given := map[string]bool{}
-	create := func(numbers ...int) {
-		for _, n := range numbers {
+	given := map[mailbox.UIDValidity]bool{}
+	create := func() {
+		t.Helper()
+		for n := range 50 {
 			st, err := p.m.Create(t.Context(), "", fmt.Sprint("M", n), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := fmt.Sprint(st.Name, " ", st.UIDValidity)
-			if given[key] {
-				t.Fatalf("%s was given before", key)
+			if given[st.UIDValidity] {
+				t.Fatalf("UIDVALIDITY %d was given before", st.UIDValidity)
 			}
-			given[key] = true
+			given[st.UIDValidity] = true
 		}
 	}
-	var up []int
-	for n := range 50 {
-		up = append(up, n)
-	}
-	create(up...)
+	create()
 	p.lose(t, p.s.databasePath(user1))
 	p.now = p.now.Add(10 * time.Second)
 	p.reconstruct(t)
-	slices.Reverse(up)
-	create(up...)
+	create()
 }
 
 // namesMachine does to mailboxes all that gives one a name or a UIDVALIDITY.
