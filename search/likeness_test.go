@@ -227,4 +227,9 @@ func TestScores(t *testing.T) {
 	if got := Scores([]float32{0}); got[0] != 1 {
 		t.Errorf("nothing relevant has the score %d", got[0])
 	}
+	for top := float32(0.001); top < 20; top += 0.0137 {
+		if got := Scores([]float32{top, top / 2}); got[0] != 100 || got[1] != 50 {
+			t.Fatalf("relevance %v, the best of two: %v", top, got)
+		}
+	}
 }

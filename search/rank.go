@@ -324,7 +324,7 @@ func Scores(relevance []float32) []uint8 {
 	for i, r := range relevance {
 		out[i] = 1
 		if top > 0 {
-			out[i] = uint8(1 + cmp.Compare(r, 0)*int(99*r/top))
+			out[i] = uint8(1 + cmp.Compare(r, 0)*int(99*(r/top))) // the quotient first: of the best it is 1 exactly
 		}
 	}
 	return out
