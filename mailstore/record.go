@@ -209,17 +209,8 @@ func (t *txn) expunge(b *box, r *mailbox.Record, modseq mailbox.ModSeq) error {
 		append(recordArgs(b.row, &gone), t.now)...)
 }
 
-// live reads the live records of b in a range of UIDs, in their order. One that is
-// damaged is an error.
-func (m *Mail) live(c *conn, b *box, lo, hi mailbox.UID, fn func(r *mailbox.Record) error) error {
-	damaged, err := m.sound(c, b, lo, hi, fn)
-	if err == nil && len(damaged) > 0 {
-		err = m.damage(b.ID, damaged[0], errRecord)
-	}
-	return err
-}
-
-// sound is live that passes over damaged records, and returns their UIDs.
+// sound reads the live records of b in a range of UIDs, in their order. It passes over
+// damaged ones and returns their UIDs.
 func (m *Mail) sound(c *conn, b *box, lo, hi mailbox.UID, fn func(r *mailbox.Record) error) (damaged []mailbox.UID, err error) {
 	var r mailbox.Record
 	err = c.each("SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {

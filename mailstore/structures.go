@@ -118,15 +118,7 @@ func (m *Mail) encodeStructure(ctx context.Context, rec mailbox.Record) (string,
 	return string(b), err
 }
 
-// byNum returns the positions of records in rising order of their contents.
-func byNum(recs []mailbox.Record) []int {
-	at := make([]int, len(recs))
-	for i := range at {
-		at[i] = i
-	}
-	return sortByNum(recs, at)
-}
-
+// sortByNum sorts positions of records by the records' contents.
 func sortByNum(recs []mailbox.Record, at []int) []int {
 	rising := func(a, b int) int { return int(int64(recs[a].Num) - int64(recs[b].Num)) }
 	if !slices.IsSortedFunc(at, rising) {
