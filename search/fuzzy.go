@@ -19,7 +19,7 @@ type Fuzzy struct{ Key Query }
 
 func (q Fuzzy) plan(depth int) (node, error) {
 	if q.Key == nil || depth >= maxDepth {
-		return Not{q.Key}.plan(depth) // which says what is wrong
+		return Not(q).plan(depth) // which says what is wrong
 	}
 	switch k := q.Key.(type) {
 	case And:
