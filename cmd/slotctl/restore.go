@@ -129,6 +129,7 @@ type restoring struct {
 	restoreFlags
 	repository *backup.Repository
 	generation *backup.Generation
+	user       backup.User // whose mail of the generation is restored beside
 	*teller
 	config string
 }
@@ -207,6 +208,11 @@ func (job *restoring) beside(ctx context.Context, client *slot.Client, name stri
 	if job.into == "" {
 		job.into = "RESTORED/" + time.Now().Format("2006-01-02 15.04.05")
 	}
+	if job.deletedSince == "" {
+		if job.user, err = job.chosenUser(id, name, users); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	items, failed := job.items(ctx, id, name)
@@ -220,6 +226,27 @@ func (job *restoring) beside(ctx context.Context, client *slot.Client, name stri
 	job.line.Clear()
 	fmt.Printf("%d messages restored below %s, %d were there, %d failed\n", result.Stored, job.into, result.Skipped, result.Failed)
 	return job.end(errors.Join(err, *failed))
+}
+
+// chosenUser is the part of the generation that is restored for a user: his own by
+// his id. One of his name and another id is he who was removed, and made anew, unless
+// the slot has that id still: then it was renamed, and its mail is another person's.
+func (job *restoring) chosenUser(id mailbox.User, name string, users []slot.User) (backup.User, error) {
+	u, err := job.generation.User(string(id))
+	if !errors.Is(err, mailstore.ErrNoUser) {
+		return u, err
+	}
+	if u, err = job.generation.User(name); err != nil {
+		return u, err
+	}
+	for _, now := range users {
+		if now.ID == u.ID {
+			return u, fmt.Errorf("user %s (%s) is not in generation %s: %s was then user %s, who is now %s; to restore that mail, restore %[6]s",
+				name, id, job.generation.Name, name, u.ID, now.Name)
+		}
+	}
+	fmt.Printf("user %s (%s) is not in generation %s; this is the mail of %[1]s (%[4]s), whom the slot has no more\n", name, id, job.generation.Name, u.ID)
+	return u, nil
 }
 
 // tell lists what would be restored.
@@ -275,14 +302,7 @@ func (job *restoring) items(ctx context.Context, id mailbox.User, name string) (
 
 func (job *restoring) messages(ctx context.Context, id mailbox.User, name string, fn func(backup.Message) error) error {
 	if job.deletedSince == "" {
-		u, err := job.generation.User(string(id))
-		if errors.Is(err, mailstore.ErrNoUser) { // removed since, and made anew
-			u, err = job.generation.User(name)
-		}
-		if err != nil {
-			return err
-		}
-		return job.repository.Messages(ctx, job.generation, u, job.mailboxes, fn)
+		return job.repository.Messages(ctx, job.generation, job.user, job.mailboxes, fn)
 	}
 	since, err := parseTime(job.deletedSince, time.Now())
 	if err != nil {
