@@ -27,14 +27,16 @@ const (
 
 // world is a slot's mail and a directory of backups.
 type world struct {
-	t     testing.TB
-	dir   string
-	slot  mailstore.Options
-	store *mailstore.Store
-	repo  string
-	now   time.Time
-	told  []string // what the repository reported
-	n     int      // messages made
+	t      testing.TB
+	dir    string
+	slot   mailstore.Options
+	store  *mailstore.Store
+	repo   string
+	now    time.Time
+	told   []string                // what the repository reported
+	logins map[mailbox.User]string // of the accounts
+	gone   mailbox.User            // whose account was removed since they were listed
+	n      int                     // messages made
 }
 
 // memoryDir is a new directory in memory: these tests sync often.
@@ -57,6 +59,7 @@ func newWorld(t testing.TB) *world {
 	dir := memoryDir(t)
 	w := &world{t: t, dir: dir, repo: filepath.Join(dir, "backups"), now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)}
 	w.slot = slotBelow(filepath.Join(dir, "slot"))
+	w.logins = map[mailbox.User]string{anna: "anna", brong: "brong"}
 	w.slot.Now = func() time.Time { return w.now }
 	for _, root := range []string{w.slot.Conf, w.slot.Spool, w.slot.Archive} {
 		w.check(os.MkdirAll(root, 0o700))
@@ -167,7 +170,8 @@ func (w *world) repository(o Options) *Repository {
 const accountsText = "the accounts"
 
 func (w *world) source() Source {
-	return Source{Store: w.store, Names: map[mailbox.User]string{anna: "anna", brong: "brong"},
+	return Source{Store: w.store, Names: w.logins,
+		Exists:   func(_ context.Context, u mailbox.User) (bool, error) { return u != w.gone, nil },
 		Accounts: func(_ context.Context, path string) error { return os.WriteFile(path, []byte(accountsText), 0o600) }}
 }
 

@@ -66,6 +66,7 @@ func TestPruneRemovesWhatNobodyNeeds(t *testing.T) {
 	w.remove(anna, "INBOX", 1, 2, 3)
 	w.repack(anna)
 	w.check(w.store.RemoveUser(t.Context(), brong))
+	delete(w.logins, brong)
 	w.backup()
 	before := len(w.files(anna))
 	stray := filepath.Join(w.repo, anna.Dir(), "999.pack")

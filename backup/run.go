@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,8 +19,11 @@ import (
 // Source is the slot that is backed up.
 type Source struct {
 	Store *mailstore.Store
-	// Names are the login names of its users, to find them by later.
+	// Names are the login names of its users, to find them by later. Who has one and no
+	// mail has lost it, unless he was removed since.
 	Names map[mailbox.User]string
+	// Exists, if set, reports whether one of Names has an account still.
+	Exists func(ctx context.Context, u mailbox.User) (bool, error)
 	// Accounts writes a copy of slot.db to a new file of the real disk.
 	Accounts func(ctx context.Context, path string) error
 	// Progress, if set, is told how far it got, one call at a time.
@@ -47,7 +51,7 @@ type run struct {
 	result Result
 }
 
-// Run adds a generation. A user whose mail cannot be read is reported and stays as
+// Run adds a generation. A user whose mail is lost or cannot be read is reported and stays as
 // the generation before has him; any other error ends the run, without a generation.
 func (r *Repository) Run(ctx context.Context, src Source) (Result, error) {
 	lock, err := r.lock(disk.Exclusive)
@@ -71,7 +75,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.cleanScratch()) }()
-	users, err := r.src.Store.Users(ctx)
+	users, err := r.users(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +96,6 @@ func (r *run) all(ctx context.Context) (err error) {
 			r.src.Progress(r.result)
 		}
 	}
-	slices.SortFunc(g.Users, func(a, b User) int { return compare(a.ID, b.ID) })
 	// After the mail: who is in it has his account in it, unless it was removed.
 	if g.Accounts, err = r.accounts(ctx); err != nil {
 		return fmt.Errorf("accounts: %w", err)
@@ -100,14 +103,15 @@ func (r *run) all(ctx context.Context) (err error) {
 	return r.publish(g)
 }
 
-func compare(a, b mailbox.User) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// users lists who has mail or an account, sorted.
+func (r *run) users(ctx context.Context) ([]mailbox.User, error) {
+	users, err := r.src.Store.Users(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return 0
+	users = slices.AppendSeq(users, maps.Keys(r.src.Names))
+	slices.Sort(users)
+	return slices.Compact(users), nil
 }
 
 // begin reads the latest generation and makes the directories.
@@ -173,11 +177,19 @@ func (r *run) accounts(ctx context.Context) (Object, error) {
 	return o, errors.Join(err, os.Remove(temporary))
 }
 
+// errLost is told of a user who has an account and no mail.
+var errLost = errors.New("he has an account, and his mail.db is lost")
+
 // user copies a user's mail, or finds that it is there. ok is false if there is none.
 func (r *run) user(ctx context.Context, u mailbox.User) (entry User, ok bool, err error) {
 	m, err := r.src.Store.Acquire(ctx, u)
 	if errors.Is(err, mailstore.ErrNoUser) {
-		return User{}, false, nil // removed since
+		lost, err := r.lost(ctx, u)
+		if err != nil || !lost {
+			return User{}, false, err
+		}
+		entry, ok = r.keep(u, errLost)
+		return entry, ok, nil
 	}
 	if err == nil {
 		entry, err = r.mail(ctx, m)
@@ -192,13 +204,30 @@ func (r *run) user(ctx context.Context, u mailbox.User) (entry User, ok bool, er
 	case ctx.Err() != nil, m != nil && !errors.As(err, &here):
 		return User{}, false, err
 	}
-	r.o.Report("user "+string(u), err)
-	if old, known := r.before[u]; known {
-		r.result.Kept++
-		return old, true, nil
+	entry, ok = r.keep(u, err)
+	return entry, ok, nil
+}
+
+// lost reports whether one without mail should have some: he was not removed since the
+// accounts were listed.
+func (r *run) lost(ctx context.Context, u mailbox.User) (bool, error) {
+	if _, listed := r.src.Names[u]; !listed || r.src.Exists == nil {
+		return listed, nil
 	}
-	r.result.Failed++
-	return User{}, false, nil
+	return r.src.Exists(ctx, u)
+}
+
+// keep tells why a user cannot be read, and takes him from the generation before, so
+// that his mail there is not pruned with it.
+func (r *run) keep(u mailbox.User, why error) (User, bool) {
+	r.o.Report("user "+string(u), why)
+	old, known := r.before[u]
+	if known {
+		r.result.Kept++
+	} else {
+		r.result.Failed++
+	}
+	return old, known
 }
 
 // sourceError is an error of the slot, not of the backup's directory.

@@ -241,6 +241,43 @@ func TestLostRecords(t *testing.T) {
 	}
 }
 
+// TestLostMail: an account without mail is told of, and its mail stays as the generation
+// before has it, however many come after; one that was removed goes.
+func TestLostMail(t *testing.T) {
+	w := newWorld(t)
+	w.add(anna, "INBOX", 3)
+	want := w.states()
+	w.backup()
+	w.close()
+	w.check(os.Remove(w.slot.DatabaseFile(anna)))
+	w.open()
+	for range 3 {
+		w.told = nil
+		result, g := w.backup()
+		if result.Kept != 1 || result.Users != 2 || len(w.told) != 1 || !strings.Contains(w.told[0], string(anna)) {
+			t.Errorf("%+v, reported %q", result, w.told)
+		}
+		w.prune(Keep{Count: 1})
+		if got := statesIn(t, w.repo, g); got[anna] != want[anna] || got[brong] != want[brong] {
+			t.Errorf("%v", got)
+		}
+	}
+	sound(t, w.repo, 1)
+
+	// Who has an account and is in no generation is told of, too.
+	repo := w.repo
+	w.repo, w.told = repo+"2", nil
+	if result, g := w.backup(); result.Failed != 1 || len(g.Users) != 1 || len(w.told) != 1 {
+		t.Errorf("%+v, reported %q", result, w.told)
+	}
+	// Whose account went since the names were listed is not.
+	w.repo, w.told = repo, nil
+	w.gone = anna
+	if result, g := w.backup(); result.Kept+result.Failed > 0 || len(g.Users) != 1 || len(w.told) > 0 {
+		t.Errorf("%+v, reported %q", result, w.told)
+	}
+}
+
 // TestPackNumbersComeAgain: a slot that was put back by other means gives the numbers
 // of packs again; both are kept.
 func TestPackNumbersComeAgain(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"teraslot/account"
 	"teraslot/backup"
 	"teraslot/cmd/internal/terminal"
 	"teraslot/mailbox"
@@ -115,7 +116,7 @@ func runBackup(ctx context.Context, config, dir string, b backupFlags) (err erro
 		return err
 	}
 	begun := time.Now()
-	result, err := r.Run(ctx, backup.Source{Store: s.store, Names: names, Accounts: s.accounts.Snapshot, Progress: func(r backup.Result) {
+	result, err := r.Run(ctx, backup.Source{Store: s.store, Names: names, Exists: s.exists, Accounts: s.accounts.Snapshot, Progress: func(r backup.Result) {
 		t.line.Show(time.Now(), func() string { return fmt.Sprintf("%d of %d users, %d bytes copied", r.Users, len(names), r.Bytes) })
 	}})
 	t.line.Clear()
@@ -144,6 +145,15 @@ func loginNames(ctx context.Context, s *opened) (map[mailbox.User]string, error)
 		names[a.ID] = a.Name
 	}
 	return names, err
+}
+
+// exists reports whether a user has an account.
+func (o *opened) exists(ctx context.Context, u mailbox.User) (bool, error) {
+	_, err := o.accounts.ByID(ctx, u)
+	if errors.Is(err, account.ErrNoAccount) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func listBackups(dir string) error {
