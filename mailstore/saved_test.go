@@ -66,6 +66,22 @@ func TestRemoveUserRemovesAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Release()
+	// What repairs and restores have set aside.
+	for _, name := range []string{
+		s.databasePath(user1) + ".damaged-20261122T101500",
+		s.databasePath(user1) + ".damaged-20261122T101500-wal",
+		s.databasePath(user1) + ".damaged-20261122T101500-2-shm",
+		s.databasePath(user1) + ".before-20261122T101500Z",
+		s.databasePath(user1) + "-wal.before-20261122T101500Z",
+		s.databasePath(user1) + ".new-wal",
+		filepath.Join(o.Spool, user1.Dir(), "3.pack.before-20261122T101500Z"),
+		filepath.Join(o.Spool, user1.Dir(), "5.pack.new"),
+		filepath.Join(o.Archive, user1.Dir(), "4.pack.before-20261122T101500Z"),
+	} {
+		if err := os.WriteFile(name, []byte("mail"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := s.RemoveUser(t.Context(), user1); err != nil {
 		t.Fatal(err)
 	}
@@ -76,5 +92,34 @@ func TestRemoveUserRemovesAll(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMadeHere: what is removed with a user, and what somebody else has put there.
+func TestMadeHere(t *testing.T) {
+	for name, want := range map[string]bool{
+		"1.pack":                                  true,
+		"1.pack.before-20261122T101500Z":          true,
+		"mail.db.damaged-20261122T101500":         true,
+		"mail.db.damaged-20261122T101500-3":       true,
+		"mail.db.damaged-20261122T101500-3-wal":   true,
+		"mail.db-wal.before-20261122T101500Z":     true,
+		"mail.db-journal.before-20261122T101500Z": true,
+		"mail.db.before-20261122T101500Z":         true,
+		"mail.db":                                 false, // removed first, by its name
+		"1.pack.new":                              true,
+		"x.pack":                                  false,
+		"1.pack.before-yesterday":                 false,
+		"1.pack.before-20261122T101500Z.txt":      false,
+		"mail.db.damaged-":                        false,
+		"mail.db.damaged-notes":                   false,
+		"mail.db.before-the-move":                 false,
+		"mail.db.bak":                             false,
+		"index.active":                            false,
+		"":                                        false,
+	} {
+		if got := madeHere(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
 	}
 }

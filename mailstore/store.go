@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -435,8 +436,8 @@ func (s *Store) RemoveUser(ctx context.Context, u mailbox.User) error {
 // removeFiles removes what a user has on disk. The user is reserved.
 func (s *Store) removeFiles(u mailbox.User) error {
 	path := s.databasePath(u)
-	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal", path + ".new"} {
-		if err := s.o.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, name := range []string{path, path + ".new"} {
+		if err := removeDatabase(s.o.FS, name); err != nil {
 			return err
 		}
 	}
@@ -496,8 +497,22 @@ func (s *Store) reserve(ctx context.Context, u mailbox.User) (*entry, error) {
 	}
 }
 
-// removePacks removes the packs in a user's directory, and the directory if
-// nothing else is in it.
+// setAsideNames are the names of what repairs (setAside) and restores (package backup)
+// have put out of the way, or begun and not published: whole databases and packs, with
+// the user's mail in them.
+var setAsideNames = regexp.MustCompile(`^(mail\.db(-wal|-shm|-journal)?|[0-9]+\.pack)\.before-[0-9]{8}T[0-9]{6}Z$|^[0-9]+\.pack\.new$|` +
+	`^mail\.db\.damaged-[0-9]{8}T[0-9]{6}(-[0-9]+)?(-wal|-shm|-journal)?$`)
+
+// madeHere reports whether a file of a user's directory is a pack, or what repairs and
+// restores leave.
+func madeHere(name string) bool {
+	n, isPack := strings.CutSuffix(name, packSuffix)
+	_, err := strconv.ParseUint(n, 10, 64)
+	return isPack && err == nil || setAsideNames.MatchString(name)
+}
+
+// removePacks removes the packs in a user's directory and what was set aside there,
+// and the directory if nothing else is in it.
 func (s *Store) removePacks(dir string) error {
 	entries, err := s.o.FS.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -508,8 +523,7 @@ func (s *Store) removePacks(dir string) error {
 	}
 	others := 0
 	for _, e := range entries {
-		n, isPack := strings.CutSuffix(e.Name(), packSuffix)
-		if _, err := strconv.ParseUint(n, 10, 64); !isPack || err != nil || e.IsDir() {
+		if e.IsDir() || !madeHere(e.Name()) {
 			others++
 			continue
 		}
