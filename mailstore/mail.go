@@ -18,6 +18,7 @@ type Mail struct {
 	s     *Store
 	e     *entry
 	user  mailbox.User
+	path  string // of mail.db
 	packs packDir
 
 	queueMu sync.Mutex
@@ -47,8 +48,13 @@ type Mail struct {
 const maxReaders = 4
 
 func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
+	return openMailAt(ctx, s, e, s.databasePath(e.user))
+}
+
+// openMailAt opens a mail.db that has another name yet.
+func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, error) {
 	m := &Mail{
-		s: s, e: e, user: e.user,
+		s: s, e: e, user: e.user, path: path,
 		packs:   packDir{fs: s.o.FS, user: e.user},
 		turn:    make(chan struct{}, 1),
 		readers: make(chan *conn, maxReaders),
@@ -59,7 +65,7 @@ func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 	if _, err := mailbox.ParseUser(string(e.user)); err != nil {
 		return nil, err
 	}
-	if _, err := s.o.FS.Stat(s.databasePath(e.user)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.o.FS.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("user %s: %w", e.user, ErrNoUser)
 	}
 	if err := m.start(ctx); err != nil {
@@ -70,7 +76,7 @@ func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 
 // start opens the first connection and does what a new or crashed user needs.
 func (m *Mail) start(ctx context.Context) error {
-	c, err := openConn(m.s.databasePath(m.user), m.s.o.ReadOnly)
+	c, err := openConn(m.path, m.s.o.ReadOnly)
 	if err != nil {
 		return err
 	}
@@ -192,7 +198,7 @@ func (m *Mail) reader() (*conn, error) {
 	case c := <-m.readers:
 		return c, nil
 	default:
-		return openConn(m.s.databasePath(m.user), m.s.o.ReadOnly)
+		return openConn(m.path, m.s.o.ReadOnly)
 	}
 }
 
@@ -217,7 +223,7 @@ func (m *Mail) lockWriter(ctx context.Context) error {
 // turn is held.
 func (m *Mail) connectWriter() (err error) {
 	if m.writer == nil {
-		m.writer, err = openConn(m.s.databasePath(m.user), false)
+		m.writer, err = openConn(m.path, false)
 	}
 	return err
 }

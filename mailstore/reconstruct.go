@@ -49,37 +49,35 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy boo
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
 	defer s.vanish(e)
-	withCopy, err := s.replaceDatabase(u, useCopy, report)
+	before, err := s.replaceDatabase(context.WithoutCancel(ctx), e, useCopy, report)
 	if err != nil {
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
-	s.views.forget(u) // what is remembered is of another mail.db
-	s.contents.forget(u)
+	s.forgetMail(u) // what is remembered is of another mail.db
 	m, err := openMail(context.WithoutCancel(ctx), s, e)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
-	var before map[mailbox.ID]mailbox.UID
-	if withCopy {
-		if before, err = m.nextUIDs(ctx); err != nil {
-			return err
-		}
-		if err := m.Renew(ctx); err != nil {
-			return err
-		}
-	}
 	r := &repair{m: m, report: report}
 	return r.run(ctx, func(ctx context.Context) error { return r.reconstruct(ctx, before) })
 }
 
-// replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one.
-// Each step leaves what the next run begins with: a user without mail.db has packs, and
-// so is not given an empty one by anybody else. The user is reserved.
-func (s *Store) replaceDatabase(u mailbox.User, useCopy bool, report func(string)) (withCopy bool, err error) {
+func (s *Store) forgetMail(u mailbox.User) {
+	s.views.forget(u)
+	s.contents.forget(u)
+	s.vetted.forget(u)
+}
+
+// replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one;
+// before are the UIDNEXT of the copy's mailboxes, nil without it. Each step leaves what
+// the next run begins with: a user without mail.db has packs, and so is not given an
+// empty one by anybody else. The user is reserved.
+func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, report func(string)) (before map[mailbox.ID]mailbox.UID, err error) {
+	u := e.user
 	path := s.databasePath(u)
 	if err := s.setAside(path, report); err != nil {
-		return false, err
+		return nil, err
 	}
 	saved := s.savedPath(u)
 	err = checkSaved(saved, u)
@@ -88,16 +86,16 @@ func (s *Store) replaceDatabase(u mailbox.User, useCopy bool, report func(string
 	case err == nil:
 		info, err := s.o.FS.Stat(saved)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		report("mail.db is made of its copy of " + info.ModTime().Format("2006-01-02 15:04:05 -0700"))
-		return true, s.copyDatabase(saved, path)
+		return s.copyDatabase(ctx, e, saved, path)
 	case errors.Is(err, fs.ErrNotExist):
 		report("there is no copy of mail.db; only the packs are left")
 	default:
 		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
 	}
-	return false, s.publishDatabase(path, u, Quota{})
+	return nil, s.publishDatabase(path, u, Quota{})
 }
 
 // checkSaved checks a copy of mail.db as far as that can be done without its packs.
@@ -147,19 +145,56 @@ func (s *Store) setAside(path string, report func(string)) error {
 	return s.o.FS.SyncDir(filepath.Dir(path))
 }
 
-// copyDatabase publishes a copy of a database that nobody has open.
-func (s *Store) copyDatabase(from, to string) error {
+// copyDatabase publishes a copy of a database that nobody has open. Its counters are
+// raised before it has its name: from then on it may be served, whatever comes between.
+// The UIDNEXT that it returns are those from before.
+func (s *Store) copyDatabase(ctx context.Context, e *entry, from, to string) (map[mailbox.ID]mailbox.UID, error) {
 	if err := disk.MkdirAll(s.o.FS, filepath.Dir(to), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	b, err := disk.ReadFile(s.o.FS, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return disk.Publish(s.o.FS, to, 0o600, func(w io.Writer) error {
+	next := to + ".new"
+	if err := removeDatabase(s.o.FS, next); err != nil {
+		return nil, err
+	}
+	if err := disk.WriteSynced(s.o.FS, next, 0o600, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
-	})
+	}); err != nil {
+		return nil, err
+	}
+	before, err := s.renewCopy(ctx, e, next)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.o.FS.Rename(next, to); err != nil {
+		return nil, err
+	}
+	return before, s.o.FS.SyncDir(filepath.Dir(to))
+}
+
+// renewCopy renews a mail.db that is not published yet, and leaves it without a WAL.
+func (s *Store) renewCopy(ctx context.Context, e *entry, path string) (before map[mailbox.ID]mailbox.UID, err error) {
+	m, err := openMailAt(ctx, s, e, path)
+	if err != nil {
+		return nil, err
+	}
+	before, err = m.nextUIDs(ctx)
+	if err == nil {
+		err = m.Renew(ctx)
+	}
+	if err = errors.Join(err, m.close()); err != nil {
+		return nil, err
+	}
+	// SQLite copies the WAL back and removes it when the last connection is closed; where
+	// it could not, the file alone is not what was written.
+	if _, err := s.o.FS.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("%s-wal is there still", path), err)
+	}
+	return before, nil
 }
 
 // nextUIDs are the UIDNEXT of all mailboxes, by id, deleted ones included.

@@ -393,12 +393,30 @@ func TestReconstructDamagedCopy(t *testing.T) {
 }
 
 // TestReconstructAgain interrupts it where the new mail.db is in place and nothing more:
-// the next run finishes.
+// the next run finishes. What is in place can be served meanwhile: it gives no UID that
+// was given since the copy.
 func TestReconstructAgain(t *testing.T) {
 	p := newPatient(t)
+	before := named(t, p.m, Inbox)
 	p.lose(t, p.s.databasePath(user1))
-	if _, err := p.s.replaceDatabase(user1, true, func(string) {}); err != nil {
+	e, err := p.s.reserve(t.Context(), user1)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := p.s.replaceDatabase(t.Context(), e, true, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	p.s.vanish(e)
+	m, err := p.s.Acquire(t.Context(), user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := named(t, m, Inbox); now.UIDNext < before.UIDNext || now.HighestModSeq <= before.HighestModSeq || now.UIDValidity != before.UIDValidity {
+		t.Errorf("was %+v, and what is served is %+v", before, now)
+	}
+	m.Release()
+	if left, err := filepath.Glob(p.s.databasePath(user1) + ".new*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 	p.reconstruct(t)
 	p.look(t, 9, 10, 11, 12)

@@ -77,7 +77,7 @@ func (m *Mail) vacuumInto(ctx context.Context, path string) (err error) {
 	}
 	q := url.Values{"mode": {"ro"}}
 	q.Add("_pragma", "busy_timeout(10000)")
-	c, err := dial((&url.URL{Scheme: "file", OmitHost: true, Path: m.s.databasePath(m.user), RawQuery: q.Encode()}).String())
+	c, err := dial((&url.URL{Scheme: "file", OmitHost: true, Path: m.path, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return err
 	}
