@@ -9,6 +9,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
+	"teraslot/accept"
 	"teraslot/account"
 	"teraslot/imapd/wire"
 	"teraslot/mailstore"
@@ -166,5 +167,5 @@ func pauseUntilLost(ctx context.Context, c *conn, d time.Duration) {
 	defer cancel()
 	w := c.watch(func(error) { cancel() })
 	defer w.stop()
-	pause(ctx, d)
+	accept.Pause(ctx, d)
 }

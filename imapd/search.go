@@ -27,7 +27,7 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 		return nil, err
 	}
 	if c.Return != nil && c.Return.Save {
-		s.view.found = savedOf(hits, c.Return)
+		s.view.found = saved(hits, c.Return)
 	}
 	switch numbers := s.numbers(hits, c.UID); {
 	case c.Return == nil && !s.rev2:
@@ -124,40 +124,11 @@ func (s *session) tellESearch(c *wire.Search, numbers []uint32, scores []uint8) 
 	if c.Return != nil {
 		want = *c.Return
 	}
-	r := wire.ESearchResult{Tag: s.tag, UID: c.UID, Relevancy: scores}
-	if want.Count {
-		n := uint32(len(numbers))
-		r.Count = &n
-	}
-	if len(numbers) > 0 && want.Min {
-		r.Min = numbers[0]
-	}
-	if len(numbers) > 0 && want.Max {
-		r.Max = numbers[len(numbers)-1]
-	}
-	if want.All {
-		for _, n := range numbers {
-			r.All.Add(mailbox.UID(n))
-		}
-	}
+	r := wire.ESearchResult{Tag: s.tag, UID: c.UID}
+	fill(&r, &want, numbers, scores, false)
 	s.out.ESearch(&r)
 }
 
 func onlySave(r *wire.Return) bool {
 	return r.Save && !r.Min && !r.Max && !r.All && !r.Count && !r.Relevancy
-}
-
-// savedOf is what "$" stands for after a search (RFC 9051 §6.4.4.1, table 4).
-func savedOf(hits []mailbox.UID, r *wire.Return) mailbox.UIDSet {
-	if len(hits) == 0 || r.All || r.Count || !r.Min && !r.Max {
-		return mailbox.UIDs(hits...)
-	}
-	var out mailbox.UIDSet
-	if r.Min {
-		out.Add(hits[0])
-	}
-	if r.Max {
-		out.Add(hits[len(hits)-1])
-	}
-	return out
 }

@@ -9,13 +9,12 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"teraslot/accept"
 	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -93,7 +92,12 @@ func (srv *Server) Serve(ctx context.Context, l net.Listener, implicitTLS bool) 
 		_ = l.Close()
 	})
 	p := &party{srv: srv, implicitTLS: implicitTLS, conns: make(map[*conn]struct{})}
-	err := p.accept(work, stop, l)
+	err := accept.Loop(stop, l, srv.log, func(raw net.Conn) {
+		p.sessions.Go(func() { p.serve(work, stop, raw) })
+	})
+	if err != nil {
+		err = fmt.Errorf("imap: %w", err)
+	}
 	stopped()
 	closing.Wait()
 	p.end(cut)
@@ -109,47 +113,6 @@ type party struct {
 	mu    sync.Mutex // guards below
 	conns map[*conn]struct{}
 	over  bool
-}
-
-// accept starts sessions until stop ends or the listener fails.
-func (p *party) accept(work, stop context.Context, l net.Listener) error {
-	for delay := time.Duration(0); ; {
-		raw, err := l.Accept()
-		if stop.Err() != nil {
-			if err == nil {
-				_ = raw.Close()
-			}
-			return nil
-		}
-		if temporary(err) {
-			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-			p.srv.log.Warn("imap: accepting failed", "listener", l.Addr().String(), "delay", delay, "error", err)
-			pause(stop, delay)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("accepting on %v: %w", l.Addr(), err)
-		}
-		delay = 0
-		p.sessions.Go(func() { p.serve(work, stop, raw) })
-	}
-}
-
-// temporary reports whether accepting may work again: the machine is short of
-// something, or a client left while it waited.
-func temporary(err error) bool {
-	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO}, func(e error) bool { return errors.Is(err, e) })
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // end ends the sessions: those that wait for a command at once, the others when

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
+
+	"teraslot/accept"
 )
 
 // Server delivers mail that comes over any number of listeners.
@@ -51,58 +51,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		<-stop.Done()
 		_ = l.Close() // an error leaves Accept to report what is wrong
 	})
-	err := s.accept(stop, l, func(c *conn) {
+	err := accept.Loop(stop, l, s.o.Logger, s.admitted(l, func(c *conn) {
 		sessions.Go(func() { newSession(work, s, c).run() })
-	})
+	}))
+	if err != nil {
+		err = fmt.Errorf("lmtp: %w", err)
+	}
 	stopped()
 	closing.Wait()
 	s.drain(l, &sessions, hard)
 	return err
 }
 
-// accept hands the connections that there is a place for to begin, until stop ends
-// or the listener fails.
-func (s *Server) accept(stop context.Context, l net.Listener, begin func(*conn)) error {
-	for delay := time.Duration(0); ; {
-		raw, err := l.Accept()
-		switch {
-		case stop.Err() != nil:
-			if err == nil {
-				_ = raw.Close()
-			}
-			return nil
-		case temporary(err):
-			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-			s.o.Logger.Warn("lmtp: accepting failed", "listener", l.Addr().String(), "delay", delay, "err", err)
-			pause(stop, delay)
-			continue
-		case err != nil:
-			return fmt.Errorf("lmtp on %s: %w", l.Addr(), err)
-		}
-		delay = 0
+// admitted begins the connections that there is a place for, and refuses the others.
+func (s *Server) admitted(l net.Listener, begin func(*conn)) func(net.Conn) {
+	return func(raw net.Conn) {
 		c := &conn{Conn: raw, server: s, from: l}
 		if !s.admit(c) {
 			refuse(raw, s.o.Name)
-			continue
+			return
 		}
 		begin(c)
-	}
-}
-
-// temporary reports whether accepting may work again: the machine is short of
-// something, or a client left while it waited.
-func temporary(err error) bool {
-	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-		syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO}, func(e error) bool { return errors.Is(err, e) })
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -97,18 +97,24 @@ func (s *Slot) handleStatus(w http.ResponseWriter, r *http.Request) {
 	}, err)
 }
 
+// orEverybody returns the names that were given, or without any those of all users.
+func (s *Slot) orEverybody(ctx context.Context, names []string) ([]string, error) {
+	if len(names) > 0 {
+		return names, nil
+	}
+	accounts, err := s.accounts.List(ctx)
+	for _, a := range accounts {
+		names = append(names, a.Name)
+	}
+	return names, err
+}
+
 // handleVerify streams findings; what ends it early comes last, as a Trouble.
 func (s *Slot) handleVerify(w http.ResponseWriter, r *http.Request) {
-	names := r.URL.Query()["user"]
-	if len(names) == 0 {
-		accounts, err := s.accounts.List(r.Context())
-		if err != nil {
-			respond(w, nil, err)
-			return
-		}
-		for _, a := range accounts {
-			names = append(names, a.Name)
-		}
+	names, err := s.orEverybody(r.Context(), r.URL.Query()["user"])
+	if err != nil {
+		respond(w, nil, err)
+		return
 	}
 	lines := json.NewEncoder(w)
 	for _, name := range names {

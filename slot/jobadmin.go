@@ -84,16 +84,10 @@ func (s *Slot) handleJob(w http.ResponseWriter, r *http.Request) {
 		respond(w, nil, errors.Join(errProtocol, err))
 		return
 	}
-	names := q.Users
-	if len(names) == 0 {
-		accounts, err := s.accounts.List(r.Context())
-		if err != nil {
-			respond(w, nil, err)
-			return
-		}
-		for _, a := range accounts {
-			names = append(names, a.Name)
-		}
+	names, err := s.orEverybody(r.Context(), q.Users)
+	if err != nil {
+		respond(w, nil, err)
+		return
 	}
 	lines := json.NewEncoder(w)
 	for _, name := range names {
