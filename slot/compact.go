@@ -151,7 +151,7 @@ func (s *Slot) openSchedule() error {
 	}
 	q := s.squatter
 	if q == nil {
-		q = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf})
+		q = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf, FS: s.c.Hooks.FS})
 	}
 	lock, err := s.c.LockSchedule()
 	if err != nil {

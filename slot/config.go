@@ -54,6 +54,9 @@ type Config struct {
 	Metrics  Metrics  `toml:"metrics"`
 	Log      Log      `toml:"log"`
 
+	// Hooks are not of the file; they are nothing unless a test sets them.
+	Hooks Hooks `toml:"-"`
+
 	file string
 }
 

@@ -58,7 +58,7 @@ func (s *Slot) indexer() *squatter.Squatter {
 	if s.squatter != nil {
 		return s.squatter
 	}
-	return squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf})
+	return squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf, FS: s.c.Hooks.FS})
 }
 
 // renameUser gives a user another login name. Mail and index are the id's and stay;
@@ -67,6 +67,7 @@ func (s *Slot) renameUser(ctx context.Context, name, to string) error {
 	if err := s.accounts.Rename(ctx, name, to); err != nil {
 		return err
 	}
+	s.step(stepAccountRenamed)
 	if s.schedule == nil {
 		return nil
 	}

@@ -134,14 +134,14 @@ func checkRoot(path string) error {
 // wants to be told.
 func (c *Config) MailstoreOptions() mailstore.Options {
 	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage),
-		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true}
+		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, FS: c.Hooks.FS, Step: c.Hooks.Of("mailstore")}
 }
 
 // TiersOptions are the indexes' places.
 func (c *Config) TiersOptions() tiers.Options {
 	return tiers.Options{
 		Conf: c.Conf, Roots: c.Tiers.Roots(), DefaultTier: c.Tiers.Default,
-		ExtractVersion: uint32(message.ExtractVersion),
+		ExtractVersion: uint32(message.ExtractVersion), FS: c.Hooks.FS, Step: c.Hooks.Of("tiers"),
 	}
 }
 

@@ -127,7 +127,8 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 	if s.accounts, err = account.Open(ctx, s.c.AccountsFile(), account.Options{Logger: s.o.Logger, Now: s.o.Now, Owner: true}); err != nil {
 		return err
 	}
-	s.log, err = synclog.Open(synclog.Options{Dir: s.c.SyncDir(SquatterChannel), Logger: s.o.Logger})
+	s.log, err = synclog.Open(synclog.Options{Dir: s.c.SyncDir(SquatterChannel), Logger: s.o.Logger,
+		FS: s.c.Hooks.FS, Step: s.c.Hooks.Of("synclog")})
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (s *Slot) openServers() error {
 	if !s.c.Squatter.Off {
 		s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log,
 			Batch: s.c.Squatter.Batch, Delay: time.Duration(s.c.Squatter.Delay), Logger: s.o.Logger, Now: s.o.Now,
-			Conf: s.c.Conf, Registerer: s.registry})
+			Conf: s.c.Conf, FS: s.c.Hooks.FS, Registerer: s.registry})
 		wake = s.squatter.Wake
 	}
 	s.searches.limit = time.Duration(s.c.Compact.Slow)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"teraslot/cmd/internal/steps"
 	"teraslot/slot"
 )
 
@@ -50,7 +51,7 @@ func serveCommand() *cobra.Command {
 	}
 	file := configFlag(c)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		config, err := slot.Load(*file)
+		config, err := steps.Load(*file)
 		if err != nil {
 			return err
 		}

@@ -107,7 +107,8 @@ func runBackup(ctx context.Context, config, dir string, b backupFlags) (err erro
 		return err
 	}
 	t := &teller{line: terminal.NewProgress(os.Stderr)}
-	r, err := backup.Create(dir, backup.Options{Scratch: b.scratch, Report: t.report, Logger: stderrLog()})
+	r, err := backup.Create(dir, backup.Options{Scratch: b.scratch, Report: t.report, Logger: stderrLog(),
+		FS: s.config.Hooks.FS, Step: s.config.Hooks.Of("backup")})
 	if err != nil {
 		return err
 	}

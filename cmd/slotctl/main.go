@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"teraslot/cmd/internal/steps"
 	"teraslot/slot"
 )
 
@@ -45,7 +46,7 @@ Exit status: 0 if all was done, 1 if not.`,
 	}
 	file := c.PersistentFlags().StringP("config", "C", "/etc/teraslot.toml", "configuration `file` of the slot")
 	connect := connector(func(ctx context.Context) (*slot.Client, error) {
-		config, err := slot.Load(*file)
+		config, err := steps.Load(*file)
 		if err != nil {
 			return nil, err
 		}

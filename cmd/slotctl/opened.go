@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"teraslot/account"
+	"teraslot/cmd/internal/steps"
 	"teraslot/mailstore"
 	"teraslot/slot"
 )
@@ -26,7 +27,7 @@ func stderrLog() *slog.Logger {
 
 // openForReading opens the slot that a configuration file describes. Close it.
 func openForReading(ctx context.Context, file string) (*opened, error) {
-	config, err := slot.Load(file)
+	config, err := steps.Load(file)
 	if err != nil {
 		return nil, err
 	}

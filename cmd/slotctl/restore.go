@@ -15,6 +15,7 @@ import (
 	"teraslot/backup"
 	"teraslot/cmd/internal/importer"
 	"teraslot/cmd/internal/source"
+	"teraslot/cmd/internal/steps"
 	"teraslot/cmd/internal/terminal"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -136,7 +137,7 @@ type restoring struct {
 
 // wholeSlot fills an empty slot.
 func (job *restoring) wholeSlot(ctx context.Context) error {
-	config, err := slot.Load(job.config)
+	config, err := steps.Load(job.config)
 	if err != nil {
 		return err
 	}

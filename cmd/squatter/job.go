@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"teraslot/account"
+	"teraslot/cmd/internal/steps"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/slot"
@@ -34,7 +35,7 @@ type job struct {
 
 // openJob opens the slot's mail for reading, and its indexes. The daemon may run.
 func openJob(ctx context.Context, f *flags, stdout, stderr io.Writer) (*job, error) {
-	c, err := slot.Load(f.config)
+	c, err := steps.Load(f.config)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (j *job) open(ctx context.Context) (err error) {
 	if j.tiers, err = tiers.New(index); err != nil {
 		return err
 	}
-	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf,
+	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf, FS: j.config.Hooks.FS,
 		Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
 	return nil
 }

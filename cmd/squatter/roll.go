@@ -23,7 +23,8 @@ func (j *job) roll(ctx context.Context) (err error) {
 	if err := j.alone(); err != nil {
 		return err
 	}
-	mine, err := synclog.Open(synclog.Options{Dir: j.config.SyncDir(j.f.channel), Logger: j.log})
+	mine, err := synclog.Open(synclog.Options{Dir: j.config.SyncDir(j.f.channel), Logger: j.log,
+		FS: j.config.Hooks.FS, Step: j.config.Hooks.Of("synclog")})
 	if errors.Is(err, synclog.ErrHeld) {
 		return fmt.Errorf("another squatter -R is running: %w", err)
 	}
