@@ -31,9 +31,11 @@ func (s *Slot) addUser(ctx context.Context, r AddUser) error {
 	if err != nil {
 		return err
 	}
+	s.step(stepAccountMade)
 	if err := s.createMail(ctx, a); err != nil {
 		return errors.Join(err, s.accounts.Remove(ctx, a.Name))
 	}
+	s.step(stepMailMade)
 	return nil
 }
 
@@ -126,7 +128,11 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 	if err := s.accounts.Disable(ctx, name, true); err != nil {
 		return err
 	}
+	s.step(stepAccountDisabled)
 	s.disconnect(a.ID)
+	if s.schedule != nil {
+		s.schedule.Leave(a.ID)
+	}
 	if err := s.removeMail(ctx, a.ID); err != nil {
 		return fmt.Errorf("remove %s (the account is disabled; try again): %w", name, err)
 	}
@@ -155,9 +161,11 @@ func (s *Slot) removeMail(ctx context.Context, u mailbox.User) error {
 }
 
 func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
+	s.step(stepMailRemoved)
 	if err := s.tiers.User(a.ID).Remove(ctx); err != nil {
 		return fmt.Errorf("index of %s: %w", a.Name, err)
 	}
+	s.step(stepIndexRemoved)
 	if err := s.removeIndexFiles(a.ID); err != nil {
 		return fmt.Errorf("index of %s: %w", a.Name, err)
 	}
@@ -165,7 +173,10 @@ func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
 	if err := s.store.RemoveUser(ctx, a.ID); err != nil {
 		return err
 	}
-	return s.accounts.Remove(ctx, a.Name)
+	s.step(stepRestRemoved)
+	err := s.accounts.Remove(ctx, a.Name)
+	s.step(stepAccountRemoved)
+	return err
 }
 
 // removeIndexFiles removes the activefile and the lock files, which stay while

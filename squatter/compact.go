@@ -24,8 +24,11 @@ type CompactOptions struct {
 	// Reindex names those of Sources whose messages are extracted anew, so that Dest
 	// gets what the current code makes of them. Nothing else is touched.
 	Reindex []string
-	Name    string       // of the user, for people; "": the id
-	Log     func(string) // gets the lines of design §8; may be nil
+	// Pace, unless nil, is told of each piece of the result before it is written, and
+	// may wait (tiers.CompactOptions).
+	Pace func(ctx context.Context, bytes int) error
+	Name string       // of the user, for people; "": the id
+	Log  func(string) // gets the lines of design §8; may be nil
 }
 
 // Compact merges databases of a user's index (tiers.Compact) and drops what no
@@ -64,7 +67,7 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 	}
 	res, err := q.o.Tiers.User(u).Compact(ctx, tiers.CompactOptions{
 		Sources: o.Sources, Dest: o.Dest, Force: o.Force, Again: o.Reindex, Name: o.Name, Log: o.Log,
-		Held: held, Renew: again.renew,
+		Held: held, Renew: again.renew, Pace: o.Pace,
 	})
 	if err != nil {
 		return res, err

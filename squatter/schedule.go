@@ -20,12 +20,13 @@ type ScheduleOptions struct {
 	Policy Policy
 	// Every is the time between rounds; by default an hour.
 	Every time.Duration
-	// Bandwidth is how many bytes of sources are compacted in a second, on the
-	// average over a compaction and the rest after it; 0 is without limit.
+	// Bandwidth is how many bytes a compaction may write in a second, all the time,
+	// and how many bytes of sources it may go through in a second together with the rest
+	// after it; 0 is without limit.
 	Bandwidth int64
-	// Slow, unless nil, reports whether searches are slow at the moment: then the
-	// next compaction waits, for PatienceSlow at most if temp is full; by default 5
-	// minutes.
+	// Slow, unless nil, reports whether searches are slow at the moment: then a
+	// compaction waits, before it begins and between pieces of what it writes; for
+	// PatienceSlow in all if temp is full, by default 5 minutes, else as long as they are.
 	Slow         func() bool
 	PatienceSlow time.Duration
 	// Now is the clock, in the slot's time zone; by default time.Now. After is its
@@ -50,8 +51,9 @@ type Schedule struct {
 	round   sync.Mutex // held by a round, and by Save
 	metrics *scheduleMetrics
 
-	mu    sync.Mutex // guards what follows
-	moved map[mailbox.User]bool
+	mu      sync.Mutex // guards what follows
+	moved   map[mailbox.User]bool
+	current underWay
 }
 
 // NewSchedule returns a Schedule. It starts nothing.
@@ -145,11 +147,11 @@ func (s *Schedule) Round(ctx context.Context) (Done, error) {
 			s.q.o.Logger.Info("the quiet hours are over; what is left is done in the next ones", "left", len(plan)-i)
 			break
 		}
-		if err := s.calm(ctx, d); err != nil {
+		pace := s.newPace(d)
+		if err := pace.calm(ctx); err != nil {
 			return done, err
 		}
-		begun := s.o.Now()
-		did, err := s.do(ctx, d)
+		did, err := s.do(ctx, d, pace.write)
 		if ctx.Err() != nil {
 			return done, ctx.Err()
 		}
@@ -157,42 +159,12 @@ func (s *Schedule) Round(ctx context.Context) (Done, error) {
 		if did {
 			done.Compacted++
 			done.Bytes += d.Bytes
-			if err := s.rest(ctx, d.Bytes, s.o.Now().Sub(begun)); err != nil {
+			if err := pace.rest(ctx); err != nil {
 				return done, err
 			}
 		}
 	}
 	return done, errors.Join(errs...)
-}
-
-// slowPoll is how often searches are looked at while a compaction waits for them.
-const slowPoll = 5 * time.Second
-
-// calm waits while searches are slow.
-func (s *Schedule) calm(ctx context.Context, d *Decision) error {
-	waited := time.Duration(0)
-	for s.o.Slow != nil && s.o.Slow() {
-		if d.Rule == RuleFull && waited >= s.o.PatienceSlow {
-			return nil
-		}
-		if waited == 0 {
-			s.metrics.pauses.Inc()
-			s.q.o.Logger.Info("searches are slow; compacting waits", "user", s.o.Name(d.User))
-		}
-		if err := s.wait(ctx, slowPoll); err != nil {
-			return err
-		}
-		waited += slowPoll
-	}
-	return nil
-}
-
-// rest waits until so many bytes are within the bandwidth.
-func (s *Schedule) rest(ctx context.Context, bytes int64, took time.Duration) error {
-	if s.o.Bandwidth <= 0 {
-		return nil
-	}
-	return s.wait(ctx, time.Duration(float64(bytes)/float64(s.o.Bandwidth)*float64(time.Second))-took)
 }
 
 func (s *Schedule) wait(ctx context.Context, d time.Duration) error {
@@ -207,12 +179,14 @@ func (s *Schedule) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// do does what was decided for one user, and reports whether anything was. Another
-// who compacts the user at the moment is no failure.
-func (s *Schedule) do(ctx context.Context, d *Decision) (did bool, err error) {
+// do does what was decided for one user, at a pace, and reports whether anything
+// was. Another who compacts the user at the moment, or removes him, is no failure.
+func (s *Schedule) do(ctx context.Context, d *Decision, pace func(context.Context, int) error) (did bool, err error) {
 	begun := time.Now()
-	res, err := s.q.Compact(ctx, d.User, CompactOptions{Sources: d.Sources, Dest: d.Dest, Force: d.Force,
-		Name: s.o.Name(d.User), Log: s.o.Lines})
+	one, end := s.begin(ctx, d.User)
+	defer end()
+	res, err := s.q.Compact(one, d.User, CompactOptions{Sources: d.Sources, Dest: d.Dest, Force: d.Force,
+		Pace: pace, Name: s.o.Name(d.User), Log: s.o.Lines})
 	outcome := "done"
 	switch {
 	case err == nil && res.Nothing:
@@ -222,7 +196,7 @@ func (s *Schedule) do(ctx context.Context, d *Decision) (did bool, err error) {
 		s.forgetMoved(d)
 	case errors.Is(err, tiers.ErrHeld), errors.Is(err, tiers.ErrLostRace):
 		outcome, err = "raced", nil
-	case errors.Is(err, mailstore.ErrNoUser):
+	case errors.Is(err, mailstore.ErrNoUser), one.Err() != nil && ctx.Err() == nil:
 		outcome, err = "gone", nil
 	default:
 		outcome = "failed"
@@ -273,7 +247,7 @@ func (s *Schedule) Save(ctx context.Context) (int, error) {
 	}
 	saved := 0
 	for _, d := range s.o.Policy.Stop(state) {
-		did, err := s.do(ctx, &d)
+		did, err := s.do(ctx, &d, nil) // a stop does not wait
 		if ctx.Err() != nil {
 			return saved, errors.Join(append(errs, ctx.Err())...)
 		}

@@ -148,41 +148,6 @@ func TestScheduleGoesOn(t *testing.T) {
 	}
 }
 
-// TestScheduleRests: compactions rest for their bytes, wait for slow searches, and
-// end with the quiet hours.
-func TestScheduleRests(t *testing.T) {
-	f := newFixture(t, squatter.Options{})
-	f.second()
-	f.deliver(0, 3)
-	f.index(3, squatter.IndexOptions{})
-	f.now = atNight
-	slow, asked := 3, []time.Duration(nil)
-	s := f.schedule(squatter.ScheduleOptions{
-		Bandwidth: 1000,
-		Slow:      func() bool { slow--; return slow >= 0 },
-		After: func(d time.Duration) <-chan time.Time {
-			asked = append(asked, d)
-			c := make(chan time.Time, 1)
-			c <- f.now
-			if len(asked) == 4 {
-				f.now = f.now.Add(4 * time.Hour)
-			}
-			return c
-		},
-	})
-	done, err := s.Round(t.Context())
-	f.must(err)
-	if done.Planned != 2 || done.Compacted != 1 {
-		t.Errorf("the quiet hours ended: %+v", done)
-	}
-	if len(asked) != 4 || asked[0] != 5*time.Second || asked[1] != 5*time.Second || asked[2] != 5*time.Second {
-		t.Fatalf("waited for %v", asked)
-	}
-	if want := time.Duration(done.Bytes) * time.Millisecond; asked[3] != want {
-		t.Errorf("rested for %v after %d bytes, want %v", asked[3], done.Bytes, want)
-	}
-}
-
 // TestScheduleRun does rounds at the hours of an injected clock, and ends with its context.
 func TestScheduleRun(t *testing.T) {
 	f := newFixture(t, squatter.Options{})

@@ -43,8 +43,13 @@ type CompactOptions struct {
 	// documents of anew. Like Force, it has a single database rewritten.
 	Again []string
 	Renew Renew
-	Name  string       // of the user, for people; "": the id
-	Log   func(string) // gets the lines that squatter -v prints, in order
+	// Pace, unless nil, is told of each piece of the result before it is written, of
+	// some hundred kB at most, and may wait: for a bandwidth, or for others who are more
+	// pressing. Nothing that anybody else needs is locked meanwhile, but for the turn to
+	// compact. An error ends the compaction; nothing has changed then.
+	Pace func(ctx context.Context, bytes int) error
+	Name string       // of the user, for people; "": the id
+	Log  func(string) // gets the lines that squatter -v prints, in order
 }
 
 // Result is what a compaction did.
@@ -424,7 +429,7 @@ const mergedNumber = 2
 func (c *compaction) mergeSources(ctx context.Context) (segmentInfo, error) {
 	job := newMerge(c.x.set, c.dir, mergedNumber)
 	defer job.close()
-	job.keep = c.kept()
+	job.keep, job.pace = c.kept(), c.o.Pace
 	for _, info := range c.renewed {
 		job.add(c.dir, c.renewedID, info)
 	}

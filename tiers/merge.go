@@ -23,7 +23,8 @@ type merge struct {
 	set    *Set
 	dir    string // of the database that gets the segment
 	number uint64
-	keep   func(mailbox.GUID) bool // nil: all
+	keep   func(mailbox.GUID) bool                    // nil: all
+	pace   func(ctx context.Context, bytes int) error // as in CompactOptions; nil: at once
 
 	handles []*handle
 	drops   []docSet // of each source; nil: none
@@ -157,14 +158,14 @@ func (m *merge) run(ctx context.Context) (info segmentInfo, err error) {
 }
 
 // write writes a file of the new segment, synced, and describes it.
-func (m *merge) write(ext string, info *fileInfo, fill func(io.Writer) error) error {
+func (m *merge) write(ctx context.Context, ext string, info *fileInfo, fill func(io.Writer) error) error {
 	name := segmentFile(m.dir, m.number, ext)
 	// What an attempt before left under the name may still be mapped.
 	if err := removeIfThere(m.set.o.FS, name); err != nil {
 		return err
 	}
 	return disk.WriteSynced(m.set.o.FS, name, 0o600, func(w io.Writer) error {
-		s := summed{w: w, sum: crc32.New(castagnoli)}
+		s := summed{w: m.paced(ctx, w), sum: crc32.New(castagnoli)}
 		b := bufio.NewWriterSize(&s, 1<<18)
 		if err := errors.Join(fill(b), b.Flush()); err != nil {
 			return err
@@ -173,6 +174,25 @@ func (m *merge) write(ext string, info *fileInfo, fill func(io.Writer) error) er
 		return nil
 	})
 }
+
+// paced is w, at the pace that is asked for.
+func (m *merge) paced(ctx context.Context, w io.Writer) io.Writer {
+	if m.pace == nil {
+		return w
+	}
+	return writerFunc(func(b []byte) (int, error) {
+		if err := m.pace(ctx, len(b)); err != nil {
+			return 0, err
+		}
+		return w.Write(b)
+	})
+}
+
+// writerFunc writes.
+type writerFunc func([]byte) (int, error)
+
+// Write calls it.
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // summed counts and sums up what is written.
 type summed struct {
@@ -193,8 +213,8 @@ func (s *summed) Write(p []byte) (int, error) {
 func (m *merge) writeIndex(ctx context.Context, info *segmentInfo) error {
 	guids, complete := m.kept()
 	info.Complete = complete.count()
-	return m.write(listsExt, &info.Lists, func(lists io.Writer) error {
-		return m.write(termsExt, &info.Terms, func(terms io.Writer) error {
+	return m.write(ctx, listsExt, &info.Lists, func(lists io.Writer) error {
+		return m.write(ctx, termsExt, &info.Terms, func(terms io.Writer) error {
 			w := newIndexWriter(terms, lists, guids, complete)
 			if err := m.mergeFields(ctx, w); err != nil {
 				return err
@@ -377,7 +397,7 @@ func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) er
 			h.down(0)
 		}
 		if len(docs) > 0 {
-			w.term(name, string(term), docs, counts)
+			w.term(name, term, docs, counts)
 		}
 	}
 	return w.err()
@@ -399,7 +419,7 @@ func (t *termSource) append(docs []uint32, counts []uint8) ([]uint32, []uint8, e
 
 // writeText copies the kept text of the documents that are kept.
 func (m *merge) writeText(ctx context.Context, info *segmentInfo) error {
-	return m.write(textExt, &info.Text, func(w io.Writer) error {
+	return m.write(ctx, textExt, &info.Text, func(w io.Writer) error {
 		k, err := newKeptWriter(w, m.set.enc)
 		if err != nil {
 			return err
