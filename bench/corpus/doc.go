@@ -1,4 +1,4 @@
-// Package corpus reads the archives of real mail that tests and benchmarks use.
-// The directory that holds them is named by the environment variable CORPUS;
-// where it is not set, tests skip and say so.
+// Package corpus reads the mail that tests and benchmarks use: archives of real mail in
+// the directory that the environment variable CORPUS names (where it is not set, tests
+// skip and say so), and what people have: an mbox, a Maildir, a directory of messages.
 package corpus
