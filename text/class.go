@@ -32,10 +32,16 @@ func classOf(r rune) class {
 	return sign
 }
 
-// asciiClasses are the classes of the ASCII characters.
-var asciiClasses = func() (all [utf8.RuneSelf]class) {
+// beyond marks an octet that is no code point.
+const beyond class = 0xFF
+
+// octetClasses are the classes of the ASCII characters, and beyond for other octets.
+var octetClasses = func() (all [256]class) {
 	for c := range all {
-		all[c] = asciiClass(byte(c))
+		all[c] = beyond
+		if c < utf8.RuneSelf {
+			all[c] = asciiClass(byte(c))
+		}
 	}
 	return all
 }()

@@ -258,12 +258,11 @@ func TestBorders(t *testing.T) {
 		strings.Repeat("X", 200) + " Y": {"Y XXXX"},
 	} {
 		var got []string
-		bodyTerms(in, &borderWriter{}, func(field, term string) bool {
+		for field, term := range Terms([]Unit{{Body, "", in}}) {
 			if field == FieldBorder {
 				got = append(got, term)
 			}
-			return true
-		})
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("the borders of %q are %q, want %q", in, got, want)
 		}

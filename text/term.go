@@ -29,40 +29,100 @@ func HeaderField(name string) string { return name[:min(len(name), maxNameTerm)]
 // §6.4.4).
 func ValueFields() []string { return []string{"from", "to", "cc", "bcc", "subject"} }
 
-// Terms yields what an index holds of a message's units: pairs of field and term,
-// most of them as often as they occur. The terms share the units' memory but for
-// those of FieldBorder, FieldName and single code points.
-func Terms(units []Unit) iter.Seq2[string, string] {
-	return func(yield func(field, term string) bool) {
-		var header, body runeSet
-		var borders borderWriter
-		for _, u := range units {
-			ok := true
-			if u.Kind != Header {
-				body.add(u.Text)
-				ok = bodyTerms(u.Text, &borders, yield)
-			} else {
-				header.add(u.Text)
-				value := u.Value()
-				ok = yield(FieldName, nameTerm(u.Name)) && yieldAll(HeaderField(u.Name), Tokens(value), yield) &&
-					(isLine(u.Name, u.Text, value) || yieldAll(FieldLine, Tokens(u.Text), yield))
-			}
-			if !ok {
-				return
-			}
+// Sink takes what an index holds of a message's units. A method that returns false
+// ends it.
+type Sink interface {
+	// Field says of which field the terms that follow are.
+	Field(name string)
+	// Term takes a term of that field; most come as often as they occur. It shares the
+	// units' memory, but for names of fields and single code points.
+	Term(term string) bool
+	// Border takes the words left and right of a space in a body: the term Border makes
+	// of them is one of FieldBorder, whatever the field at hand.
+	Border(left, right string) bool
+}
+
+// Feed hands on what an index holds of a message's units.
+func Feed(units []Unit, to Sink) {
+	var header, body runeSet
+	for _, u := range units {
+		ok := true
+		if u.Kind == Header {
+			header.add(u.Text)
+			ok = feedHeader(u, to)
+		} else {
+			body.add(u.Text)
+			to.Field(FieldBody)
+			ok = feedText(u.Text, to, true)
 		}
-		_ = yieldAll(FieldHeader, header.all(), yield) && yieldAll(FieldRune, body.all(), yield)
+		if !ok {
+			return
+		}
+	}
+	to.Field(FieldHeader)
+	if header.feed(to) {
+		to.Field(FieldRune)
+		body.feed(to)
 	}
 }
 
-func yieldAll(field string, terms iter.Seq[string], yield func(field, term string) bool) bool {
-	for term := range terms {
-		if !yield(field, term) {
+// feedHeader hands on the terms of a header line.
+func feedHeader(u Unit, to Sink) bool {
+	value := u.Value()
+	to.Field(FieldName)
+	if !to.Term(nameTerm(u.Name)) {
+		return false
+	}
+	to.Field(HeaderField(u.Name))
+	if !feedText(value, to, false) {
+		return false
+	}
+	if isLine(u.Name, u.Text, value) {
+		return true
+	}
+	to.Field(FieldLine)
+	return feedText(u.Text, to, false)
+}
+
+// feedText hands on the tokens of a text, and the places where its words meet if
+// that is wanted.
+func feedText(s string, to Sink, borders bool) bool {
+	var last run
+	for i := 0; i < len(s); {
+		var r run
+		r, i = nextRun(s, i)
+		switch {
+		case r.class == blank:
+			continue
+		case r.class != dense && r.count <= longest:
+			if !to.Term(r.text) {
+				return false
+			}
+		case !r.tokens(to.Term):
 			return false
 		}
+		if borders && meet(last, r) && !to.Border(last.text, r.text) {
+			return false
+		}
+		last = r
 	}
 	return true
 }
+
+// Terms yields what Feed hands on: pairs of field and term.
+func Terms(units []Unit) iter.Seq2[string, string] {
+	return func(yield func(field, term string) bool) { Feed(units, &yielder{yield: yield}) }
+}
+
+// yielder is a Sink that yields pairs.
+type yielder struct {
+	yield func(field, term string) bool
+	field string
+}
+
+func (y *yielder) Field(name string)              { y.field = name }
+func (y *yielder) Term(term string) bool          { return y.yield(y.field, term) }
+func (y *yielder) Border(left, right string) bool { return y.yield(FieldBorder, Border(left, right)) }
 
 // nameTerm is the term of a field's name. The colon keeps it from being empty; it
 // is all there is of names that are not as RFC 5322 §3.6.8 has them, or too long.
@@ -114,20 +174,19 @@ func (r *runeSet) add(s string) {
 	}
 }
 
-// all yields the code points of the set, each as a string.
-func (r *runeSet) all() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for c, there := range r.ascii {
-			if there && !yield(asciiStrings[c:c+1]) {
-				return
-			}
-		}
-		for c := range r.other {
-			if !yield(string(c)) {
-				return
-			}
+// feed hands the code points of the set on, each as a term.
+func (r *runeSet) feed(to Sink) bool {
+	for c, there := range r.ascii {
+		if there && !to.Term(asciiStrings[c:c+1]) {
+			return false
 		}
 	}
+	for c := range r.other {
+		if !to.Term(string(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // asciiStrings has each ASCII character at its place.
@@ -142,48 +201,24 @@ var asciiStrings = func() string {
 // edge is how many code points of a word a border holds.
 const edge = 4
 
-// bodyTerms yields the tokens of a body, and a border for each place where a space
-// stands between two words: the first edge code points of the right one, a space,
-// and the last edge ones of the left one backwards. A word that is shorter stands
-// there whole, so what is known of both sides of a space in a key is the beginning
-// of what stands on both sides of the space in the term: the terms for a phrase of
-// frequent words lie together, and few others are looked through to find them.
-func bodyTerms(s string, borders *borderWriter, yield func(field, term string) bool) bool {
-	token := func(t string) bool { return yield(FieldBody, t) }
-	var last run
-	for r := range runs(s) {
-		if !r.tokens(token) || meet(last, r) && !yield(FieldBorder, borders.border(last.text, r.text)) {
-			return false
-		}
-		last = r
-	}
-	return true
+// Border is the term for the place where two words meet: the first edge code points
+// of the right one, a space, and the last edge ones of the left one backwards. A word
+// that is shorter stands there whole, so what is known of both sides of a space in a
+// key is the beginning of what stands on both sides of the space in the term: the
+// terms for a phrase of frequent words lie together, and few others are looked
+// through to find them.
+func Border(left, right string) string {
+	var b strings.Builder
+	b.Grow(2*edge*utf8.UTFMax + 1)
+	b.WriteString(head(right, edge))
+	b.WriteByte(' ')
+	b.WriteString(backwards(left, edge))
+	return b.String()
 }
 
 // meet reports whether there is a border between two runs, neighbours in a text.
 func meet(left, right run) bool {
 	return left.class == word && right.class == word && right.start == left.start+len(left.text)+1
-}
-
-// borderWriter makes borders, many in one piece of memory.
-type borderWriter struct{ b strings.Builder }
-
-// border is the term for the place where two words meet.
-func (w *borderWriter) border(left, right string) string {
-	const most, piece = 2*edge*utf8.UTFMax + 1, 4 << 10
-	if w.b.Cap()-w.b.Len() < most {
-		w.b = strings.Builder{}
-		w.b.Grow(piece)
-	}
-	from := w.b.Len()
-	w.b.WriteString(head(right, edge))
-	w.b.WriteByte(' ')
-	for n := 0; n < edge && left != ""; n++ {
-		size := lastSize(left)
-		w.b.WriteString(left[len(left)-size:])
-		left = left[:len(left)-size]
-	}
-	return w.b.String()[from:]
 }
 
 // lastSize is how many octets the last code point of s has.

@@ -60,35 +60,35 @@ func runs(s string) iter.Seq[run] {
 // nextRun returns the run that begins at an offset, white space too, and where it
 // ends. Nearly all of most mail is ASCII: those octets are passed over first.
 func nextRun(s string, start int) (run, int) {
+	class := octetClasses[s[start]]
+	end := start + 1
+	for end < len(s) && octetClasses[s[end]] == class {
+		end++
+	}
+	if class == beyond || end < len(s) && octetClasses[s[end]] == beyond {
+		return nextWideRun(s, start)
+	}
+	return run{s[start:end], class, end - start, start}, end
+}
+
+// nextWideRun is nextRun for text that is not all ASCII.
+func nextWideRun(s string, start int) (run, int) {
 	r := run{start: start}
-	r.class = classAt(s, start)
 	i := start
 	for i < len(s) {
-		if c := s[i]; c < utf8.RuneSelf {
-			if asciiClasses[c] != r.class {
-				break
-			}
-			i++
-		} else {
-			c, n := utf8.DecodeRuneInString(s[i:])
-			if classOf(c) != r.class {
-				break
-			}
-			i += n
+		c, n := utf8.DecodeRuneInString(s[i:])
+		class := classOf(c)
+		if i == start {
+			r.class = class
 		}
+		if class != r.class {
+			break
+		}
+		i += n
 		r.count++
 	}
 	r.text = s[start:i]
 	return r, i
-}
-
-// classAt is the class of the code point at an offset.
-func classAt(s string, at int) class {
-	if s[at] < utf8.RuneSelf {
-		return asciiClasses[s[at]]
-	}
-	c, _ := utf8.DecodeRuneInString(s[at:])
-	return classOf(c)
 }
 
 // tokens yields the tokens of a run; it returns false if yield did.

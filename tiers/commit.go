@@ -13,7 +13,6 @@ import (
 
 	"teraslot/activefile"
 	"teraslot/disk"
-	"teraslot/mailbox"
 )
 
 // Commit adds documents to the user's first database and returns when that is
@@ -45,23 +44,6 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 		return fmt.Errorf("index of %s: commit: %w", x.user, x.advised(err))
 	}
 	return nil
-}
-
-// oneEach returns one document for each GUID, complete before incomplete.
-func oneEach(docs []Doc) []Doc {
-	at := make(map[mailbox.GUID]int, len(docs))
-	out := make([]Doc, 0, len(docs))
-	for _, d := range docs {
-		i, seen := at[d.GUID]
-		switch {
-		case !seen:
-			at[d.GUID] = len(out)
-			out = append(out, d)
-		case d.Complete && !out[i].Complete:
-			out[i] = d
-		}
-	}
-	return out
 }
 
 // commit publishes new segments, with index.write held. A compaction may freeze

@@ -37,7 +37,7 @@ func makeIndex(t testing.TB, total uint32, terms []testTerm) (termsFile, listsFi
 	}
 	w := newIndexWriter(&tb, &lb, guids, complete)
 	for _, term := range terms {
-		w.term(term.field, term.text, term.docs, term.counts)
+		w.term(term.field, []byte(term.text), term.docs, term.counts)
 	}
 	if err := w.close(); err != nil {
 		t.Fatal(err)

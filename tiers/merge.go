@@ -397,7 +397,7 @@ func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) er
 			h.down(0)
 		}
 		if len(docs) > 0 {
-			w.term(name, string(term), docs, counts)
+			w.term(name, term, docs, counts)
 		}
 	}
 	return w.err()

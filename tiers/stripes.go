@@ -29,7 +29,7 @@ type stripeWriter struct {
 func (w *stripeWriter) reset() { w.size, w.cols = 0, w.cols[:0] }
 
 // add adds the next term; a line feed follows it in the text.
-func (w *stripeWriter) add(term string) {
+func (w *stripeWriter) add(term []byte) {
 	n := w.size / stripe
 	for len(w.cols) <= n {
 		if len(w.cols) < cap(w.cols) && w.cols[:len(w.cols)+1][len(w.cols)] != nil {

@@ -82,6 +82,15 @@ func (c *counter) write(b []byte) {
 	}
 }
 
+// line writes b and a line feed.
+func (c *counter) line(b []byte) {
+	c.buf = append(c.buf, b...)
+	c.write(lineFeed)
+	c.n += uint64(len(b))
+}
+
+var lineFeed = []byte{'\n'}
+
 func (c *counter) writeString(s string) {
 	c.n += uint64(len(s))
 	if c.buf = append(c.buf, s...); len(c.buf) >= writeAtOnce {
@@ -168,12 +177,11 @@ func (w *indexWriter) lastName() uint32 {
 }
 
 // add adds a term of the field at hand, which has at least one document.
-func (w *indexWriter) add(term string, docs []uint32, counts []uint8) {
+func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 	if w.inBlock == 0 {
 		w.block()
 	}
-	w.terms.writeString(term)
-	w.terms.writeString("\n")
+	w.terms.line(term)
 	if w.field.striped {
 		w.stripes.add(term)
 	}
@@ -237,7 +245,7 @@ func (w *indexWriter) close() error {
 func compareFields(a, b string) int { return strings.Compare(a, b) }
 
 // term adds a term, beginning its field if that is another than before.
-func (w *indexWriter) term(field, term string, docs []uint32, counts []uint8) {
+func (w *indexWriter) term(field string, term []byte, docs []uint32, counts []uint8) {
 	if !w.field.open || string(w.names[w.lastName():]) != field {
 		w.begin(field)
 	}

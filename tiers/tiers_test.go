@@ -430,9 +430,9 @@ func TestTooManyTerms(t *testing.T) {
 		t.Error("the document of more than 5 terms is accepted, or another is not")
 	}
 	got := map[string]string{}
-	a.each(func(field, term string, docs []uint32, counts []uint8) {
+	a.each(func(field string, term []byte, docs []uint32, counts []uint8) {
 		if field == text.FieldBody {
-			got[term] = fmt.Sprint(docs, counts)
+			got[string(term)] = fmt.Sprint(docs, counts)
 		}
 	})
 	if want := map[string]string{"ONE": "[0] [1]", "TWO": "[0 2] [1 1]", "FOUR": "[2] [2]"}; !maps.Equal(got, want) {

@@ -162,10 +162,10 @@ func (h *handle) verifyDocs(ctx context.Context, t *Texts, from, end uint32, unk
 			return 0, fmt.Errorf("document %d has too many terms", doc)
 		}
 	}
-	a.each(func(field, term string, docs []uint32, counts []uint8) {
+	a.each(func(field string, term []byte, docs []uint32, counts []uint8) {
 		wanted += uint64(len(docs))
 		if err == nil {
-			err = h.verifyTerm(field, term, from, end, docs, counts, unkept)
+			err = h.verifyTerm(field, string(term), from, end, docs, counts, unkept)
 		}
 	})
 	return wanted, err
