@@ -1,10 +1,14 @@
 package slot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +22,7 @@ import (
 // each job finds out what there is to do, and doing it twice does no harm.
 type night struct {
 	s       *Slot
-	done    map[mailbox.User]int64 // the night of the last time
+	done    map[mailbox.User]int64 // the night of the last time, of those who are there
 	metrics *nightMetrics
 }
 
@@ -58,7 +62,6 @@ func (n *night) run(ctx context.Context) error {
 		case <-n.s.o.After(nightLook):
 		}
 		if !n.quiet() {
-			clear(n.done)
 			continue
 		}
 		if err := n.all(ctx); err != nil && ctx.Err() == nil {
@@ -76,15 +79,11 @@ func (n *night) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, u := range users {
+	for _, u := range n.turns(users) {
 		if ctx.Err() != nil || !n.quiet() {
 			return nil
 		}
-		night := n.night()
-		if last, known := n.done[u]; known && last == night {
-			continue
-		}
-		n.done[u] = night
+		n.done[u] = n.night()
 		begun := time.Now()
 		n.user(ctx, u)
 		// As long a rest as the work took, and more while searches are slow: whoever is
@@ -94,6 +93,38 @@ func (n *night) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// turns puts those whose turn it is tonight in order: who has waited longest first, so
+// that nights that are too short for everybody leave nobody out for good. Among those
+// who have waited as long, and after a start all have, each night begins with another.
+func (n *night) turns(users []mailbox.User) []mailbox.User {
+	night := n.night()
+	there := make(map[mailbox.User]int64, len(users))
+	var out []mailbox.User
+	for _, u := range users {
+		last, known := n.done[u]
+		if known {
+			there[u] = last
+		}
+		if !known || last != night {
+			out = append(out, u)
+		}
+	}
+	n.done = there
+	lots := rand.New(rand.NewPCG(uint64(night), 0))
+	lots.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	slices.SortStableFunc(out, func(a, b mailbox.User) int { return cmp.Compare(lastNight(there, a), lastNight(there, b)) })
+	return out
+}
+
+// lastNight is the night in which a user had his last turn, before all others if that
+// is not known.
+func lastNight(done map[mailbox.User]int64, u mailbox.User) int64 {
+	if night, known := done[u]; known {
+		return night
+	}
+	return math.MinInt64
 }
 
 func (n *night) rest(ctx context.Context, d time.Duration) error {
