@@ -63,7 +63,9 @@ func (m *Mail) DeletedMailboxes(ctx context.Context) ([]Deleted, error) {
 	err := m.read(ctx, func(c *conn) error {
 		all, err := loadGraves(c)
 		for _, g := range all {
-			out = append(out, Deleted{g.State, time.Unix(g.gone, 0)})
+			if g.ID != stagingID {
+				out = append(out, Deleted{g.State, time.Unix(g.gone, 0)})
+			}
 		}
 		return err
 	})
@@ -82,6 +84,9 @@ func (m *Mail) Unearth(ctx context.Context, session string, id mailbox.ID, name 
 			return err
 		}
 		b := &g.box
+		if id == stagingID {
+			return fmt.Errorf("%s is no deleted mailbox: %w", id, ErrNoMailbox)
+		}
 		if name == "" {
 			name = b.Name
 		}

@@ -26,6 +26,8 @@ type Options struct {
 	// RetainDeleted keeps deleted mailboxes with their messages until Forget, as
 	// expunged messages are kept; by default they go at once.
 	RetainDeleted bool
+	// Slot is the id under which this slot's writes stand in lineages: see Tenure.
+	Slot string
 	// ReadOnly opens the mail for reading beside the process that owns the
 	// slot, or without one. slot.lock is not taken, and nothing is ever written.
 	ReadOnly bool

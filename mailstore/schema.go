@@ -158,7 +158,7 @@ func migrate(c *conn) (from int64, err error) {
 
 // createDatabase makes a mail.db of one user at path. It is not yet a WAL
 // database, so that it is a single file which can be renamed.
-func createDatabase(path string, u mailbox.User, q Quota) (err error) {
+func createDatabase(path string, u mailbox.User, q Quota, prepare ...string) (err error) {
 	v := url.Values{}
 	v.Add("_pragma", "synchronous(EXTRA)")
 	c, err := dial((&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: v.Encode()}).String())
@@ -178,6 +178,11 @@ func createDatabase(path string, u mailbox.User, q Quota) (err error) {
 		}
 	}
 	err = c.exec(`INSERT INTO account VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, ?, ?)`, string(u), q.Bytes, q.Messages)
+	for _, sql := range prepare {
+		if err == nil {
+			err = c.exec(sql)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -204,7 +209,7 @@ func checkSchema(c *conn, u mailbox.User) error {
 	if id != applicationID || version != schemaVersion {
 		return fmt.Errorf("mail.db of user %s has id %#x and version %d, which a later program made: %w", u, id, version, ErrVersion)
 	}
-	var mode, owner string
+	var mode string
 	if _, err := c.one("PRAGMA journal_mode", func(row []driver.Value) error {
 		mode = text(row[0])
 		return nil
@@ -214,6 +219,15 @@ func checkSchema(c *conn, u mailbox.User) error {
 	if !strings.EqualFold(mode, "wal") {
 		return fmt.Errorf("mail.db of user %s has journal mode %q", u, mode)
 	}
+	return checkOwner(c, u)
+}
+
+// errOwner: a mail.db lies in another user's place.
+var errOwner = errors.New("it belongs to another user")
+
+// checkOwner refuses the mail.db of another user.
+func checkOwner(c *conn, u mailbox.User) error {
+	var owner string
 	if _, err := c.one("SELECT user FROM account", func(row []driver.Value) error {
 		owner = text(row[0])
 		return nil
@@ -221,7 +235,7 @@ func checkSchema(c *conn, u mailbox.User) error {
 		return err
 	}
 	if owner != string(u) {
-		return fmt.Errorf("mail.db of user %s belongs to %q", u, owner)
+		return fmt.Errorf("mail.db of user %s: %w: %q", u, errOwner, owner)
 	}
 	return nil
 }

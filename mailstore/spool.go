@@ -32,6 +32,8 @@ type Message struct {
 	binary    []byte // the structure as it is stored
 	// references are the keys of message-ids, see the function of that name.
 	references [][]byte
+	// thread is given for a message that another slot has put into one.
+	thread *thread
 }
 
 // incoming is the directory below the spool root where large messages wait.

@@ -310,8 +310,9 @@ func (s *Store) CreateUser(ctx context.Context, u mailbox.User, o UserOptions) e
 	return nil
 }
 
-// create makes the mail.db of a user whom nobody opens or removes meanwhile.
-func (s *Store) create(ctx context.Context, u mailbox.User, o UserOptions) error {
+// create makes the mail.db of a user whom nobody opens or removes meanwhile; prepare are
+// statements that it begins with.
+func (s *Store) create(ctx context.Context, u mailbox.User, o UserOptions, prepare ...string) error {
 	e, err := s.reserve(ctx, u)
 	if errors.Is(err, ErrBusy) {
 		return fmt.Errorf("user %s: %w", u, ErrExists)
@@ -329,7 +330,7 @@ func (s *Store) create(ctx context.Context, u mailbox.User, o UserOptions) error
 	if err := s.checkLeftovers(path); err != nil {
 		return fmt.Errorf("create user %s: %w", u, err)
 	}
-	if err := s.publishDatabase(path, u, o.Quota); err != nil {
+	if err := s.publishDatabase(path, u, o.Quota, prepare...); err != nil {
 		return fmt.Errorf("create user %s: %w", u, classify(err))
 	}
 	return nil
@@ -351,7 +352,7 @@ func (s *Store) checkLeftovers(path string) error {
 
 // publishDatabase makes mail.db under another name first: a crash leaves all of
 // it or nothing that counts.
-func (s *Store) publishDatabase(path string, u mailbox.User, q Quota) error {
+func (s *Store) publishDatabase(path string, u mailbox.User, q Quota, prepare ...string) error {
 	dir := filepath.Dir(path)
 	if err := disk.MkdirAll(s.o.FS, dir, 0o700); err != nil {
 		return err
@@ -362,7 +363,7 @@ func (s *Store) publishDatabase(path string, u mailbox.User, q Quota) error {
 			return err
 		}
 	}
-	if err := createDatabase(next, u, q); err != nil {
+	if err := createDatabase(next, u, q, prepare...); err != nil {
 		return err
 	}
 	if err := os.Chmod(next, 0o600); err != nil {

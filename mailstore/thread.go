@@ -30,7 +30,7 @@ func (t *txn) threadOf(msg *Message) (thread, error) {
 	var id thread
 	copy(id[:], msg.GUID[:])
 	refs := msg.references
-	for i := len(refs) - 1; i >= 0; i-- {
+	for i := len(refs) - 1; i >= 0 && msg.thread == nil; i-- {
 		found, err := t.c.one(`SELECT thread FROM thread WHERE ref = ?`, func(row []driver.Value) error {
 			copy(id[:], blob(row[0]))
 			return nil
@@ -41,6 +41,9 @@ func (t *txn) threadOf(msg *Message) (thread, error) {
 		if found {
 			break
 		}
+	}
+	if msg.thread != nil {
+		id = *msg.thread
 	}
 	for _, ref := range refs {
 		if err := t.c.exec(`INSERT OR IGNORE INTO thread VALUES (?, ?)`, ref, id[:]); err != nil {

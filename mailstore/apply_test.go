@@ -1,0 +1,298 @@
+package mailstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"teraslot/mailbox"
+)
+
+// side is a slot of one user for tests of replication.
+type side struct {
+	s *Store
+	m *Mail
+}
+
+// newSide opens a slot; with mail if it is a master.
+func newSide(t testing.TB, slot string, master bool) *side {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Conf: memoryDir(t), Slot: slot, RetainDeleted: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if master {
+		err = s.CreateUser(t.Context(), user1, UserOptions{})
+	} else {
+		err = s.CreateReplica(t.Context(), user1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &side{s, acquire(t, s, user1)}
+}
+
+// supply stages on the side to what it lacks of a change.
+func supply(ctx context.Context, from, to *side, change *Change) error {
+	for _, b := range change.Boxes {
+		for _, e := range b.Entries {
+			lacks, err := to.m.Lacks(ctx, []mailbox.GUID{e.GUID})
+			if err != nil || len(lacks) == 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := stageOne(ctx, from, to, b.ID, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func stageOne(ctx context.Context, from, to *side, id mailbox.ID, e Entry) error {
+	c, err := from.m.OpenGUID(ctx, e.GUID)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	msg, err := to.s.Spool(ctx, io.NewSectionReader(c, 0, c.Size))
+	if err != nil {
+		return err
+	}
+	defer msg.Close()
+	return to.m.Stage(ctx, Staged{Message: msg, Thread: e.Thread, Mailbox: id, UID: e.UID, UIDValidity: 1, InternalDate: e.InternalDate})
+}
+
+// converge makes to what from is, as replication does, and reports whether all
+// records of some mailbox had to be compared.
+func converge(ctx context.Context, from, to *side) (compared bool, err error) {
+	theirs, err := to.m.Image(ctx)
+	if err != nil {
+		return false, err
+	}
+	change, incomplete, err := from.m.Differ(ctx, &theirs, nil)
+	if err != nil {
+		return false, err
+	}
+	for range 2 {
+		if len(incomplete) > 0 {
+			compared = true
+			known := map[mailbox.ID][]Entry{}
+			for _, id := range incomplete {
+				if known[id], err = to.m.Entries(ctx, id); err != nil {
+					return compared, err
+				}
+			}
+			if change, _, err = from.m.Differ(ctx, &theirs, known); err != nil {
+				return compared, err
+			}
+		}
+		if err := supply(ctx, from, to, &change); err != nil {
+			return compared, err
+		}
+		err = to.m.Apply(ctx, theirs.Digest(), &change)
+		var unequal *Unequal
+		if !errors.As(err, &unequal) {
+			return compared, err
+		}
+		incomplete = unequal.Mailboxes
+	}
+	return compared, err
+}
+
+// same fails if a client could tell the two apart.
+func same(t interface{ Fatalf(string, ...any) }, a, b *side) {
+	ctx := context.Background()
+	x, err := a.m.Image(ctx)
+	y, err2 := b.m.Image(ctx)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if x.Digest() != y.Digest() {
+		t.Fatalf("digests differ:\n%+v\n%+v", x, y)
+	}
+	for i := range x.Mailboxes {
+		id := x.Mailboxes[i].ID
+		p, err := a.m.Entries(ctx, id)
+		q, err2 := b.m.Entries(ctx, id)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatalf("%v", err)
+		}
+		live := func(all []Entry) []Entry {
+			return slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return e.Expunged })
+		}
+		if !slices.EqualFunc(live(p), live(q), Entry.same) {
+			t.Fatalf("%s: records differ:\n%+v\n%+v", x.Mailboxes[i].Name, p, q)
+		}
+		horizon := max(x.Mailboxes[i].Horizon, y.Mailboxes[i].Horizon)
+		gone := func(all []Entry) []Entry {
+			return slices.DeleteFunc(slices.Clone(all), func(e Entry) bool { return !e.Expunged || e.ModSeq <= horizon })
+		}
+		if !slices.EqualFunc(gone(p), gone(q), Entry.same) {
+			t.Fatalf("%s: expunged records differ:\n%+v\n%+v", x.Mailboxes[i].Name, gone(p), gone(q))
+		}
+		sameBytes(t, a, b, q)
+	}
+}
+
+func sameBytes(t interface{ Fatalf(string, ...any) }, a, b *side, entries []Entry) {
+	for _, e := range entries {
+		var got [2][]byte
+		for i, s := range []*side{a, b} {
+			c, err := s.m.OpenGUID(context.Background(), e.GUID)
+			if err != nil {
+				t.Fatalf("side %d: %v", i, err)
+			}
+			var buf bytes.Buffer
+			if _, err := buf.ReadFrom(io.NewSectionReader(c, 0, c.Size)); err != nil {
+				t.Fatalf("side %d: %v", i, err)
+			}
+			got[i] = buf.Bytes()
+			if err := c.Close(); err != nil {
+				t.Fatalf("%v", err)
+			}
+		}
+		if !bytes.Equal(got[0], got[1]) {
+			t.Fatalf("bytes of %s differ", e.GUID)
+		}
+	}
+}
+
+// works is what a user does to his mail; draws choose.
+type works struct {
+	*side
+	t *rapid.T
+	n int
+}
+
+func (w *works) box(label string) mailbox.State {
+	all, err := w.m.Mailboxes(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return rapid.SampledFrom(all).Draw(w.t, label)
+}
+
+func (w *works) uids(b mailbox.State) mailbox.UIDSet {
+	lo := rapid.Uint32Range(1, max(1, uint32(b.UIDNext))).Draw(w.t, "lo")
+	return mailbox.UIDRange(mailbox.UID(lo), mailbox.UID(lo+rapid.Uint32Range(0, 3).Draw(w.t, "more")))
+}
+
+// known are errors that a client may meet as well.
+func (w *works) must(err error) {
+	for _, known := range []error{nil, ErrExists, ErrName, ErrInbox, ErrNoMailbox, ErrOverQuota} {
+		if errors.Is(err, known) {
+			return
+		}
+	}
+	w.t.Fatal(err)
+}
+
+func (w *works) append(ctx context.Context) error {
+	w.n++
+	parent := rapid.IntRange(0, w.n).Draw(w.t, "parent")
+	text := fmt.Sprintf("Message-ID: <%d@x>\r\nIn-Reply-To: <%d@x>\r\nSubject: %d\r\n\r\nbody %s\r\n", w.n, parent, w.n, strings.Repeat("x", w.n%7))
+	if rapid.Bool().Draw(w.t, "again") {
+		text = "Message-ID: <same@x>\r\n\r\nthe same\r\n"
+	}
+	msg, err := w.s.Spool(ctx, strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer msg.Close()
+	_, err = w.m.Append(ctx, "", Append{Mailbox: w.box("into").ID, Message: msg, Flags: mailbox.MakeFlags(`\Seen`, "Key")})
+	return err
+}
+
+// actions are what users do; their names are the steps of a failing run.
+func (w *works) actions() map[string]func(context.Context) error {
+	name := func() string { return rapid.SampledFrom([]string{"a", "b", "a/c", "d", "Trash"}).Draw(w.t, "name") }
+	return map[string]func(context.Context) error{
+		"append":  w.append,
+		"append2": w.append,
+		"flags": func(ctx context.Context) error {
+			b := w.box("of")
+			op := rapid.SampledFrom([]FlagOp{ReplaceFlags, AddFlags, RemoveFlags}).Draw(w.t, "op")
+			_, err := w.m.StoreFlags(ctx, "", b.ID, w.uids(b), op, mailbox.MakeFlags(`\Deleted`, rapid.SampledFrom([]string{"Key", "other"}).Draw(w.t, "word")), nil)
+			return err
+		},
+		"expunge": func(ctx context.Context) error { _, _, err := w.m.Expunge(ctx, "", w.box("of").ID, nil); return err },
+		"move": func(ctx context.Context) error {
+			b := w.box("from")
+			_, err := w.m.Move(ctx, "", b.ID, w.uids(b), w.box("to").ID)
+			return err
+		},
+		"copy": func(ctx context.Context) error {
+			b := w.box("from")
+			_, err := w.m.Copy(ctx, "", b.ID, w.uids(b), w.box("to").ID)
+			return err
+		},
+		"create":    func(ctx context.Context) error { _, err := w.m.Create(ctx, "", name(), ""); return err },
+		"delete":    func(ctx context.Context) error { return w.m.Delete(ctx, "", w.box("of").ID) },
+		"rename":    func(ctx context.Context) error { return w.m.Rename(ctx, "", w.box("of").Name, name()) },
+		"subscribe": func(ctx context.Context) error { return w.m.Subscribe(ctx, "", name(), rapid.Bool().Draw(w.t, "on")) },
+		"quota": func(ctx context.Context) error {
+			return w.m.SetQuota(ctx, Quota{Messages: rapid.Int64Range(50, 90).Draw(w.t, "quota")})
+		},
+		"forget": func(ctx context.Context) error {
+			_, err := w.m.Forget(ctx, w.s.o.Now().Add(1e12))
+			return err
+		},
+		"swap": func(ctx context.Context) error {
+			for _, pair := range [][2]string{{"a", "t"}, {"b", "a"}, {"t", "b"}} {
+				if err := w.m.Rename(ctx, "", pair[0], pair[1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// TestApplyConverges: whatever happens to mail, after each step or several of them a
+// replica becomes equal, also one that is new, and both are whole.
+func TestApplyConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		ctx := context.Background()
+		master, replica, late := newSide(t, "A", true), newSide(t, "B", false), newSide(t, "C", false)
+		w := &works{side: master, t: rt}
+		actions := w.actions()
+		names := slices.Sorted(func(yield func(string) bool) {
+			for n := range actions {
+				if !yield(n) {
+					return
+				}
+			}
+		})
+		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+			name := rapid.SampledFrom(names).Draw(rt, "step")
+			w.must(actions[name](ctx))
+			if rapid.Bool().Draw(rt, "sync") {
+				if _, err := converge(ctx, master, replica); err != nil {
+					rt.Fatalf("after %s: %v", name, err)
+				}
+				same(rt, master, replica)
+			}
+		}
+		for _, s := range []*side{replica, late} {
+			if _, err := converge(ctx, master, s); err != nil {
+				rt.Fatal(err)
+			}
+			same(rt, master, s)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+
+	"teraslot/mailbox"
+)
+
+// Tenure says which slot's writes made a user's mail, from the end of the tenure
+// before up to a mod-sequence.
+type Tenure struct {
+	Slot string // Options.Slot of the writer
+	UpTo mailbox.ModSeq
+}
+
+// Lineage are the tenures of a user's mail, oldest first; UpTo rises. Two slots that
+// have the same lineage have the same mail.
+type Lineage []Tenure
+
+// End is the mod-sequence up to which the lineage goes.
+func (l Lineage) End() mailbox.ModSeq {
+	if len(l) == 0 {
+		return 0
+	}
+	return l[len(l)-1].UpTo
+}
+
+// Base returns the mod-sequence up to which both lineages are one: what is not
+// newer was the same on both sides.
+func (l Lineage) Base(other Lineage) mailbox.ModSeq {
+	base := mailbox.ModSeq(0)
+	for i := 0; i < len(l) && i < len(other) && l[i].Slot == other[i].Slot; i++ {
+		base = min(l[i].UpTo, other[i].UpTo)
+		if l[i].UpTo != other[i].UpTo {
+			break
+		}
+	}
+	return base
+}
+
+// Descends reports whether all that other says went before is part of l: mail of
+// lineage l may take the place of mail of lineage other.
+func (l Lineage) Descends(other Lineage) bool { return l.Base(other) == other.End() }
+
+// with returns the lineage after a slot has written up to a mod-sequence.
+func (l Lineage) with(slot string, upTo mailbox.ModSeq) Lineage {
+	if upTo <= l.End() {
+		return l
+	}
+	out := slices.Clone(l)
+	if n := len(out); n > 0 && out[n-1].Slot == slot {
+		out[n-1].UpTo = upTo
+		return out
+	}
+	return append(out, Tenure{slot, upTo})
+}
+
+// loadLineage reads what other slots wrote. The table is made when a slot first takes
+// mail over from another.
+func loadLineage(c *conn) (Lineage, error) {
+	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'lineage'`)
+	if err != nil || tables == 0 {
+		return nil, err
+	}
+	var l Lineage
+	err = c.each(`SELECT slot, upto FROM lineage ORDER BY upto`, func(row []driver.Value) error {
+		l = append(l, Tenure{text(row[0]), mailbox.ModSeq(integer(row[1]))})
+		return nil
+	})
+	return l, err
+}
+
+// storeLineage replaces the lineage.
+func (t *txn) storeLineage(l Lineage) error {
+	err := t.c.exec(`CREATE TABLE IF NOT EXISTS lineage (upto INTEGER PRIMARY KEY, slot TEXT NOT NULL) STRICT`)
+	if err == nil {
+		err = t.c.exec(`DELETE FROM lineage`)
+	}
+	for _, tenure := range l {
+		if err == nil {
+			err = t.c.exec(`INSERT INTO lineage VALUES (?, ?)`, int64(tenure.UpTo), tenure.Slot)
+		}
+	}
+	return err
+}
+
+// Lineage returns whose writes made the user's mail; the last are this slot's own.
+func (m *Mail) Lineage(ctx context.Context) (Lineage, error) {
+	image, err := m.Image(ctx)
+	return image.Lineage, err
+}
