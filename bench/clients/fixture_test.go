@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 type fixture struct {
 	*daemon.Slot
 	host, port string
+	tlsPort    string
 	mail       []corpus.Message
 	same       func(text string) string // a message without what the client changes in it
 }
@@ -74,7 +75,11 @@ func start(t *testing.T, n int) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{s, host, port, mail, func(text string) string { return text }}
+	_, tlsPort, err := net.SplitHostPort(s.IMAPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{s, host, port, tlsPort, mail, func(text string) string { return text }}
 }
 
 // needs skips the test where a program is not installed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -28,32 +29,58 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "teraslot-bin")
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "teraslot/cmd/...").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return dir, nil
-})
+// built is a directory with the commands, built once.
+type built struct {
+	tags string
+	once sync.Once
+	dir  string
+	err  error
+}
 
-// Bin returns the path of one of the commands, built from this tree.
-func Bin(tb TB, name string) string {
+var plain, stepping = built{}, built{tags: "steps"}
+
+func (b *built) build() (string, error) {
+	b.once.Do(func() {
+		if b.dir, b.err = os.MkdirTemp("", "teraslot-bin"); b.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-tags", b.tags, "-o", b.dir+"/", "teraslot/cmd/...").CombinedOutput()
+		if err != nil {
+			b.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	return b.dir, b.err
+}
+
+func (b *built) path(tb TB, name string) string {
 	tb.Helper()
-	dir, err := build()
+	dir, err := b.build()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return filepath.Join(dir, name)
 }
 
-// Clean removes what Bin built; call it from TestMain.
+// Bin returns the path of one of the commands, built from this tree.
+func Bin(tb TB, name string) string {
+	tb.Helper()
+	return plain.path(tb, name)
+}
+
+// SteppingBin is Bin for the commands that kill themselves at a step of which
+// their environment tells (cmd/internal/steps).
+func SteppingBin(tb TB, name string) string {
+	tb.Helper()
+	return stepping.path(tb, name)
+}
+
+// Clean removes what was built; call it from TestMain.
 func Clean() {
-	if dir, err := build(); err == nil {
-		os.RemoveAll(dir)
+	for _, b := range []*built{&plain, &stepping} {
+		b.once.Do(func() {}) // nothing was built, and nothing is to be any more
+		if b.dir != "" {
+			os.RemoveAll(b.dir)
+		}
 	}
 }
 
@@ -62,8 +89,13 @@ type Slot struct {
 	Root   string // all roots lie below it
 	Config string // the configuration file
 	IMAP   string // address
+	IMAPS  string // address of IMAP under TLS from the first byte
 	LMTP   string // address
 	Temp   string // root of the temp tier, in memory where there is any
+
+	// Steps, unless "", is what the next start of imapd does at its steps: see
+	// SteppingBin.
+	Steps string
 
 	process *exec.Cmd
 	exited  chan struct{}
@@ -73,9 +105,9 @@ type Slot struct {
 // New writes the configuration of a slot below root, with more TOML appended.
 func New(tb TB, root, more string) *Slot {
 	tb.Helper()
-	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: freeAddress(tb), LMTP: freeAddress(tb), Temp: filepath.Join(Scratch(tb), "temp")}
-	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
-		root, more, s.Temp, s.IMAP, s.LMTP)
+	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: FreeAddress(tb), IMAPS: FreeAddress(tb), LMTP: FreeAddress(tb), Temp: filepath.Join(Scratch(tb), "temp")}
+	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nlisten = [%q]\nlisten_tls = [%q]\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
+		root, more, s.Temp, s.IMAP, s.IMAPS, s.LMTP)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -99,21 +131,43 @@ func Scratch(tb TB) string {
 	return tb.TempDir()
 }
 
-func freeAddress(tb TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+// FreeAddress returns an address of the loopback interface that nobody listens on. Its port lies below those that
+// the system gives to connections: it is free until imapd binds it, and any of the many
+// connections of the tests beside this one would take the port that was free a moment ago.
+func FreeAddress(tb TB) string {
+	tb.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	tb.Fatal("no free port from 10000 to 29999")
+	return ""
 }
 
 // Start starts imapd, under the given command (such as strace) if any, and
 // waits until it answers on both ports.
 func (s *Slot) Start(tb TB, under ...string) {
 	tb.Helper()
-	args := append(under, Bin(tb, "imapd"), "serve", "--config", s.Config)
+	if err := s.TryStart(tb, under...); err != nil {
+		tb.Fatalf("imapd: %v\n%s", err, s.log)
+	}
+}
+
+// TryStart is Start that returns an error where imapd does not come up.
+func (s *Slot) TryStart(tb TB, under ...string) error {
+	tb.Helper()
+	bin := Bin
+	if s.Steps != "" {
+		bin = SteppingBin
+	}
+	args := append(under, bin(tb, "imapd"), "serve", "--config", s.Config)
 	s.process = exec.Command(args[0], args[1:]...)
+	if s.Steps != "" {
+		s.process.Env = append(os.Environ(), "TERASLOT_STEPS="+s.Steps)
+	}
 	s.log = &lockedBuffer{}
 	s.process.Stderr, s.process.Stdout = s.log, s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -127,15 +181,19 @@ func (s *Slot) Start(tb TB, under ...string) {
 	}(s.process, s.exited)
 	for _, addr := range []string{s.IMAP, s.LMTP} {
 		if err := s.await(addr); err != nil {
-			tb.Fatalf("imapd does not answer on %s: %v\n%s", addr, err, s.log)
+			return fmt.Errorf("no answer on %s: %w", addr, err)
 		}
 	}
+	return nil
 }
+
+// Exited is closed when the process has ended.
+func (s *Slot) Exited() <-chan struct{} { return s.exited }
 
 func (s *Slot) await(addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		c, err := net.Dial("tcp", addr)

@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			bin := filepath.Dir(daemon.Bin(t, "slotctl"))
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
-			imap, lmtp := freeAddress(t), freeAddress(t)
+			imap, lmtp := daemon.FreeAddress(t), daemon.FreeAddress(t)
 			e.Setenv("LMTP", lmtp)
 			e.Setenv("IMAP", imap)
 			config := fmt.Sprintf("name = \"test\"\nroot = \"data\"\n[tiers]\ntemp = \"data/temp\"\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = [%q]\n", imap, lmtp)
@@ -42,15 +42,6 @@ func TestScripts(t *testing.T) {
 			"lose":      lose,
 		},
 	})
-}
-
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await waits until a daemon answers on its admin socket, the last it opens.
