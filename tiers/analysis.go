@@ -1,9 +1,7 @@
 package tiers
 
 import (
-	"cmp"
 	"math"
-	"slices"
 
 	"teraslot/text"
 )
@@ -185,51 +183,4 @@ func (a *analysis) byTerm(keys []termKey) (docs []uint32, counts []uint8, ends [
 		from = end
 	}
 	return docs, counts, ends
-}
-
-// termKey is a term for sorting.
-type termKey struct {
-	key   uint64
-	field uint32
-	term  uint32 // its number
-	long  uint32 // its place among the long ones and 1; 0: the key is all of it
-}
-
-// appendTerm appends a term's text.
-func (a *analysis) appendTerm(b []byte, k termKey) []byte {
-	switch {
-	case k.long != 0:
-		return append(b, a.long.terms[k.long-1].text...)
-	case k.field == a.border:
-		return appendPackedBorder(b, k.key)
-	}
-	return appendPacked(b, k.key)
-}
-
-// inOrder are the terms in the order of their fields' names, and of their octets.
-func (a *analysis) inOrder() []termKey {
-	keys := make([]termKey, 0, a.terms)
-	for i := range a.short.slots {
-		if s := &a.short.slots[i]; s.term != 0 {
-			keys = append(keys, termKey{s.key, s.field, s.term - 1, 0})
-		}
-	}
-	for i := range a.long.terms {
-		t := &a.long.terms[i]
-		keys = append(keys, termKey{t.key, t.field, t.term - 1, uint32(i) + 1})
-	}
-	ranks := make([]uint32, len(a.fields))
-	for i, name := range slices.SortedFunc(slices.Values(a.fields), compareFields) {
-		ranks[a.byName[name]] = uint32(i)
-	}
-	slices.SortFunc(keys, func(x, y termKey) int {
-		switch {
-		case x.field != y.field:
-			return cmp.Compare(ranks[x.field], ranks[y.field])
-		case x.key != y.key:
-			return cmp.Compare(x.key, y.key)
-		}
-		return a.compareTexts(x, y)
-	})
-	return keys
 }

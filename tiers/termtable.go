@@ -1,7 +1,6 @@
 package tiers
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
@@ -207,11 +206,6 @@ func (t *longTable) grow() {
 			t.slots[at] = s
 		}
 	}
-}
-
-// compareTexts compares two terms whose fields and keys are the same.
-func (a *analysis) compareTexts(x, y termKey) int {
-	return bytes.Compare(a.appendTerm(nil, x), a.appendTerm(nil, y))
 }
 
 var _ text.Sink = (*analysis)(nil)
