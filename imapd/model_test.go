@@ -64,6 +64,7 @@ type modelMessage struct {
 // modelBox is a mailbox.
 type modelBox struct {
 	name     string
+	use      string // special use
 	validity string // "" until it was told
 	next     uint32
 	live     []*modelMessage // by rising UID
@@ -107,6 +108,8 @@ type model struct {
 	user       string
 	boxes      []*modelBox
 	conns      []*modelConn
+	subscribed map[string]bool
+	held       map[string]*modelBox // by name and UIDVALIDITY: no other may have both
 	selections int
 	commands   int
 }
@@ -114,10 +117,13 @@ type model struct {
 var modelUsers atomic.Int64
 
 func newModel(t *rapid.T, outer *testing.T, h *harness) *model {
-	m := &model{T: t, h: h, user: fmt.Sprintf("model%d", modelUsers.Add(1))}
+	m := &model{T: t, h: h, user: fmt.Sprintf("model%d", modelUsers.Add(1)), subscribed: map[string]bool{}, held: map[string]*modelBox{}}
 	h.addUser(outer, m.user, account.Quota{})
-	for _, name := range []string{"INBOX", "Archive"} {
-		m.boxes = append(m.boxes, &modelBox{name: name, next: 1})
+	for _, b := range []modelBox{{name: "INBOX"}, {name: "Archive", use: `\Archive`}, {name: "Drafts", use: `\Drafts`}, {name: "Junk", use: `\Junk`},
+		{name: "Sent", use: `\Sent`}, {name: "Trash", use: `\Trash`}} {
+		b.next = 1
+		m.boxes = append(m.boxes, &b)
+		m.subscribed[b.name] = true
 	}
 	for range 3 {
 		m.conns = append(m.conns, m.connect())
@@ -192,6 +198,7 @@ func (m *model) actions(said map[string]int) map[string]func(*rapid.T) {
 		"expunge": {4, m.expunge}, "append": {3, m.appendMessages}, "deliver": {2, m.deliverSome}, "noop": {2, m.noop},
 		"select": {3, m.selectBox}, "leave": {1, m.leave}, "status": {1, m.status}, "idle": {2, m.idle}, "done": {2, m.done},
 		"create": {1, m.create}, "delete": {1, m.deleteBox}, "rename": {1, m.rename}, "reconnect": {1, m.reconnect},
+		"subscribe": {1, m.subscribe}, "list": {2, m.list}, "list (": {2, m.listExtended}, "lsub": {1, m.lsub},
 		"forget": {1, m.forget}, "wrong": {1, m.wrong},
 	}
 	out := map[string]func(*rapid.T){}
