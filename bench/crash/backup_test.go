@@ -29,12 +29,7 @@ func TestKillBackup(t *testing.T) {
 	rounds := environ("COUNT", 3)
 	rng := rand.New(rand.NewPCG(uint64(environ("SEED", 1)), 11))
 	dir := t.TempDir()
-	w := &world{slot: daemon.New(t, filepath.Join(dir, "slot"), "[squatter]\ndelay = \"20ms\"\n"),
-		users: []string{"anna", "brong"}, acked: map[string]string{}, seen: map[string]map[uint32][32]byte{}}
-	for _, u := range w.users {
-		w.slot.AddUser(t, u, password)
-		w.seen[u] = map[uint32][32]byte{}
-	}
+	w := newWorld(t, 11, "[squatter]\ndelay = \"20ms\"\n", "anna", "brong")
 	w.slot.Start(t)
 	into := filepath.Join(dir, "backups")
 	killed, finished := 0, 0
