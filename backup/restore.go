@@ -130,7 +130,23 @@ func (p *putter) user(u User) error {
 			return err
 		}
 	}
-	return p.object(u.Records, path)
+	return p.database(u.Records, path)
+}
+
+// database puts a mail.db back. It gives up the packs that it meant to remove when it was
+// copied before it has its name: beside newer packs, they are others' by now.
+func (p *putter) database(o Object, path string) error {
+	next := path + ".new"
+	if err := disk.WriteSynced(p.fs, next, 0o600, func(w io.Writer) error { return p.load(o, w) }); err != nil {
+		return err
+	}
+	if err := mailstore.Disown(next); err != nil {
+		return errors.Join(err, p.fs.Remove(next))
+	}
+	if err := p.fs.Rename(next, path); err != nil {
+		return err
+	}
+	return p.fs.SyncDir(filepath.Dir(path))
 }
 
 // object puts a file back under its name, at once or not at all.

@@ -392,6 +392,14 @@ func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 	if err != nil || !found {
 		return nil, err
 	}
+	if reach, err := m.reachOf(n); err != nil {
+		return nil, err
+	} else if reach > end {
+		// What lies behind the end would be cut.
+		m.s.o.Logger.Error("a pack holds messages behind its end: it is kept, and another is begun; run slotctl verify --repair",
+			"user", m.user, "pack", n, "end", end, "messages until", reach)
+		return nil, nil
+	}
 	if kept, err := m.keepUnknown(ctx, p, n, end); err != nil || kept {
 		return nil, err
 	}
@@ -407,6 +415,16 @@ func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 		m.s.o.Logger.Info("cut the tail of a pack", "user", m.user, "pack", n, "bytes", cut)
 	}
 	return w, nil
+}
+
+// reachOf is where the last message ends that mail.db knows to be in a pack. It has the
+// writer's turn.
+func (m *Mail) reachOf(n uint64) (reach int64, err error) {
+	_, err = m.writer.one(`SELECT start, size FROM content WHERE pack = ? ORDER BY start DESC LIMIT 1`, func(row []driver.Value) error {
+		reach = integer(row[0]) + frameHeaderSize + integer(row[1])
+		return nil
+	}, int64(n))
+	return reach, err
 }
 
 // nextPack registers a new pack, so that its number is never given again, and

@@ -116,7 +116,11 @@ func checkSaved(path string, u mailbox.User) (err error) {
 	}); err != nil {
 		return err
 	}
-	return checkSchema(c, u)
+	version, err := c.integer("PRAGMA user_version")
+	if err == nil && migrations[version] != nil {
+		return checkOwner(c, u) // the copy is brought to this version when it is opened
+	}
+	return errors.Join(err, checkSchema(c, u))
 }
 
 // setAside renames mail.db, and what SQLite has beside it, to names that nobody uses.
@@ -164,6 +168,9 @@ func (s *Store) copyDatabase(ctx context.Context, e *entry, from, to string) (ma
 		_, err := w.Write(b)
 		return err
 	}); err != nil {
+		return nil, err
+	}
+	if err := Disown(next); err != nil {
 		return nil, err
 	}
 	before, err := s.renewCopy(ctx, e, next)

@@ -371,7 +371,8 @@ func (t *txn) replacePack(p packRow, w *packWriter, list []moved) error {
 }
 
 // removeDropped removes the packs of the given states, to which nothing refers:
-// dropped ones, and at start those of a repack that did not come to its commit.
+// dropped ones, and at start those of a repack that did not come to its commit. One
+// that holds messages all the same has a damaged row, and stays.
 // It has the writer's turn, or is alone.
 func (m *Mail) removeDropped(states ...int64) error {
 	packs, err := loadPacks(m.writer)
@@ -380,7 +381,16 @@ func (m *Mail) removeDropped(states ...int64) error {
 	}
 	var errs []error
 	for _, p := range packs {
-		if slices.Contains(states, p.state) {
+		if !slices.Contains(states, p.state) {
+			continue
+		}
+		held, err := m.writer.integer(`SELECT count(*) FROM content WHERE pack = ?`, int64(p.n))
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case held > 0:
+			m.s.o.Logger.Error("a pack is marked as dropped and holds messages: it is kept; run slotctl verify --repair", "user", m.user, "pack", p.n, "messages", held)
+		default:
 			errs = append(errs, m.removePack(p))
 		}
 	}

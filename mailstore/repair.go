@@ -198,10 +198,14 @@ func (r *repair) account() error {
 }
 
 // ends seals packs that are shorter than mail.db says: what is missing of them is lost,
-// message by message, and nothing is appended where it was.
+// message by message, and nothing is appended where it was. Packs that hold messages
+// behind their ends, or are marked as dropped all the same, are given their ends back.
 func (r *repair) ends() error {
 	rows, err := loadPacks(r.t.c)
 	if err != nil {
+		return err
+	}
+	if err := r.reaches(rows); err != nil {
 		return err
 	}
 	for i := range r.packs {
@@ -214,6 +218,34 @@ func (r *repair) ends() error {
 			if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE n = ?`, f.end(), packSealed, int64(p.n)); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// reaches mends rows of packs that say less than their contents do.
+func (r *repair) reaches(rows []packRow) error {
+	reach := map[uint64]int64{}
+	err := r.t.c.each(contentQuery+`true`, func(row []driver.Value) error {
+		var one content
+		if r.m.scanContent(row, &one) == nil && r.whole(&one) {
+			reach[one.pack] = max(reach[one.pack], one.start+frameHeaderSize+one.size)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		p := &rows[i]
+		dropped := reach[p.n] > 0 && (p.state == packDropped || p.state == packRepacked)
+		if reach[p.n] <= p.end && !dropped {
+			continue
+		}
+		r.sayf("pack %d: its row said that it ends at %d and its state is %d; messages reach to %d", p.n, p.end, p.state, reach[p.n])
+		p.end, p.state = max(p.end, reach[p.n]), packSealed
+		if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE n = ?`, p.end, p.state, int64(p.n)); err != nil {
+			return err
 		}
 	}
 	return nil

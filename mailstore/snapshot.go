@@ -88,6 +88,19 @@ func (m *Mail) vacuumInto(ctx context.Context, path string) (err error) {
 	return os.Chmod(path, 0o600)
 }
 
+// Disown makes a copy of mail.db at path, which nobody has open, know nothing of the
+// packs that it meant to remove, or of which a repack was under way when it was made:
+// messages have come to them since, perhaps. Whoever puts a copy in place of mail.db
+// calls it before the mail is opened.
+func Disown(path string) (err error) {
+	c, err := openConn(path, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return c.exec(`DELETE FROM pack WHERE state IN (?, ?)`, packDropped, packRepacked)
+}
+
 // bulk are the tables that the fingerprint need not read: every change in them
 // changes a mailbox's row too, or the sums of a pack, or concerns what is derived.
 const bulk = `'message', 'expunged', 'content', 'structure', 'thread', 'keyword'`

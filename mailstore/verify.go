@@ -275,7 +275,7 @@ func (v *verification) contentRows(c *conn) error {
 	if v.packs, err = loadPacks(c); err != nil {
 		return err
 	}
-	held := map[uint64]int64{}
+	held, reach := map[uint64]int64{}, map[uint64]int64{}
 	err = c.each(contentQuery+`true ORDER BY pack, start`, func(row []driver.Value) error {
 		var one content
 		if err := v.m.scanContent(row, &one); err != nil {
@@ -287,6 +287,7 @@ func (v *verification) contentRows(c *conn) error {
 		}
 		delete(v.refs, one.num)
 		held[one.pack] += one.size + frameHeaderSize
+		reach[one.pack] = max(reach[one.pack], one.start+frameHeaderSize+one.size)
 		v.contents = append(v.contents, one)
 		return nil
 	})
@@ -299,6 +300,12 @@ func (v *verification) contentRows(c *conn) error {
 	for _, p := range v.packs {
 		if held[p.n] != p.held {
 			v.report(Finding{Pack: p.n, Problem: fmt.Sprintf("counts %d bytes held, contents give %d", p.held, held[p.n])})
+		}
+		if held[p.n] > 0 && (p.state == packDropped || p.state == packRepacked) {
+			v.report(Finding{Pack: p.n, Problem: "is marked as dropped and holds messages"})
+		}
+		if reach[p.n] > p.end {
+			v.report(Finding{Pack: p.n, Problem: fmt.Sprintf("ends at %d, messages reach to %d", p.end, reach[p.n])})
 		}
 	}
 	return v.structures(c)
