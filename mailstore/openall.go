@@ -75,6 +75,32 @@ type placed struct {
 	end int64 // of the frame
 }
 
+// OpenItems opens contents, given in rising order of Num, each as OpenGUID does, at
+// a fraction of the cost, as OpenInto. Where they lie is not remembered: whoever
+// indexes a mailbox reads it once.
+func (m *Mail) OpenItems(ctx context.Context, items []Item, into *Buffer) []Opened {
+	out, recs, all := make([]Opened, len(items)), make([]mailbox.Record, len(items)), make([]int, len(items))
+	for i, it := range items {
+		recs[i], all[i] = mailbox.Record{Num: it.Num, GUID: it.GUID, Size: it.Size}, i
+	}
+	if into != nil {
+		into.b = into.b[:0]
+	}
+	if len(items) > 1 {
+		// What goes wrong here goes wrong, or well, for each message below.
+		spots := make([]spot, len(items))
+		if err := m.spotRows(ctx, recs, all, spots); err == nil {
+			m.readTogether(recs, inPacks(recs, spots), out, into)
+		}
+	}
+	for i := range items {
+		if out[i].Content == nil {
+			out[i].Content, out[i].Err = m.OpenGUID(ctx, items[i].GUID)
+		}
+	}
+	return out
+}
+
 // places looks up the places of small messages, sorted by pack and position.
 func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, error) {
 	spots := make([]spot, len(recs))
@@ -84,6 +110,11 @@ func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, err
 		}
 		m.s.contents.keepSpots(m.user, recs, missing, spots)
 	}
+	return inPacks(recs, spots), nil
+}
+
+// inPacks are the places of small messages, sorted by pack and position.
+func inPacks(recs []mailbox.Record, spots []spot) []placed {
 	out := make([]placed, 0, len(recs))
 	for i, s := range spots {
 		if r := &recs[i]; s.pack != 0 && r.Size <= inMemory {
@@ -93,7 +124,7 @@ func (m *Mail) places(ctx context.Context, recs []mailbox.Record) ([]placed, err
 	slices.SortFunc(out, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.where, b.where), cmp.Compare(a.pack, b.pack), cmp.Compare(a.start, b.start))
 	})
-	return out, nil
+	return out
 }
 
 // spotRows reads the places of the records at some positions, which are sorted by

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -49,6 +50,28 @@ func sameTogether(t reporter, m *Mail, id mailbox.ID, recs []mailbox.Record) {
 	}
 }
 
+// sameItems checks that all contents are opened together as they are one by one.
+func sameItems(t *testing.T, m *Mail) {
+	t.Helper()
+	var items []Item
+	if err := m.Contents(t.Context(), 0, func(it Item) error {
+		items = append(items, it)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var into Buffer
+	for chunk := range slices.Chunk(items, 7) {
+		for i, o := range m.OpenItems(t.Context(), chunk, &into) {
+			want, wantErr := openedText(m.OpenGUID(t.Context(), chunk[i].GUID))
+			got, err := openedText(o.Content, o.Err)
+			if got != want || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+				t.Errorf("content %d: together %d bytes and %v, alone %d bytes and %v", chunk[i].Num, len(got), err, len(want), wantErr)
+			}
+		}
+	}
+}
+
 func openedText(c *Content, err error) (string, error) {
 	if err != nil {
 		return "", err
@@ -83,6 +106,7 @@ func TestOpenAll(t *testing.T) {
 	}
 	sameTogether(t, m, id, some)
 	sameTogether(t, m, id, nil)
+	sameItems(t, m)
 
 	// Expunged and forgotten while they are opened: as Open says.
 	appendText(t, m, id, sized(100, 500), `\Deleted`)
@@ -99,5 +123,26 @@ func TestOpenAll(t *testing.T) {
 	last := m.OpenAll(t.Context(), id, v.Records)[60]
 	if _, err := openedText(last.Content, last.Err); err == nil {
 		t.Error("a message that is gone was opened")
+	}
+}
+
+// Of contents that are opened together, one that is damaged says so and leaves the
+// others alone; so does one that is gone.
+func TestOpenItemsDamaged(t *testing.T) {
+	s, m, _ := withDead(t, Options{Conf: t.TempDir()}, 12)
+	defer s.Close()
+	defer m.Release()
+	var c content
+	err := m.read(t.Context(), func(db *conn) (err error) {
+		c, _, err = m.findContent(db, "num = ?", int64(4))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, m.packs.path(c.where, c.pack), c.start+frameHeaderSize+20)
+	sameItems(t, m)
+	if o := m.OpenItems(t.Context(), []Item{{Num: 3}, {Num: 1 << 20, GUID: mailbox.GUIDOf([]byte("gone"))}}, nil); !errors.Is(o[1].Err, ErrNoMessage) || !errors.Is(o[0].Err, ErrNoMessage) {
+		t.Errorf("contents that are not there: %v, %v", o[0].Err, o[1].Err)
 	}
 }

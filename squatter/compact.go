@@ -116,18 +116,7 @@ func (r *run) renew(ctx context.Context, guids []mailbox.GUID, add func([]docume
 	if err != nil {
 		return err
 	}
-	for len(items) > 0 {
-		n := r.batch(items)
-		docs, err := r.extract(ctx, items[:n])
-		if err == nil {
-			err = add(docs)
-		}
-		if err != nil {
-			return err
-		}
-		items = items[n:]
-	}
-	return nil
+	return r.inBatches(ctx, items, func(_ context.Context, b *batch) error { return add(r.good(b)) })
 }
 
 // restore indexes what a compaction dropped and should not have: messages that

@@ -8,11 +8,8 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sync/errgroup"
-
 	"teraslot/mailbox"
 	"teraslot/mailstore"
-	"teraslot/message"
 	"teraslot/tiers"
 )
 
@@ -82,15 +79,8 @@ func (r *run) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for at := 0; at < len(items); {
-		n := r.batch(items[at:])
-		if err := r.indexBatch(ctx, items[at:at+n]); err != nil {
-			return err
-		}
-		at += n
-		if r.o.Progress != nil {
-			r.o.Progress(at, len(items))
-		}
+	if err := r.indexAll(ctx, items); err != nil {
+		return err
 	}
 	r.advance(ctx, next)
 	if len(r.failures) > 0 {
@@ -264,70 +254,6 @@ func (r *run) advance(ctx context.Context, next cursor) {
 	r.q.cursors[r.user] = cursor{next.num, now}
 }
 
-// indexBatch extracts and commits some messages. Those that fail are noted and
-// left out.
-func (r *run) indexBatch(ctx context.Context, items []mailstore.Item) error {
-	docs, err := r.extract(ctx, items)
-	if err != nil {
-		return err
-	}
-	return r.commit(ctx, docs)
-}
-
-// extract makes documents of messages on several goroutines, in the order of the
-// messages, without those that fail.
-func (r *run) extract(ctx context.Context, items []mailstore.Item) ([]document, error) {
-	docs := make([]document, len(items))
-	errs := make([]error, len(items))
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(r.q.o.Workers)
-	for i, it := range items {
-		group.Go(func() error {
-			docs[i], errs[i] = r.extractOne(gctx, it)
-			return gctx.Err()
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	good := docs[:0]
-	for i := range items {
-		switch err := errs[i]; {
-		case err == nil:
-			good = append(good, docs[i])
-		case errors.Is(err, mailstore.ErrNoMessage): // gone meanwhile
-		default:
-			r.fail(items[i].GUID, err)
-		}
-	}
-	return good, nil
-}
-
-// extractOne extracts one message. Extraction should never panic; if it does,
-// one message's text is not worth the indexing of all others, nor the daemon.
-func (r *run) extractOne(ctx context.Context, it mailstore.Item) (d document, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("extracting message %s: panic: %v", it.GUID, p)
-		}
-	}()
-	content, err := r.mail.OpenGUID(ctx, it.GUID)
-	if err != nil {
-		return d, err
-	}
-	defer content.Close()
-	limited, cancel := context.WithTimeoutCause(ctx, r.q.o.Patience, errSlow)
-	defer cancel()
-	x, err := message.Extract(limited, content, content.Size, r.q.o.Extract)
-	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(limited), errSlow) {
-		err = fmt.Errorf("%w of %s", errSlow, r.q.o.Patience)
-	}
-	if err != nil {
-		return d, fmt.Errorf("extracting message %s: %w", it.GUID, err)
-	}
-	return document{GUID: it.GUID, Complete: x.Complete, Units: x.Units}, nil
-}
-
 // commit commits documents. If the index refuses them, it looks for those that
 // are to blame and commits the others.
 func (r *run) commit(ctx context.Context, docs []document) error {
@@ -390,7 +316,4 @@ func (r *run) fail(g mailbox.GUID, err error) {
 	r.failures = append(r.failures, r.q.fail(r.user, g, err))
 }
 
-var (
-	errRefused = errors.New("the index refused")
-	errSlow    = errors.New("took longer than the limit")
-)
+var errRefused = errors.New("the index refused")

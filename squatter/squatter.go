@@ -34,7 +34,7 @@ type Options struct {
 	// Users is how many users Run indexes at a time; 0 means 2.
 	Users int
 	// Bulk bounds the messages of one commit, BulkBytes their sizes in bytes
-	// together, which bounds the memory. 0 means 1000 and 32 MiB.
+	// together, which bounds the memory: two are under way. 0 means 2000 and 16 MiB.
 	Bulk      int
 	BulkBytes int64
 	// Extract bounds the text taken of one message.
@@ -78,8 +78,8 @@ func New(o Options) *Squatter {
 	setDefault(&o.Batch, 20)
 	setDefault(&o.Delay, 2*time.Second)
 	setDefault(&o.Users, 2)
-	setDefault(&o.Bulk, 1000)
-	setDefault(&o.BulkBytes, 32<<20)
+	setDefault(&o.Bulk, 2000)
+	setDefault(&o.BulkBytes, 16<<20)
 	setDefault(&o.Workers, runtime.GOMAXPROCS(0))
 	setDefault(&o.Patience, time.Minute)
 	setDefault(&o.FS, disk.OS())
