@@ -19,7 +19,7 @@ type scheduleMetrics struct {
 func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 	m := &scheduleMetrics{
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_bytes",
-			Help: "Bytes of all users' databases in a tier, at the last round."}, []string{"tier"}),
+			Help: "Bytes of all users' databases in a tier, in whole pages, at the last round."}, []string{"tier"}),
 		databases: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_databases",
 			Help: "Databases of all users in a tier, at the last round."}, []string{"tier"}),
 		dead: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_dead_documents",
@@ -51,7 +51,7 @@ func (m *scheduleMetrics) see(s State) {
 	m.dead.Reset()
 	for _, u := range s.Users {
 		for _, d := range u.Databases {
-			m.bytes.WithLabelValues(d.Tier).Add(float64(d.Bytes))
+			m.bytes.WithLabelValues(d.Tier).Add(float64(d.Room))
 			m.databases.WithLabelValues(d.Tier).Inc()
 			m.dead.WithLabelValues(d.Tier).Add(float64(d.Dead))
 		}

@@ -91,6 +91,7 @@ type DatabaseState struct {
 	Tier  string
 	State string // "" in use; otherwise as tiers.DatabaseStats has it
 	Bytes int64
+	Room  int64 // that Bytes take in memory: small files take whole pages
 	Docs  int
 	// Dead is how many of Docs no mailbox holds, if Counted.
 	Dead    int
@@ -153,10 +154,11 @@ func (p Policy) Plan(s State) []Decision {
 	var out []Decision
 	for _, u := range users {
 		var d []Decision
+		docs, _ := u.sum(p.Temp)
 		switch own := p.temp(u); {
 		case u.Moved:
 			d = p.everything(u)
-		case full && left > target && own > 0:
+		case full && left > target && docs > 0:
 			d = []Decision{p.fold(u, RuleFull, fmt.Sprintf("%s, and this user %s", why, size(own)))}
 		}
 		if len(d) > 0 {
@@ -199,10 +201,14 @@ func (p Policy) destOf(r Rule) string {
 	return p.Data
 }
 
-// temp is how many bytes of a user's lie in temp.
-func (p Policy) temp(u UserState) int64 {
-	_, bytes := u.sum(p.Temp)
-	return bytes
+// temp is how many bytes of temp a user's databases take.
+func (p Policy) temp(u UserState) (room int64) {
+	for _, d := range u.Databases {
+		if d.Tier == p.Temp {
+			room += d.Room
+		}
+	}
+	return room
 }
 
 // sum adds up the databases of a user in some tiers.

@@ -78,7 +78,7 @@ func (s *survey) user(ctx context.Context, u mailbox.User, count bool) (UserStat
 	}
 	known := s.known[u]
 	for _, st := range stats {
-		d := DatabaseState{Name: st.Database.String(), Tier: st.Database.Tier, State: st.State, Bytes: st.Bytes,
+		d := DatabaseState{Name: st.Database.String(), Tier: st.Database.Tier, State: st.State, Bytes: st.Bytes, Room: st.Room,
 			Docs: st.Docs, Made: st.Made, DeadSince: st.Made}
 		d.Dead, d.Counted = known.dead[st.ID]
 		if none, ok := known.none[st.ID]; ok && none.After(d.DeadSince) {

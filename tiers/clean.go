@@ -105,6 +105,7 @@ func (x *Index) removeDatabase(db activefile.Database) error {
 			return fmt.Errorf("delete %s, of which the user's index knows nothing any more: %w", d.dir, err)
 		}
 	}
+	x.set.dropStaleIn(dir) // or a tier in memory stays full until Run does it
 	x.set.o.Step("clean: removed")
 	return fsys.SyncDir(filepath.Dir(dir))
 }

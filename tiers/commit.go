@@ -301,5 +301,6 @@ func (x *Index) removeSegments(dir string, gone []segmentInfo) error {
 			}
 		}
 	}
+	x.set.dropStaleIn(dir)
 	return nil
 }

@@ -130,11 +130,17 @@ func (s *Set) forget(h *handle) {
 }
 
 // dropStale takes handles out of the cache whose file is no longer there.
-func (s *Set) dropStale() {
+func (s *Set) dropStale() { s.dropStaleIn("") }
+
+// dropStaleIn is dropStale for the segments in a database's directory; with "" it is
+// for all.
+func (s *Set) dropStaleIn(dir string) {
 	s.mu.Lock()
 	all := make([]*handle, 0, len(s.handles))
 	for _, h := range s.handles {
-		all = append(all, h)
+		if dir == "" || h.dir == dir {
+			all = append(all, h)
+		}
 	}
 	s.mu.Unlock()
 	var closing []*handle

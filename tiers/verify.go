@@ -264,6 +264,7 @@ type DatabaseStats struct {
 	Docs     int
 	Complete int   // of Docs
 	Bytes    int64 // of its segments' files; what is neither Terms nor Text are lists of documents
+	Room     int64 // that its files take in a file system with pages of 4 KiB, as a tmpfs
 	Terms    int64 // of Bytes, term lists
 	Text     int64 // of Bytes, kept text
 }
@@ -297,9 +298,26 @@ func (x *Index) Stats(ctx context.Context) ([]DatabaseStats, error) {
 			st.Terms += info.Terms.Size
 			st.Text += info.Text.Size
 		}
+		if st.ID != "" {
+			st.Room = room(s.m)
+		}
 		out = append(out, st)
 	}
 	return out, nil
+}
+
+// pageSize is what files are rounded up to where they lie in memory.
+const pageSize = 4 << 10
+
+// room is what a database's files take in memory.
+func room(m manifest) int64 {
+	sum := int64(pageSize) // of the manifest
+	for _, s := range m.Segments {
+		for _, f := range []fileInfo{s.Lists, s.Terms, s.Text} {
+			sum += (f.Size + pageSize - 1) / pageSize * pageSize
+		}
+	}
+	return sum
 }
 
 // madeAt is when a database's manifest was written; zero if that cannot be told.
