@@ -406,7 +406,7 @@ func TestVersion(t *testing.T) {
 	open(t, path, Options{})
 	db, err := sql.Open("sqlite", dsn(path))
 	check(t, err)
-	_, err = db.Exec("PRAGMA user_version = 2")
+	_, err = db.Exec("PRAGMA user_version = 3")
 	check(t, err)
 	check(t, db.Close())
 	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
@@ -430,7 +430,7 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s %v", e.Name(), info.Mode())
 		}
 	}
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "user_version": "1", "integrity_check": "ok"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "user_version": "2", "integrity_check": "ok"} {
 		var got string
 		check(t, a.db.QueryRow("PRAGMA "+pragma).Scan(&got))
 		if got != want {

@@ -43,6 +43,10 @@ type Account struct {
 	Quota    Quota
 	Created  time.Time // to the second, UTC
 	Disabled bool      // may not log in, and is delivered to nonetheless
+	// HasMail says that mail was made for him: where there is none, it was lost.
+	HasMail bool
+	// Removing says that his removal was begun: he is to be gone.
+	Removing bool
 }
 
 // Options of Open; the zero value works.
@@ -70,7 +74,7 @@ type Accounts struct {
 }
 
 // userVersion is SQLite's PRAGMA user_version of the schema.
-const userVersion = 1
+const userVersion = 2
 
 const schema = `
 CREATE TABLE users (
@@ -82,6 +86,15 @@ CREATE TABLE users (
 	created        INTEGER NOT NULL,      -- seconds since 1970
 	disabled       INTEGER NOT NULL CHECK (disabled IN (0, 1))
 ) STRICT`
+
+// progress are the columns of version 2. Of accounts by a program of version 1 nobody
+// knows whether a crash came before their mail was made; nearly all have some.
+var progress = []string{
+	"ALTER TABLE users ADD COLUMN mail INTEGER NOT NULL DEFAULT 0 CHECK (mail IN (0, 1))",
+	"ALTER TABLE users ADD COLUMN removing INTEGER NOT NULL DEFAULT 0 CHECK (removing IN (0, 1))",
+	"UPDATE users SET mail = 1",
+	fmt.Sprintf("PRAGMA user_version = %d", userVersion),
+}
 
 // Open opens slot.db, and makes it if it is missing. Several processes may.
 func Open(ctx context.Context, path string, o Options) (*Accounts, error) {
@@ -152,17 +165,22 @@ func (a *Accounts) prepareSchema(ctx context.Context) error {
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 			return err
 		}
+		var steps []string
 		switch version {
 		case userVersion:
-			return nil
+		case 1:
+			steps = progress
 		case 0:
-			if _, err := tx.ExecContext(ctx, schema); err != nil {
+			steps = append([]string{schema}, progress...)
+		default:
+			return fmt.Errorf("version %d: %w", version, ErrVersion)
+		}
+		for _, sql := range steps {
+			if _, err := tx.ExecContext(ctx, sql); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", userVersion))
-			return err
 		}
-		return fmt.Errorf("version %d: %w", version, ErrVersion)
+		return nil
 	})
 }
 
@@ -199,7 +217,7 @@ func (a *Accounts) Add(ctx context.Context, name, password string, q Quota) (Acc
 		if err := free(ctx, tx, folded); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, 0)",
+		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, name, hash, quota_bytes, quota_messages, created, disabled) VALUES (?, ?, ?, ?, ?, ?, 0)",
 			string(acc.ID), folded, h.String(), q.Bytes, q.Messages, acc.Created.Unix())
 		return err
 	})
@@ -233,9 +251,20 @@ func (a *Accounts) SetQuota(ctx context.Context, name string, q Quota) error {
 	return a.change(ctx, name, "quota_bytes = ?, quota_messages = ?", q.Bytes, q.Messages)
 }
 
-// Disable forbids a user to log in, or allows it again.
+// Disable forbids a user to log in, or allows it again, which calls off a removal.
 func (a *Accounts) Disable(ctx context.Context, name string, disabled bool) error {
-	return a.change(ctx, name, "disabled = ?", disabled)
+	return a.change(ctx, name, "disabled = ?, removing = removing AND ?", disabled, disabled)
+}
+
+// MadeMail notes that a user's mail was made: from now on, none is made in its place.
+func (a *Accounts) MadeMail(ctx context.Context, name string) error {
+	return a.change(ctx, name, "mail = 1")
+}
+
+// BeginRemoval disables a user and notes that he is to be gone, mail and all: who finds
+// the mark after a crash goes on.
+func (a *Accounts) BeginRemoval(ctx context.Context, name string) error {
+	return a.change(ctx, name, "disabled = 1, removing = 1")
 }
 
 // Remove forgets a user, but not that the id was given. The mail is mailstore's
@@ -294,12 +323,12 @@ func changed(r sql.Result, err error) error {
 	return err
 }
 
-const selectAccount = "SELECT id, name, quota_bytes, quota_messages, created, disabled, hash FROM users WHERE name IS NOT NULL"
+const selectAccount = "SELECT id, name, quota_bytes, quota_messages, created, disabled, mail, removing, hash FROM users WHERE name IS NOT NULL"
 
 // scanAccount reads a row of selectAccount.
 func scanAccount(scan func(...any) error) (acc Account, phc string, err error) {
 	var created int64
-	err = scan(&acc.ID, &acc.Name, &acc.Quota.Bytes, &acc.Quota.Messages, &created, &acc.Disabled, &phc)
+	err = scan(&acc.ID, &acc.Name, &acc.Quota.Bytes, &acc.Quota.Messages, &created, &acc.Disabled, &acc.HasMail, &acc.Removing, &phc)
 	acc.Created = time.Unix(created, 0).UTC()
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoAccount

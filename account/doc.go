@@ -8,6 +8,8 @@
 // What always holds:
 //
 //   - an id is never given to two users, nor again after a user was removed;
+//   - an account says whether mail was made for it, so that lost mail is told from
+//     mail that a crash kept from being made, and a disabled user from one who goes;
 //   - two login names that differ only in case, or in what Unicode holds to be the
 //     same, are one name;
 //   - a password is kept as an argon2id hash, in the PHC string format, with its

@@ -215,13 +215,20 @@ func TestHeal(t *testing.T) {
 	c := newConfig(t, "")
 	r := start(t, c, Options{})
 	r.addUser("whole")
-	for _, name := range []string{"added", "removed"} {
+	for _, name := range []string{"added", "disabled", "removed"} {
 		if _, err := r.accounts.Add(t.Context(), name, "secret", account.Quota{Messages: 3}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := r.accounts.Disable(t.Context(), "removed", true); err != nil {
-		t.Fatal(err)
+	r.addUser("going")
+	for _, err := range []error{
+		r.accounts.Disable(t.Context(), "disabled", true),
+		r.accounts.BeginRemoval(t.Context(), "removed"),
+		r.accounts.BeginRemoval(t.Context(), "going"), // whose mail is there still
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.cancel()
 	if err := errors.Join(<-r.done, r.Close()); err != nil {
@@ -230,11 +237,64 @@ func TestHeal(t *testing.T) {
 	r.cancel = nil
 	again := start(t, c, Options{})
 	users, err := again.client.Users(t.Context())
-	if err != nil || len(users) != 2 || users[0].Name != "added" || users[0].Trouble != "" {
+	if err != nil || len(users) != 3 || users[0].Name != "added" || users[1].Name != "disabled" || !users[1].Disabled {
 		t.Errorf("%+v, %v", users, err)
+	}
+	for _, u := range users {
+		if u.Trouble != "" {
+			t.Errorf("%+v", u)
+		}
 	}
 	if err := again.deliver("A: 1\r\n\r\nx\r\n", "added@example.org"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLostMailIsNotMadeAnew: where a user had mail and nothing of it is left, he is not
+// given an empty mailbox, disabled or not, until somebody asks for one.
+func TestLostMailIsNotMadeAnew(t *testing.T) {
+	c := newConfig(t, "")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	r.addUser("berta")
+	if err := r.accounts.Disable(t.Context(), "berta", true); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]mailbox.User{}
+	for _, name := range []string{"anna", "berta"} {
+		a, err := r.accounts.Lookup(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[name] = a.ID
+	}
+	r.stop()
+	for _, id := range ids {
+		if err := os.Remove(filepath.Join(c.Conf, id.Dir(), "mail.db")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log lines
+	r = start(t, c, Options{Logger: log.logger()})
+	for name := range ids {
+		if _, err := r.accounts.Lookup(t.Context(), name); err != nil {
+			t.Errorf("the account is gone: %v", err)
+		}
+		if err := r.deliver("A: 1\r\n\r\nx\r\n", name+"@example.org"); err == nil {
+			t.Errorf("mail for %s was taken", name)
+		}
+		if !strings.Contains(log.String(), "slotctl reconstruct") || !strings.Contains(log.String(), "user="+name) {
+			t.Errorf("nothing is said of %s: %s", name, log.String())
+		}
+	}
+	var said []JobResult
+	if err := r.client.Repair(t.Context(), RepairRequest{Users: []string{"anna", "berta"}, Reconstruct: true}, func(j JobResult) { said = append(said, j) }); err != nil {
+		t.Fatal(err)
+	}
+	for name := range ids {
+		if err := r.deliver("A: 1\r\n\r\nx\r\n", name+"@example.org"); err != nil {
+			t.Errorf("%s after %+v: %v", name, said, err)
+		}
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 
 // A user is an account and a mail.db. The account is made first and removed
 // last, so that a crash in between leaves an account without mail: at the start
-// it is given some, or its removal is finished.
+// it is given some, if it never had any, or its removal is finished, if it was
+// begun. Who had mail and has none has lost it: nothing is made in its place.
 
 // addUser makes an account and its mail. Without a quota, the configured one
 // applies.
@@ -40,7 +41,10 @@ func (s *Slot) addUser(ctx context.Context, r AddUser) error {
 }
 
 func (s *Slot) createMail(ctx context.Context, a account.Account) error {
-	return s.store.CreateUser(ctx, a.ID, mailstore.UserOptions{Quota: mailstore.Quota(a.Quota)})
+	if err := s.store.CreateUser(ctx, a.ID, mailstore.UserOptions{Quota: mailstore.Quota(a.Quota)}); err != nil {
+		return err
+	}
+	return s.accounts.MadeMail(ctx, a.Name)
 }
 
 // heal finishes what a crash interrupted.
@@ -58,23 +62,33 @@ func (s *Slot) heal(ctx context.Context) error {
 		return err
 	}
 	for _, a := range accounts {
-		if has[a.ID] {
-			continue
-		}
-		if a.Disabled {
-			err = s.finishRemoval(ctx, a)
-		} else if packs := s.packs(a.ID); len(packs) > 0 {
-			// Its mail is there, and what says which message is which was lost. Nothing
-			// is made in its place: deliveries wait with their senders.
-			s.o.Logger.Error("a user has packs and no mail.db: put mail.db back from a backup, or run slotctl reconstruct", "user", a.Name, "id", a.ID, "packs", packs)
-		} else {
-			s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
-			err = s.createMail(ctx, a)
-		}
-		if err != nil {
+		if err := s.healUser(ctx, a, has[a.ID]); err != nil {
 			return fmt.Errorf("user %s: %w", a.Name, err)
 		}
 	}
+	return nil
+}
+
+// healUser finishes what was begun for a user, who has a mail.db or has none.
+func (s *Slot) healUser(ctx context.Context, a account.Account, has bool) error {
+	switch {
+	case a.Removing:
+		s.o.Logger.Warn("the removal of a user goes on", "user", a.Name, "id", a.ID)
+		return s.finishRemoval(ctx, a)
+	case has && !a.HasMail:
+		return s.accounts.MadeMail(ctx, a.Name)
+	case has:
+		return nil
+	}
+	packs := s.packs(a.ID)
+	if !a.HasMail && len(packs) == 0 {
+		s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
+		return s.createMail(ctx, a)
+	}
+	// Deliveries wait with their senders, also where no pack is left: an empty mailbox
+	// would tell clients that all their mail is deleted.
+	s.o.Logger.Error("the mail.db of a user is lost: put it back from a backup, or run slotctl reconstruct, which makes what can be made of its copy and the packs",
+		"user", a.Name, "id", a.ID, "packs", packs)
 	return nil
 }
 
@@ -134,7 +148,7 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 		s.schedule.Leave(a.ID)
 	}
 	if err := s.removeMail(ctx, a.ID); err != nil {
-		return fmt.Errorf("remove %s (the account is disabled; try again): %w", name, err)
+		return fmt.Errorf("remove %s (the account is disabled; try again, or the next start goes on): %w", name, err)
 	}
 	return s.finishRemoval(ctx, a)
 }
