@@ -1,0 +1,489 @@
+package replication
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"teraslot/account"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// kind says what a frame is. The values are the protocol's: never change one.
+type kind uint8
+
+const (
+	kindHello   kind = iota + 1 // hello
+	kindWelcome                 // welcome
+	kindUser                    // a user id: what is asked is his
+	kindState                   // stateHead
+	kindBoxes                   // mailboxes of an image
+	kindOffer                   // user and GUIDs
+	kindLacking                 // GUIDs
+	kindBegin                   // begin
+	kindMessage                 // messageHead; its octets follow
+	kindData                    // octets of a message
+	kindImage                   // an image without its mailboxes
+	kindRecords                 // records of a mailbox
+	kindCommit                  // nothing
+	kindResult                  // result
+	kindMailbox                 // user and mailbox: what is asked are its records
+	kindNone                    // a GUID that cannot be sent, and why
+	kindDigest                  // userDigest
+	kindCheck                   // user, and whether to read all messages
+	kindFinding                 // text
+)
+
+// The versions of the protocol that this program speaks.
+const (
+	oldestVersion = 1
+	newestVersion = 1
+)
+
+type hello struct {
+	oldest, newest uint64
+	store, slot    string
+}
+
+func (h *hello) frame() *frame {
+	var e encoder
+	e.uint(h.oldest, h.newest)
+	e.string(h.store, h.slot)
+	return &frame{kindHello, e.b}
+}
+
+func (h *hello) parse(d *decoder) {
+	h.oldest, h.newest = d.uint(), d.uint()
+	h.store, h.slot = d.string(), d.string()
+}
+
+type welcome struct {
+	version uint64
+	slot    string
+	master  bool
+}
+
+func (w *welcome) frame() *frame {
+	var e encoder
+	e.uint(w.version)
+	e.string(w.slot)
+	e.bool(w.master)
+	return &frame{kindWelcome, e.b}
+}
+
+func (w *welcome) parse(d *decoder) {
+	w.version, w.slot, w.master = d.uint(), d.string(), d.bool()
+}
+
+// userFrame asks something of a user.
+func userFrame(u mailbox.User) *frame {
+	var e encoder
+	e.string(string(u))
+	return &frame{kindUser, e.b}
+}
+
+func (d *decoder) user() mailbox.User {
+	u, err := mailbox.ParseUser(d.string())
+	if err != nil {
+		d.fail()
+	}
+	return u
+}
+
+func (d *decoder) mailbox() mailbox.ID {
+	id, err := mailbox.ParseID(d.string())
+	if err != nil {
+		d.fail()
+	}
+	return id
+}
+
+func (e *encoder) account(a *account.Entry) {
+	e.string(string(a.ID), a.Name, a.Hash)
+	e.int(a.Quota.Bytes, a.Quota.Messages, a.Created.Unix())
+	e.bool(a.Disabled)
+	e.bool(a.Removed)
+}
+
+func (d *decoder) account() (a account.Entry) {
+	a.ID, a.Name, a.Hash = d.user(), d.string(), d.string()
+	a.Quota = account.Quota{Bytes: d.int(), Messages: d.int()}
+	a.Created = time.Unix(d.int(), 0).UTC()
+	a.Disabled, a.Removed = d.bool(), d.bool()
+	return a
+}
+
+// stateHead is what a slot has of a user. Frames of boxes follow it if there is mail.
+type stateHead struct {
+	known   bool // there is an account
+	account account.Entry
+	mail    bool
+	image   mailstore.Image // without mailboxes
+}
+
+func (s *stateHead) frame() *frame {
+	var e encoder
+	e.bool(s.known)
+	if s.known {
+		e.account(&s.account)
+	}
+	e.bool(s.mail)
+	if s.mail {
+		e.image(&s.image)
+	}
+	return &frame{kindState, e.b}
+}
+
+func (s *stateHead) parse(d *decoder) {
+	if s.known = d.bool(); s.known {
+		s.account = d.account()
+	}
+	if s.mail = d.bool(); s.mail {
+		s.image = d.image()
+	}
+}
+
+// image is an image without its mailboxes.
+func (e *encoder) image(i *mailstore.Image) {
+	e.uint(uint64(i.ModSeq), uint64(i.UIDValidity))
+	e.int(i.Quota.Bytes, i.Quota.Messages)
+	e.uint(uint64(len(i.Lineage)))
+	for _, t := range i.Lineage {
+		e.string(t.Slot)
+		e.uint(uint64(t.UpTo))
+	}
+	e.uint(uint64(len(i.Subscriptions)))
+	e.string(i.Subscriptions...)
+	e.uint(uint64(len(i.Retired)))
+	for _, r := range i.Retired {
+		e.string(r.Name, string(r.Holder))
+		e.uint(uint64(r.UIDValidity))
+	}
+	e.uint(uint64(len(i.Graves)))
+	for _, g := range i.Graves {
+		e.string(string(g.ID))
+		e.uint(uint64(g.ModSeq))
+	}
+}
+
+func (d *decoder) image() (i mailstore.Image) {
+	i.ModSeq, i.UIDValidity = d.modseq(), d.uidvalidity()
+	i.Quota = mailstore.Quota{Bytes: d.int(), Messages: d.int()}
+	for range d.count(2) {
+		i.Lineage = append(i.Lineage, mailstore.Tenure{Slot: d.string(), UpTo: d.modseq()})
+	}
+	for range d.count(1) {
+		i.Subscriptions = append(i.Subscriptions, d.string())
+	}
+	for range d.count(3) {
+		i.Retired = append(i.Retired, mailstore.Retired{Name: d.string(), Holder: mailbox.ID(d.string()), UIDValidity: d.uidvalidity()})
+	}
+	for range d.count(26) {
+		i.Graves = append(i.Graves, mailstore.GraveMark{ID: d.mailbox(), ModSeq: d.modseq()})
+	}
+	return i
+}
+
+func (d *decoder) modseq() mailbox.ModSeq { return mailbox.ModSeq(d.within(math.MaxInt64)) }
+func (d *decoder) uid() mailbox.UID       { return mailbox.UID(d.within(math.MaxUint32)) }
+func (d *decoder) uidvalidity() mailbox.UIDValidity {
+	return mailbox.UIDValidity(d.within(math.MaxUint32))
+}
+
+func (e *encoder) box(b *mailstore.BoxImage) {
+	e.string(string(b.ID), b.Name, b.SpecialUse)
+	e.uint(uint64(b.UIDValidity), uint64(b.UIDNext), uint64(b.HighestModSeq), uint64(b.CreatedModSeq), uint64(b.Horizon), uint64(b.Recent),
+		uint64(b.Counts.Exists), uint64(b.Counts.Unseen), uint64(b.Counts.Deleted), uint64(b.Counts.Size), b.Checksum.A, b.Checksum.B)
+	e.uint(uint64(len(b.Settings)))
+	for _, s := range b.Settings {
+		e.string(s.Name, s.Value)
+	}
+}
+
+func (d *decoder) box() (b mailstore.BoxImage) {
+	b.ID, b.Name, b.SpecialUse = d.mailbox(), d.string(), d.string()
+	b.UIDValidity, b.UIDNext, b.HighestModSeq, b.CreatedModSeq = d.uidvalidity(), d.uid(), d.modseq(), d.modseq()
+	b.Horizon, b.Recent = d.modseq(), d.uid()
+	b.Counts = mailbox.Counts{Exists: uint32(d.within(math.MaxUint32)), Unseen: uint32(d.within(math.MaxUint32)),
+		Deleted: uint32(d.within(math.MaxUint32)), Size: int64(d.within(math.MaxInt64))}
+	b.Checksum = mailbox.Checksum{A: d.uint(), B: d.uint()}
+	for range d.count(2) {
+		b.Settings = append(b.Settings, mailstore.Setting{Name: d.string(), Value: d.string()})
+	}
+	return b
+}
+
+// boxFrames returns the mailboxes of an image in frames.
+func boxFrames(boxes []mailstore.BoxImage) []*frame {
+	var out []*frame
+	var e encoder
+	for i := range boxes {
+		e.box(&boxes[i])
+		if len(e.b) >= partSize || i == len(boxes)-1 {
+			out = append(out, &frame{kindBoxes, e.b})
+			e = encoder{}
+		}
+	}
+	return out
+}
+
+// boxes reads the mailboxes of a frame.
+func (d *decoder) boxes() (out []mailstore.BoxImage) {
+	for len(d.b) > 0 && !d.failed {
+		out = append(out, d.box())
+	}
+	return out
+}
+
+func (e *encoder) guids(all []mailbox.GUID) {
+	e.uint(uint64(len(all)))
+	for i := range all {
+		e.bytes(all[i][:])
+	}
+}
+
+func (d *decoder) guids() []mailbox.GUID {
+	out := make([]mailbox.GUID, d.count(len(mailbox.GUID{})))
+	for i := range out {
+		d.into(out[i][:])
+	}
+	return out
+}
+
+// guidsFrame asks for or about messages of a user.
+func guidsFrame(k kind, u mailbox.User, all []mailbox.GUID) *frame {
+	var e encoder
+	e.string(string(u))
+	e.guids(all)
+	return &frame{k, e.b}
+}
+
+// messageHead goes before a message's octets.
+type messageHead struct {
+	guid     mailbox.GUID
+	size     int64
+	thread   mailstore.ThreadKey
+	mailbox  mailbox.ID
+	uid      mailbox.UID
+	validity mailbox.UIDValidity
+	date     mailbox.Date
+}
+
+func (m *messageHead) frame() *frame {
+	var e encoder
+	e.bytes(m.guid[:])
+	e.uint(uint64(m.size))
+	e.bytes(m.thread[:])
+	e.string(string(m.mailbox))
+	e.uint(uint64(m.uid), uint64(m.validity))
+	e.date(m.date)
+	return &frame{kindMessage, e.b}
+}
+
+func (m *messageHead) parse(d *decoder) {
+	d.into(m.guid[:])
+	m.size = int64(d.within(math.MaxInt64 >> 1))
+	d.into(m.thread[:])
+	m.mailbox, m.uid, m.validity, m.date = d.mailbox(), d.uid(), d.uidvalidity(), d.date()
+}
+
+func (e *encoder) date(d mailbox.Date) { e.int(d.Unix, int64(d.Zone)) }
+
+func (d *decoder) date() mailbox.Date {
+	out := mailbox.Date{Unix: d.int()}
+	zone := d.int()
+	if zone < math.MinInt16 || zone > math.MaxInt16 {
+		d.fail()
+	}
+	out.Zone = int16(zone)
+	return out
+}
+
+// begin opens an Apply.
+type begin struct {
+	account  account.Entry
+	expect   mailstore.Digest // of the mail to which the change belongs; zero: there is none
+	replaces *mailstore.Digest
+}
+
+func (b *begin) frame() *frame {
+	var e encoder
+	e.account(&b.account)
+	e.bytes(b.expect[:])
+	e.bool(b.replaces != nil)
+	if b.replaces != nil {
+		e.bytes(b.replaces[:])
+	}
+	return &frame{kindBegin, e.b}
+}
+
+func (b *begin) parse(d *decoder) {
+	b.account = d.account()
+	d.into(b.expect[:])
+	if d.bool() {
+		b.replaces = new(mailstore.Digest)
+		d.into(b.replaces[:])
+	}
+}
+
+// minEntry is the least that an entry takes on the wire.
+const minEntry = 60
+
+func (e *encoder) entry(x *mailstore.Entry) {
+	e.uint(uint64(x.UID))
+	e.bytes(x.GUID[:])
+	e.bytes(x.Thread[:])
+	e.uint(uint64(x.Size), uint64(x.ModSeq), uint64(x.CreatedModSeq), uint64(x.Flags.System))
+	e.string(x.Flags.Keywords)
+	e.date(x.InternalDate)
+	e.date(x.SentDate)
+	e.int(x.SaveDate)
+	e.bool(x.Expunged)
+}
+
+func (d *decoder) entry() (x mailstore.Entry) {
+	x.UID = d.uid()
+	d.into(x.GUID[:])
+	d.into(x.Thread[:])
+	x.Size, x.ModSeq, x.CreatedModSeq = int64(d.within(math.MaxInt64)), d.modseq(), d.modseq()
+	x.Flags = mailbox.Flags{System: mailbox.System(d.within(math.MaxUint8)), Keywords: d.string()}
+	x.InternalDate, x.SentDate, x.SaveDate = d.date(), d.date(), d.int()
+	x.Expunged = d.bool()
+	if x.UID == 0 {
+		d.fail()
+	}
+	return x
+}
+
+// recordFrames returns the records of one mailbox in frames, at least one.
+func recordFrames(c *mailstore.BoxChange) []*frame {
+	var out []*frame
+	rest := c.Entries
+	for first := true; first || len(rest) > 0; first = false {
+		var e encoder
+		e.string(string(c.ID))
+		e.bool(c.Whole)
+		var drop mailbox.UIDSet
+		if first {
+			drop = c.Drop
+		}
+		e.uids(drop)
+		for len(rest) > 0 && len(e.b) < partSize {
+			e.entry(&rest[0])
+			rest = rest[1:]
+		}
+		out = append(out, &frame{kindRecords, e.b})
+	}
+	return out
+}
+
+func (d *decoder) records() (c mailstore.BoxChange) {
+	c.ID, c.Whole, c.Drop = d.mailbox(), d.bool(), d.uids()
+	c.Entries = make([]mailstore.Entry, 0, len(d.b)/minEntry/2)
+	for len(d.b) > 0 && !d.failed {
+		c.Entries = append(c.Entries, d.entry())
+	}
+	return c
+}
+
+func (e *encoder) uids(s mailbox.UIDSet) {
+	e.uint(uint64(len(s.Ranges())))
+	for _, r := range s.Ranges() {
+		e.uint(uint64(r.Lo), uint64(r.Hi))
+	}
+}
+
+func (d *decoder) uids() (s mailbox.UIDSet) {
+	for range d.count(2) {
+		lo, hi := d.uid(), d.uid()
+		if lo == 0 || hi < lo {
+			d.fail()
+			break
+		}
+		s.AddRange(lo, hi)
+	}
+	return s
+}
+
+// outcome is how an Apply ended.
+type outcome uint64
+
+const (
+	applied  outcome = iota
+	staged           // there was no commit: the messages are kept
+	changed          // the mail is not what the change belongs to
+	diverged         // the mail has changes of its own
+	lacking          // messages are missing
+	unequal          // mailboxes would not be equal
+)
+
+var outcomes = [...]string{"applied", "staged", "changed", "diverged", "lacking", "unequal"}
+
+// String names the outcome.
+func (o outcome) String() string {
+	if int(o) < len(outcomes) {
+		return outcomes[o]
+	}
+	return fmt.Sprintf("outcome %d", uint64(o))
+}
+
+type result struct {
+	outcome   outcome
+	mailboxes []mailbox.ID // that would be unequal
+	text      string
+}
+
+func (r *result) frame() *frame {
+	var e encoder
+	e.uint(uint64(r.outcome), uint64(len(r.mailboxes)))
+	for _, id := range r.mailboxes {
+		e.string(string(id))
+	}
+	e.string(r.text)
+	return &frame{kindResult, e.b}
+}
+
+func (r *result) parse(d *decoder) {
+	r.outcome = outcome(d.within(uint64(unequal)))
+	for range d.count(25) {
+		r.mailboxes = append(r.mailboxes, d.mailbox())
+	}
+	r.text = d.string()
+}
+
+// userDigest is all of a user in two digests.
+type userDigest struct {
+	user    mailbox.User
+	account [32]byte
+	mail    mailstore.Digest // zero: no mail
+}
+
+func (e *encoder) digest(u *userDigest) {
+	e.string(string(u.user))
+	e.bytes(u.account[:])
+	e.bytes(u.mail[:])
+}
+
+func (d *decoder) digests() (out []userDigest) {
+	for len(d.b) > 0 && !d.failed {
+		one := userDigest{user: d.user()}
+		d.into(one.account[:])
+		d.into(one.mail[:])
+		out = append(out, one)
+	}
+	return out
+}
+
+// parse reads a frame of the kind that is expected.
+func parse(f *frame, want kind, read func(d *decoder)) error {
+	if f.kind != want {
+		return fmt.Errorf("kind %d where %d belongs: %w", f.kind, want, ErrWire)
+	}
+	d := &decoder{b: f.body}
+	read(d)
+	if err := d.end(); err != nil {
+		return fmt.Errorf("kind %d: %w", f.kind, err)
+	}
+	return nil
+}

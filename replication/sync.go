@@ -1,0 +1,346 @@
+package replication
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"teraslot/account"
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// Stats count what a sync did.
+type Stats struct {
+	Messages int64 // sent
+	Bytes    int64 // of those
+	Records  int64 // sent
+	Rounds   int   // Applies that were tried
+	Compared int   // mailboxes of which all records were compared
+	Merged   Merged
+}
+
+// errRounds: a user changes faster than he can be compared, or cannot be made equal.
+var errRounds = errors.New("still not equal after all rounds")
+
+// maxRounds bounds the tries to make a user equal in one sync.
+const maxRounds = 8
+
+// Sync makes a user of the replica what he is here.
+func (c *Client) Sync(ctx context.Context, u mailbox.User) (Stats, error) {
+	s := &sync1{c: c, user: u}
+	err := s.run(ctx)
+	if err != nil {
+		c.forget(u)
+		err = fmt.Errorf("user %s: %w", u, err)
+	}
+	return s.stats, err
+}
+
+// sync1 is the sync of one user.
+type sync1 struct {
+	c     *Client
+	user  mailbox.User
+	stats Stats
+
+	account account.Entry
+	mail    *mailstore.Mail
+
+	fresh    bool            // theirs was asked for in this sync
+	there    *account.Entry  // the replica's; nil: none, or not asked
+	exists   bool            // the replica has mail
+	theirs   mailstore.Image // what the replica has
+	known    map[mailbox.ID][]mailstore.Entry
+	replaces *mailstore.Digest
+	offerAll bool
+}
+
+func (s *sync1) run(ctx context.Context) (err error) {
+	s.account, err = s.c.o.Accounts.Entry(ctx, s.user)
+	if err != nil {
+		return err
+	}
+	if s.account.Removed {
+		return s.remove(ctx)
+	}
+	if s.mail, err = s.c.o.Store.Acquire(ctx, s.user); err != nil {
+		return err
+	}
+	defer s.mail.Release()
+	if known := s.c.recall(s.user); known != nil {
+		s.theirs, s.exists, s.there = known.image, true, &known.account
+	} else if err := s.ask(ctx); err != nil {
+		return err
+	}
+	for range maxRounds {
+		done, err := s.round(ctx)
+		if done || err != nil {
+			return err
+		}
+	}
+	return errRounds
+}
+
+// ask learns what the replica has.
+func (s *sync1) ask(ctx context.Context) error {
+	h, err := s.c.state(ctx, s.user)
+	if err != nil {
+		return err
+	}
+	s.fresh, s.exists, s.theirs, s.known, s.there = true, h.mail, h.image, nil, nil
+	if h.known {
+		s.there = &h.account
+	}
+	return nil
+}
+
+// round is one try.
+func (s *sync1) round(ctx context.Context) (done bool, err error) {
+	change, incomplete, err := s.mail.Differ(ctx, &s.theirs, s.known)
+	if err != nil {
+		return false, err
+	}
+	if len(incomplete) > 0 {
+		return false, s.compare(ctx, incomplete)
+	}
+	change.Replaces = s.replaces
+	if s.equal(&change) {
+		s.c.remember(s.user, &remembered{s.account, change.Image})
+		return true, nil
+	}
+	wanted, err := s.wanted(ctx, &change)
+	if err != nil {
+		return false, err
+	}
+	r, err := s.apply(ctx, &change, wanted)
+	if err != nil {
+		return false, err
+	}
+	return s.settle(ctx, r, &change)
+}
+
+// equal reports whether the replica has the user as he is here, lineage and all.
+func (s *sync1) equal(change *mailstore.Change) bool {
+	return s.exists && s.there != nil && *s.there == s.account && s.theirs.Digest() == change.Image.Digest() &&
+		slices.Equal(s.theirs.Lineage, change.Image.Lineage)
+}
+
+// settle does what the outcome of a round asks for.
+func (s *sync1) settle(ctx context.Context, r *result, change *mailstore.Change) (done bool, err error) {
+	switch r.outcome {
+	case applied:
+		for i := range change.Boxes {
+			s.stats.Records += int64(len(change.Boxes[i].Entries))
+		}
+		s.c.remember(s.user, &remembered{s.account, change.Image})
+		return true, nil
+	case changed:
+		return false, s.ask(ctx)
+	case lacking:
+		s.offerAll = true
+		return false, nil
+	case unequal:
+		if s.known != nil && !slices.ContainsFunc(r.mailboxes, func(id mailbox.ID) bool { _, had := s.known[id]; return !had }) {
+			return false, fmt.Errorf("%w: %s", mailstore.ErrChecksum, r.text)
+		}
+		return false, s.compare(ctx, r.mailboxes)
+	case diverged:
+		return false, s.merge(ctx)
+	}
+	return false, fmt.Errorf("%v: %w", r.outcome, ErrWire)
+}
+
+// compare asks for all records of mailboxes.
+func (s *sync1) compare(ctx context.Context, ids []mailbox.ID) error {
+	if s.known == nil {
+		s.known = map[mailbox.ID][]mailstore.Entry{}
+	}
+	for _, id := range ids {
+		if s.theirs.Box(id) == nil {
+			s.known[id] = nil
+			continue
+		}
+		all, err := s.c.records(ctx, s.user, id)
+		if err != nil {
+			return err
+		}
+		s.known[id] = all
+		s.stats.Compared++
+	}
+	return nil
+}
+
+// Messages within these bounds are sent without being offered: whoever has just got a
+// new message does not have it yet.
+const (
+	unasked      = 16
+	unaskedBytes = 1 << 20
+)
+
+// wanted returns the messages that the replica needs for a change, in the order in
+// which they came here. Of many, the first are sent before: what breaks off later finds
+// them there.
+func (s *sync1) wanted(ctx context.Context, change *mailstore.Change) ([]messageHead, error) {
+	all, bytes := heads(change)
+	if s.exists && !s.offerAll && !s.fresh && len(all) <= unasked && bytes <= unaskedBytes {
+		return all, nil
+	}
+	var last []messageHead
+	for len(all) > 0 {
+		n := min(len(all), maxOffer)
+		missing, err := s.missing(ctx, all[:n])
+		if err != nil {
+			return nil, err
+		}
+		all = all[n:]
+		if len(all) == 0 && len(missing) <= unasked {
+			last = missing
+			break
+		}
+		if err := s.put(ctx, missing); err != nil {
+			return nil, err
+		}
+	}
+	return last, nil
+}
+
+// missing offers messages.
+func (s *sync1) missing(ctx context.Context, some []messageHead) ([]messageHead, error) {
+	guids := make([]mailbox.GUID, len(some))
+	for i := range some {
+		guids[i] = some[i].guid
+	}
+	lacks, err := s.c.offer(ctx, s.user, guids)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[mailbox.GUID]bool, len(lacks))
+	for _, g := range lacks {
+		set[g] = true
+	}
+	return slices.DeleteFunc(slices.Clone(some), func(h messageHead) bool { return !set[h.guid] }), nil
+}
+
+// heads lists the messages that a change names, each once, and their sizes' sum.
+func heads(change *mailstore.Change) (out []messageHead, bytes int64) {
+	nums := map[mailbox.GUID]uint32{}
+	for i := range change.Boxes {
+		b := &change.Boxes[i]
+		validity := change.Image.Box(b.ID).UIDValidity
+		for k := range b.Entries {
+			e := &b.Entries[k]
+			if _, had := nums[e.GUID]; had {
+				continue
+			}
+			nums[e.GUID] = e.Num
+			bytes += e.Size
+			out = append(out, messageHead{guid: e.GUID, size: e.Size, thread: e.Thread, mailbox: b.ID, uid: e.UID, validity: validity, date: e.InternalDate})
+		}
+	}
+	slices.SortFunc(out, func(a, b messageHead) int { return cmp.Compare(nums[a.guid], nums[b.guid]) })
+	return out, bytes
+}
+
+// put sends messages, to be kept for an Apply.
+func (s *sync1) put(ctx context.Context, some []messageHead) error {
+	if len(some) == 0 {
+		return nil
+	}
+	r, err := s.write(ctx, some, nil)
+	if err == nil && r.outcome != staged {
+		err = fmt.Errorf("%v where messages were sent: %w", r.outcome, ErrWire)
+	}
+	return err
+}
+
+// apply sends a change, and the last messages before it.
+func (s *sync1) apply(ctx context.Context, change *mailstore.Change, some []messageHead) (*result, error) {
+	s.stats.Rounds++
+	return s.write(ctx, some, change)
+}
+
+// write is one Apply; without a change nothing is committed.
+func (s *sync1) write(ctx context.Context, some []messageHead, change *mailstore.Change) (*result, error) {
+	x, err := s.c.dial(ctx, callApply)
+	if err != nil {
+		return nil, err
+	}
+	defer x.end()
+	if err := s.writeAll(ctx, x, some, change); err != nil && !errors.Is(err, io.EOF) {
+		return nil, s.c.failed(err)
+	}
+	// io.EOF from sending: the answer says what is wrong.
+	if err := x.CloseSend(); err != nil {
+		return nil, s.c.failed(err)
+	}
+	r := new(result)
+	if err := receiveKind(x, kindResult, r.parse); err != nil {
+		return nil, s.c.failed(err)
+	}
+	return r, nil
+}
+
+func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, change *mailstore.Change) error {
+	b := begin{account: s.account, expect: s.theirs.Digest()}
+	if change != nil {
+		b.replaces = change.Replaces
+	}
+	if err := x.SendMsg(b.frame()); err != nil {
+		return err
+	}
+	for i := range some {
+		if err := sendMessage(ctx, x, s.mail, &some[i]); err != nil {
+			return err
+		}
+		s.stats.Messages++
+		s.stats.Bytes += some[i].size
+	}
+	if change == nil {
+		return nil
+	}
+	var e encoder
+	e.image(&change.Image)
+	frames := append([]*frame{{kindImage, e.b}}, boxFrames(change.Image.Mailboxes)...)
+	for i := range change.Boxes {
+		frames = append(frames, recordFrames(&change.Boxes[i])...)
+	}
+	return sendAll(x, append(frames, &frame{kind: kindCommit}))
+}
+
+// remove removes a user from the replica who was removed here.
+func (s *sync1) remove(ctx context.Context) error {
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	if !s.exists && (s.there == nil || s.there.Removed) {
+		return nil
+	}
+	x, err := s.c.dial(ctx, callApply)
+	if err != nil {
+		return err
+	}
+	defer x.end()
+	b := begin{account: s.account}
+	if s.exists {
+		b.expect = s.theirs.Digest()
+	}
+	err = sendAll(x, []*frame{b.frame(), {kind: kindCommit}})
+	if err == nil || errors.Is(err, io.EOF) {
+		err = x.CloseSend()
+	}
+	r := new(result)
+	if err == nil {
+		err = receiveKind(x, kindResult, r.parse)
+	}
+	if err != nil {
+		return s.c.failed(err)
+	}
+	if r.outcome != applied {
+		return fmt.Errorf("remove: %v: %s", r.outcome, r.text)
+	}
+	s.c.forget(s.user)
+	return nil
+}
