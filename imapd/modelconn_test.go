@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -249,42 +250,55 @@ type fetchedItem struct{ name, value string }
 var fetchName = regexp.MustCompile(`^ ?([A-Z0-9.]+(?:\[[^\]]*\])?(?:<\d+>)?) `)
 
 // fetchItems takes a FETCH response apart.
-func (c *modelConn) fetchItems(text string) (items []fetchedItem) {
+func (c *modelConn) fetchItems(text string) []fetchedItem {
 	c.m.Helper()
+	items, err := cutItems(text)
+	if err != nil {
+		c.m.Fatal(err)
+	}
+	return items
+}
+
+// cutItems takes a FETCH response apart.
+func cutItems(text string) (items []fetchedItem, err error) {
 	rest := strings.TrimSuffix(strings.TrimPrefix(text, "FETCH ("), ")")
 	for rest != "" {
 		name := fetchName.FindStringSubmatch(rest)
-		if name == nil {
-			c.m.Fatalf("no data item: %q", rest)
+		if name == nil || len(rest) == len(name[0]) {
+			return nil, fmt.Errorf("no data item: %q", rest)
 		}
 		rest = rest[len(name[0]):]
-		end := 0
-		value := ""
-		switch rest[0] {
-		case '(':
-			end = strings.IndexByte(rest, ')') + 1
-			value = rest[1 : end-1]
-		case '"':
-			end = strings.IndexByte(rest[1:], '"') + 2
-			value = rest[1 : end-1]
-		case '{':
-			size, data, _ := strings.Cut(rest[1:], "}\r\n")
-			n, err := strconv.Atoi(size)
-			if err != nil || n > len(data) {
-				c.m.Fatalf("no literal: %q", rest)
-			}
-			value = data[:n]
-			end = len(rest) - len(data) + n
-		default:
-			if end = strings.IndexByte(rest, ' '); end < 0 {
-				end = len(rest)
-			}
-			value = rest[:end]
+		value, end, err := cutValue(rest)
+		if err != nil {
+			return nil, err
 		}
 		items = append(items, fetchedItem{name[1], value})
 		rest = rest[end:]
 	}
-	return items
+	return items, nil
+}
+
+// cutValue reads the value that rest begins with, and says where it ends.
+func cutValue(rest string) (value string, end int, err error) {
+	switch rest[0] {
+	case '(':
+		end = strings.IndexByte(rest, ')') + 1
+		return rest[1 : end-1], end, nil
+	case '"':
+		end = strings.IndexByte(rest[1:], '"') + 2
+		return rest[1 : end-1], end, nil
+	case '{':
+		size, data, _ := strings.Cut(rest[1:], "}\r\n")
+		n, err := strconv.Atoi(size)
+		if err != nil || n > len(data) {
+			return "", 0, fmt.Errorf("no literal: %q", rest)
+		}
+		return data[:n], len(rest) - len(data) + n, nil
+	}
+	if end = strings.IndexByte(rest, ' '); end < 0 {
+		end = len(rest)
+	}
+	return rest[:end], end, nil
 }
 
 // hearFetch compares all that a FETCH response says of a message.
