@@ -160,6 +160,8 @@ func (r *recording) story(from, to int) string {
 		case op.Kind == Reply && bytes.Contains(op.Data, []byte("354")):
 			lines = nil // what went before was the envelope
 			continue
+		case op.Kind == Reply && !bytes.HasPrefix(op.Data, []byte("250")):
+			continue // a greeting, to whoever looked whether the slot listens: at any time
 		case op.Kind == Reply:
 			line = "reply"
 		case !strings.HasPrefix(op.Path, r.root+"/conf/users/") && !strings.HasPrefix(op.Path, r.root+"/spool/users/"):
