@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,13 @@ func dialTo(b *bench, addr, user string) *client {
 	c.do("LOGIN " + user + " \"" + password + "\"")
 	c.do("SELECT INBOX")
 	return c
+}
+
+// close ends the connection; a client that is nil has none.
+func (c *client) close() {
+	if c != nil {
+		c.conn.Close()
+	}
 }
 
 // do sends one command and reads to its end; it returns the answer, which is good
@@ -75,12 +83,33 @@ func (c *client) readTo(whole func([]byte) bool) []byte {
 	}
 }
 
-// hits counts the numbers of a SEARCH response.
-func hits(out []byte) int {
-	_, rest, ok := strings.Cut(string(out), "* SEARCH")
-	if !ok {
-		return 0
+// found are the numbers of the SEARCH responses in an answer.
+func found(out []byte) (numbers []uint32) {
+	for line := range strings.SplitSeq(string(out), "\r\n") {
+		list, ok := strings.CutPrefix(line, "* SEARCH")
+		if !ok {
+			continue
+		}
+		for word := range strings.FieldsSeq(list) {
+			if n, err := strconv.ParseUint(word, 10, 32); err == nil {
+				numbers = append(numbers, uint32(n))
+			}
+		}
 	}
-	line, _, _ := strings.Cut(rest, "\r\n")
-	return len(strings.Fields(line))
+	return numbers
+}
+
+// always is a command that is the same in every run.
+func always(command string) func(int) string { return func(int) string { return command } }
+
+// timesOf runs a command some times; a client that is nil does nothing.
+func timesOf(c *client, runs int, command func(int) string) (all durations) {
+	if c == nil {
+		return nil
+	}
+	for i := range runs {
+		_, took := c.do(command(i))
+		all = append(all, took)
+	}
+	return all
 }

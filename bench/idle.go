@@ -1,9 +1,8 @@
 package main
 
 import (
-	"os"
+	"fmt"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"teraslot/bench/idle"
@@ -12,13 +11,17 @@ import (
 // idleSessions measures the memory of sessions that wait: 1,000, or N of them.
 func idleSessions(b *bench) {
 	n := 1000
-	if text := os.Getenv("N"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		b.must(err)
+	if b.o.count > 0 {
+		n = b.o.count
 	}
 	r := idle.Run(b, filepath.Join(b.TempDir(), "slot"), n, 12*time.Second)
-	row("sessions that idle under TLS, a user each", "%d, all told: %v, in %.1f s", n, r.Told == n, r.Telling.Seconds())
-	row("resident memory of the server: none, idle, after", "%.1f MB, %.1f MB, %.1f MB", mb(r.Empty), mb(r.Idle), mb(r.After))
-	row("a session", "%.1f kB; %d databases open", float64(r.Idle-r.Empty)/1000/float64(n), r.Databases)
+	b.table.note("%d sessions under TLS, a user each; told: %d, in %.1f s; %d databases open", n, r.Told, r.Telling.Seconds(), r.Databases)
+	for _, m := range []struct {
+		what   string
+		bytes  int64
+		wanted string
+	}{{"none", r.Empty, ""}, {"idle", r.Idle, "100 MB"}, {"after each was told", r.After, ""}} {
+		b.table.row("resident memory of the server, sessions "+m.what, figure{ours: fmt.Sprintf("%.1f MB", mb(m.bytes)), wanted: m.wanted})
+	}
+	b.table.row("a session", figure{ours: fmt.Sprintf("%.1f kB", float64(r.Idle-r.Empty)/1000/float64(n))})
 }

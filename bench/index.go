@@ -1,93 +1,82 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io/fs"
-	"os"
+	"maps"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-
-	"teraslot/bench/corpus"
-	"teraslot/bench/daemon"
 )
 
-// index measures the whole way of two corpora: import, bulk indexing by
-// squatter, compaction from temp to data and on to archive, with sizes.
+// index measures the whole way of a corpus: import, bulk indexing by squatter,
+// compaction from temp to data and on to archive, with sizes.
 func index(b *bench) {
-	for _, name := range []string{"spamassassin", "kernel-list"} {
-		mail := b.messages(name)
+	for _, src := range b.sources() {
 		s := b.slot()
 		addUsers(b, s, 1)
-		raw := sizeOf(mail)
-		row(name, "%d messages, %.1f MB", len(mail), mb(raw))
-		start := time.Now()
-		load(b, s, "user0", mail)
-		rate("  import (slotctl, no daemon)", len(mail), time.Since(start))
-		start = time.Now()
-		b.squatter(s, "-i", "-r", "-u", "user0")
-		rate("  bulk indexing into temp (squatter -i)", len(mail), time.Since(start))
-		b.sizes(s.Temp, raw)
-		for _, step := range []struct{ to, from, dir string }{{"data", "temp", "search/data"}, {"archive", "data", "search/archive"}} {
-			start = time.Now()
-			b.squatter(s, "-z", step.to, "-t", step.from, "-u", "user0")
-			rate("  compaction "+step.from+" → "+step.to, len(mail), time.Since(start))
-			b.sizes(filepath.Join(s.Root, step.dir), raw)
+		loaded := b.load(s, "user0", src)
+		n, p := loaded.messages, b.startPeer(false)
+		var their struct{ load, index, compact work }
+		if p != nil {
+			their.load = work{n, p.load(src)}
+			their.index = work{n, p.index()}
+			p.sizes("their index", loaded.octets)
+			their.compact = work{n, p.compact()}
 		}
+		b.table.note("%s: %d messages, %.1f MB", src.name, n, mb(loaded.octets))
+		b.rate("import (slotctl, no daemon; the peer: APPEND)", work{n, loaded.took}, their.load, "")
+		cpu := children(b)
+		b.rate("bulk indexing (squatter -i)", work{n, b.squatter(s, "-i", "-r", "-u", "user0")}, their.index, "3200/s")
+		b.cpuRow("  processor time for each message", cpu, n)
+		b.sizes(s.Temp, loaded.octets)
+		for _, step := range []struct{ to, from, dir string }{{"data", "temp", "search/data"}, {"archive", "data", "search/archive"}} {
+			cpu = children(b)
+			took := b.squatter(s, "-z", step.to, "-t", step.from, "-u", "user0")
+			b.rate("compaction "+step.from+" → "+step.to, work{n, took}, their.compact, "15000/s")
+			b.cpuRow("  processor time for each message", cpu, n)
+			b.sizes(filepath.Join(s.Root, step.dir), loaded.octets)
+			their.compact = work{}
+		}
+		p.sizes("their index, compacted", loaded.octets)
 	}
 }
 
-// squatter runs the command to its end.
-func (b *bench) squatter(s *daemon.Slot, args ...string) {
-	_, err := s.Run(context.Background(), b, "", "squatter", append([]string{"-C", s.Config, "-v"}, args...)...)
-	b.must(err)
+// cpuRow prints the processor time that commands have used since before.
+func (b *bench) cpuRow(what string, before time.Duration, n int) {
+	b.table.row(what, figure{ours: fmt.Sprintf("%.3f ms", ms(children(b)-before)/float64(n))})
 }
 
-// load writes the messages to files and imports them.
-func load(b *bench, s *daemon.Slot, user string, mail []corpus.Message) {
-	dir := b.TempDir()
-	for i, m := range mail {
-		b.must(os.WriteFile(filepath.Join(dir, strconv.Itoa(1000000+i)+".eml"), m.Raw, 0o600))
-	}
-	_, err := s.Run(context.Background(), b, "", "slotctl", "--config", s.Config, "import", user, dir)
-	b.must(err)
-}
-
-func sizeOf(mail []corpus.Message) int64 {
-	var n int64
-	for _, m := range mail {
-		n += int64(len(m.Raw))
-	}
-	return n
-}
-
-func mb(n int64) float64 { return float64(n) / 1e6 }
-
-// sizes prints the bytes below a search root, by kind of file.
+// sizes prints the octets below a search root, by kind of file.
 func (b *bench) sizes(dir string, raw int64) {
 	kinds := map[string]int64{}
 	var total int64
-	b.must(filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		fi, err := e.Info()
-		if err != nil {
-			return err
-		}
+	b.each(dir, func(path string, size int64) {
 		kind := filepath.Ext(path)
 		if kind == "" {
 			kind = filepath.Base(path)
 		}
-		kinds[kind] += fi.Size()
-		total += fi.Size()
-		return nil
-	}))
+		kinds[kind] += size
+		total += size
+	})
 	var parts []string
-	for kind, n := range kinds {
-		parts = append(parts, fmt.Sprintf("%s %.1f", kind, mb(n)))
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, fmt.Sprintf("%s %.1f", kind, mb(kinds[kind])))
 	}
-	row("    size of "+filepath.Base(dir), "%.1f MB, %.0f %% of the mail (%s)", mb(total), 100*float64(total)/float64(raw), strings.Join(parts, ", "))
+	b.table.row("size in "+filepath.Base(dir)+", of the mail", figure{ours: share(total, raw)})
+	b.table.note("%.1f MB: %s", mb(total), strings.Join(parts, ", "))
+}
+
+func share(part, of int64) string {
+	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(max(of, 1)))
+}
+
+// sizes prints the peer's index as it is now.
+func (p *peer) sizes(what string, raw int64) {
+	if p == nil {
+		return
+	}
+	total := p.indexed()
+	p.b.table.row(what+", of the mail", figure{peer: share(total, raw)})
+	p.b.table.note("%.1f MB", mb(total))
 }

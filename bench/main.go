@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	"teraslot/bench/corpus"
 	"teraslot/bench/daemon"
 )
 
@@ -18,73 +17,114 @@ const password = "correct horse"
 // workload is one thing to measure.
 type workload struct {
 	name string
+	what string
 	run  func(b *bench)
 }
 
 var workloads = []workload{
-	{"deliver", deliver},
-	{"index", index},
-	{"select", selectLarge},
-	{"fetch", fetch},
-	{"idle", idleSessions},
-	{"search", searchKeys},
-	{"sort", sortMail},
-	{"several", severalMailboxes},
+	{"deliver", "LMTP, each reply after the message is durable", deliver},
+	{"index", "import, bulk indexing, compaction, sizes", index},
+	{"queries", "distinct searches by kind, warm and cold, against the oracle", askAll},
+	{"fresh", "from delivery to being found, on 100,000 messages", fresh},
+	{"spread", "200 deliveries a second to 500 users, indexing included", spread},
+	{"during", "searching and delivering during compactions; the activefile's lock", during},
+	{"fetch", "FETCH, STORE, SELECT of all messages", fetch},
+	{"sort", "SORT and THREAD of all messages", sortMail},
+	{"several", "one search of twenty mailboxes", severalMailboxes},
+	{"select", "SELECT of 100,000 messages", selectLarge},
+	{"idle", "memory of 1,000 sessions that idle", idleSessions},
+}
+
+// extra are run only when they are asked for by name.
+var extra = []workload{
+	{"growth", "searches at 10,000 to 600,000 messages; goes on where it stopped", growth},
+	{"profile", "the largest costs of indexing, searching and compacting", profile},
 }
 
 // bench runs workloads. It stands where a test would for package daemon.
 type bench struct {
 	cleanups []func()
-	mail     map[string][]corpus.Message
+	table    *table
+	o        options
+}
+
+// options are the command line and the variables that make passes on.
+type options struct {
+	corpus   string // a path: an mbox, a Maildir, a directory of messages or of archives
+	only     string // the archive, where there are several
+	count    int    // messages to make, or 0
+	limit    int    // of messages read of a corpus, or 0
+	peer     string // "", "cyrus" or "dovecot"
+	seed     uint64
+	asked    int // queries of each kind
+	state    string
+	growth   string // the file that growth appends to
+	patience string // for how long growth goes on
 }
 
 func main() {
-	only := flag.String("run", "", "run only workloads whose name contains this")
+	run := flag.String("run", "", "run only these `workloads`, separated by commas")
+	list := flag.Bool("list", false, "list the workloads")
+	markdown := flag.Bool("md", false, "print tables as Markdown")
+	drawn := flag.String("plot", "", "draw the growth in this `file` as SVG, and nothing else")
+	var o options
+	flag.StringVar(&o.corpus, "corpus", os.Getenv("CORPUS"), "`path` of an mbox, a Maildir, a directory of messages or of archives")
+	flag.StringVar(&o.only, "archive", "", "`name` of the archive, where there are several")
+	flag.IntVar(&o.count, "n", number("N", 0), "make so many synthetic messages instead of reading a corpus")
+	flag.IntVar(&o.limit, "limit", number("LIMIT", 0), "read so many messages at most")
+	flag.StringVar(&o.peer, "peer", os.Getenv("PEER"), "cyrus or dovecot: put the same work to it")
+	flag.Uint64Var(&o.seed, "seed", uint64(number("SEED", 1)), "of queries and synthetic mail")
+	flag.IntVar(&o.asked, "queries", number("QUERIES", 1000), "timed queries of each kind")
+	flag.StringVar(&o.state, "state", "var/growth", "`directory` of the growing slot")
+	flag.StringVar(&o.growth, "growth", "docs/growth.tsv", "`file` that growth appends to")
+	flag.StringVar(&o.patience, "for", "8m", "for how long growth goes on")
 	flag.Parse()
-	for _, w := range workloads {
-		if strings.Contains(w.name, *only) {
-			b := &bench{mail: map[string][]corpus.Message{}}
-			fmt.Printf("## %s\n", w.name)
-			w.run(b)
-			b.close()
+	switch {
+	case *list:
+		for _, w := range slices.Concat(workloads, extra) {
+			fmt.Printf("%-9s %s\n", w.name, w.what)
 		}
+	case *drawn != "":
+		if err := drawGrowth(*drawn, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	default:
+		measure(o, *run, *markdown)
+	}
+}
+
+// measure runs the workloads that are named, or all but the extra ones.
+func measure(o options, names string, markdown bool) {
+	chosen := workloads
+	if names != "" {
+		chosen = nil
+		for name := range strings.SplitSeq(names, ",") {
+			i := slices.IndexFunc(slices.Concat(workloads, extra), func(w workload) bool { return w.name == name })
+			if i < 0 {
+				fmt.Fprintf(os.Stderr, "bench: no workload %q; -list lists them\n", name)
+				os.Exit(2)
+			}
+			chosen = append(chosen, slices.Concat(workloads, extra)[i])
+		}
+	}
+	t := &table{out: os.Stdout, markdown: markdown, peer: o.peer}
+	for _, w := range chosen {
+		b := &bench{table: t, o: o}
+		t.begin(w.name + ": " + w.what)
+		w.run(b)
+		b.close()
 	}
 	daemon.Clean()
 }
 
-// messages reads a corpus once.
-func (b *bench) messages(name string) []corpus.Message {
-	if b.mail[name] == nil {
-		dir := os.Getenv("CORPUS")
-		if dir == "" {
-			b.Fatal("CORPUS is not set: it names the directory of the real mail archives")
-		}
-		m, err := corpus.Read(filepath.Join(dir, name+".tar.xz"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.mail[name] = m
+// number is a variable of the environment, as make passes them on.
+func number(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
 	}
-	return b.mail[name]
+	return otherwise
 }
-
-// row prints one figure.
-func row(what string, format string, args ...any) {
-	fmt.Printf("%-58s %s\n", what, fmt.Sprintf(format, args...))
-}
-
-// rate prints so many things in so long.
-func rate(what string, n int, took time.Duration) {
-	row(what, "%8.0f /s   (%d in %.2f s)", float64(n)/took.Seconds(), n, took.Seconds())
-}
-
-// percentiles prints the median and the 95th percentile.
-func percentiles(what string, times []time.Duration, note string) {
-	slices.Sort(times)
-	row(what, "p50 %8.3f ms   p95 %8.3f ms   %s", ms(times[len(times)/2]), ms(times[len(times)*95/100]), note)
-}
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // must ends the run on an error.
 func (b *bench) must(err error) {
@@ -93,13 +133,11 @@ func (b *bench) must(err error) {
 	}
 }
 
-// slot makes a slot on the disk of the working directory, where fsync is real.
-func (b *bench) slot() *daemon.Slot { return daemon.New(b, filepath.Join(b.TempDir(), "slot"), "") }
-
 func (b *bench) close() {
 	for _, f := range slices.Backward(b.cleanups) {
 		f()
 	}
+	b.cleanups = nil
 }
 
 // Helper is part of daemon.TB.
@@ -108,7 +146,8 @@ func (b *bench) Helper() {}
 // Cleanup is part of daemon.TB.
 func (b *bench) Cleanup(f func()) { b.cleanups = append(b.cleanups, f) }
 
-// TempDir is part of daemon.TB: below var/, on the disk that holds the tree.
+// TempDir is part of daemon.TB: below var/, on the disk that holds the tree, where
+// fsync is real.
 func (b *bench) TempDir() string {
 	b.must(os.MkdirAll("var", 0o755))
 	dir, err := os.MkdirTemp("var", "bench")

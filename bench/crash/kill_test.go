@@ -157,7 +157,8 @@ func (w *world) expungeSeq(c *imapclient.Client, from, to uint32) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, token := range tokens {
-		w.letters[token].expunged = true
+		l := w.letters[token]
+		l.expunged = !l.copied
 	}
 	return nil
 }

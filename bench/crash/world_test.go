@@ -41,6 +41,7 @@ type letter struct {
 	acked    bool // it was acknowledged
 	doomed   bool // somebody has asked to expunge it
 	expunged bool // and was told that it is
+	copied   bool // somebody has asked for a copy
 }
 
 // place is where a message may lie once and for all (RFC 9051 §2.3.1.1).
@@ -61,6 +62,7 @@ type world struct {
 	stamps  map[string]string  // user and database → id in its manifest
 	retired map[string]bool    // databases that were there and are gone
 	next    map[string]uint64  // user and tier → next generation
+	names   map[string]bool    // login names of which it is known whether they are there
 
 	delivering, searching, compacting atomic.Int32
 	compactions, searches             atomic.Int32
@@ -72,7 +74,7 @@ func newWorld(t *testing.T, seed uint64, more string, users ...string) *world {
 	t.Helper()
 	w := &world{slot: daemon.New(t, filepath.Join(daemon.Scratch(t), "slot"), more), users: users,
 		rng: rand.New(rand.NewPCG(seed, 9)), letters: map[string]*letter{}, seen: map[place][32]byte{},
-		stamps: map[string]string{}, retired: map[string]bool{}, next: map[string]uint64{}}
+		stamps: map[string]string{}, retired: map[string]bool{}, next: map[string]uint64{}, names: map[string]bool{}}
 	w.addUsers(t)
 	return w
 }
@@ -148,17 +150,28 @@ func (w *world) deliver(ctx context.Context, round, client int) {
 
 // send delivers one message and keeps what is known of it.
 func (w *world) send(d *daemon.Deliverer, user, token string, n int) error {
-	l := &letter{user: user, n: n}
-	w.mu.Lock()
-	w.letters[token] = l
-	w.mu.Unlock()
+	l := w.letter(user, token, n)
 	if err := d.Deliver(user+"@example.org", message(token, n)); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	l.acked = true
-	w.mu.Unlock()
+	w.change(l, func() { l.acked = true })
 	return nil
+}
+
+// letter begins what is known of a message.
+func (w *world) letter(user, token string, n int) *letter {
+	l := &letter{user: user, n: n}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.letters[token] = l
+	return l
+}
+
+// change changes what is known of a message.
+func (w *world) change(_ *letter, fn func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn()
 }
 
 // message is a message that can be found by its token; one in fifty is large.

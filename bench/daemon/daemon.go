@@ -187,8 +187,15 @@ func (s *Slot) TryStart(tb TB, under ...string) error {
 	return nil
 }
 
-// Exited is closed when the process has ended.
-func (s *Slot) Exited() <-chan struct{} { return s.exited }
+// End stops the process, unless it has ended, and reports whether it was SIGKILL
+// that ended it: what it does at a step (Steps), or somebody's Kill.
+func (s *Slot) End(tb TB) (killed bool) {
+	tb.Helper()
+	p := s.process
+	s.Stop(tb)
+	status, ok := p.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
 
 func (s *Slot) await(addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

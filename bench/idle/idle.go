@@ -38,7 +38,7 @@ type Result struct {
 func Run(tb daemon.TB, root string, n int, rest time.Duration) Result {
 	tb.Helper()
 	s := daemon.New(tb, root, "")
-	addUsers(tb, s, n)
+	AddUsers(tb, s, n)
 	s.Start(tb)
 	settle(tb, s, rest)
 	r := Result{Empty: resident(tb, s)}
@@ -80,8 +80,8 @@ func user(i int) string { return "user" + strconv.Itoa(i) }
 // since it replaces such a hash by one of its own.
 var cheap = account.Cost{Memory: 64, Passes: 1, Lanes: 1}
 
-// addUsers makes accounts and mail, without a process for each.
-func addUsers(tb daemon.TB, s *daemon.Slot, n int) {
+// AddUsers makes user0 to user(n-1), accounts and mail, without a process for each.
+func AddUsers(tb daemon.TB, s *daemon.Slot, n int) {
 	ctx := context.Background()
 	s.AddUser(tb, user(0), password) // makes the roots
 	check := func(err error) {
