@@ -17,6 +17,7 @@ import (
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/squatter"
+	"teraslot/tiers"
 )
 
 // slotOfSteps is the configuration of slots for steps: the daemon indexes at once,
@@ -153,11 +154,15 @@ func (p *preparation) index() {
 
 // piled is mail in so many small segments that the next commit merges them.
 func (p *preparation) piled() {
-	for i := range 8 {
+	for _, a := range p.users { // so that there are none yet
+		_, err := p.k.tiers.User(a.ID).Compact(p.t.Context(), tiers.CompactOptions{Sources: []string{"temp"}, Dest: "data"})
+		p.must(err)
+	}
+	for i := range 7 {
 		p.some(i, i+1)
 		p.index()
 	}
-	p.some(8, 10)
+	p.some(7, 9)
 }
 
 // backedUp is halfGone, and as it is in a backup.
