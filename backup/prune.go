@@ -16,9 +16,13 @@ import (
 // Keep says which generations stay. The latest always does; of the others those that
 // either rule keeps. The zero value keeps all.
 type Keep struct {
-	Count int           // so many of the latest; 0 is no rule
+	Count int           // so many of the latest; 0 is no rule, beside Age as LeastByAge
 	Age   time.Duration // those not older than that; 0 is no rule
 }
+
+// LeastByAge is how many of the latest generations stay where only Age says which: a
+// clock that runs ahead makes all of them old, at once.
+const LeastByAge = 3
 
 // Pruned is what Prune did.
 type Pruned struct {
@@ -76,6 +80,9 @@ func (r *Repository) Prune(ctx context.Context, keep Keep) (out Pruned, err erro
 
 // keeps tells whether a generation stays that is so old, and older than so many.
 func (k Keep) keeps(newer int, age time.Duration) bool {
+	if k.Count == 0 && k.Age > 0 {
+		k.Count = LeastByAge
+	}
 	return newer == 0 || k == (Keep{}) || newer < k.Count || k.Age > 0 && age <= k.Age
 }
 

@@ -39,7 +39,8 @@ func TestKeep(t *testing.T) {
 		{Keep{Count: 2}, "13 14"},
 		{Keep{Count: 9}, "10 11 12 13 14"},
 		{Keep{Age: 2 * time.Hour}, "12 13 14"},
-		{Keep{Age: time.Nanosecond}, "14"},
+		{Keep{Age: time.Nanosecond}, "12 13 14"}, // as if the clock ran ahead
+		{Keep{Count: 1, Age: time.Nanosecond}, "14"},
 		{Keep{Count: 2, Age: 3 * time.Hour}, "11 12 13 14"},
 		{Keep{Count: 4, Age: time.Hour}, "11 12 13 14"},
 	} {

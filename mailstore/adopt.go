@@ -76,6 +76,15 @@ func adoptable(c *conn, b *box, o Origin) error {
 	case b.UIDNext > 1:
 		return fmt.Errorf("%w: the mailbox has had messages of its own under UIDVALIDITY %d", ErrUIDValidity, b.UIDValidity)
 	}
+	// What the other server's mailbox was called here after the copy was made, and which
+	// UIDs it gave to messages that only were copied to it, is in no pack.
+	renewed, err := wasRenewed(c)
+	if err != nil {
+		return err
+	}
+	if renewed {
+		return fmt.Errorf("%w: the mail was put back from a copy, and it is not known what was taken over since that was made", ErrUIDValidity)
+	}
 	_, gone, err := isRetired(c, b.Name, o.UIDValidity)
 	if err == nil && gone {
 		err = fmt.Errorf("%w: an earlier mailbox of that name had UIDVALIDITY %d", ErrUIDValidity, o.UIDValidity)

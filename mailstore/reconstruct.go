@@ -341,6 +341,9 @@ func (r *repair) raiseValidity(_ context.Context, all bool) error {
 	if !all {
 		return nil
 	}
+	if err := r.t.noteRenewal(); err != nil {
+		return err
+	}
 	boxes, err := loadBoxes(r.t.c)
 	if err != nil {
 		return err

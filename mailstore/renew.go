@@ -3,6 +3,7 @@ package mailstore
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 
 	"teraslot/mailbox"
@@ -28,6 +29,9 @@ const (
 // comparing all UIDs. Nobody may use the mail meanwhile.
 func (m *Mail) Renew(ctx context.Context) error {
 	err := m.write(ctx, "", func(t *txn) error {
+		if err := t.noteRenewal(); err != nil {
+			return err
+		}
 		if t.account.modseq > math.MaxInt64-2*renewModSeqs {
 			return fmt.Errorf("mod-sequence %d leaves no room", t.account.modseq)
 		}
@@ -100,4 +104,25 @@ func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
 		uids = uids[n:]
 	}
 	return nil
+}
+
+// noteRenewal remembers that mail was put back, by a number that nothing else has: two
+// states that follow one copy are told apart (Snapshot.Fingerprint), whatever the
+// clock said both times, and nothing is adopted any more (adoptable).
+func (t *txn) noteRenewal() error {
+	var id [16]byte
+	if _, err := io.ReadFull(t.m.s.o.Rand, id[:]); err != nil {
+		return err
+	}
+	err := t.c.exec(`CREATE TABLE IF NOT EXISTS renewal (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT`)
+	if err != nil {
+		return err
+	}
+	return t.c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])
+}
+
+// wasRenewed reports whether mail was ever put back.
+func wasRenewed(c *conn) (bool, error) {
+	n, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'renewal'`)
+	return n > 0, err
 }

@@ -46,7 +46,7 @@ func backupCommand(config *string) *cobra.Command {
 	f.BoolVar(&b.verify, "verify", false, "read all of a generation and check every message, and do nothing else")
 	f.StringVar(&b.generation, "generation", "", "`name` of the generation to verify; default the latest")
 	f.IntVar(&b.keep.Count, "keep", 0, "keep so many of the latest generations")
-	f.StringVar(&b.age, "keep-age", "", "keep generations that are not older than `TIME`, such as 30d or 12h")
+	f.StringVar(&b.age, "keep-age", "", "keep generations that are not older than `TIME`, such as 30d or 12h, and without --keep the latest 3")
 	f.StringVar(&b.scratch, "scratch", "", "`directory` with room for the largest mail.db; default DIR/scratch")
 	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if b.age != "" {

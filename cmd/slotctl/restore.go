@@ -85,6 +85,11 @@ func restoreCommand(config *string, connect connector) *cobra.Command {
 
 // check refuses what makes no sense together.
 func (o *restoreFlags) check(user bool) error {
+	if o.deletedSince != "" {
+		if _, err := parsePast(o.deletedSince, time.Now()); err != nil {
+			return fmt.Errorf("--deleted-since: %w", err)
+		}
+	}
 	switch {
 	case o.slot == user:
 		return errors.New("give a USER, or --slot for all")
@@ -123,6 +128,15 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 		return now.Add(-ago), nil
 	}
 	return time.Time{}, fmt.Errorf(`%q is no time such as "2026-11-22 14:30" or 3d`, s)
+}
+
+// parsePast is parseTime of what must have come already: nothing was deleted since.
+func parsePast(s string, now time.Time) (time.Time, error) {
+	t, err := parseTime(s, now)
+	if err == nil && t.After(now) {
+		err = fmt.Errorf("%s is in the future", t.Format(time.DateTime))
+	}
+	return t, err
 }
 
 // restoring is one run.
@@ -305,7 +319,7 @@ func (job *restoring) messages(ctx context.Context, id mailbox.User, name string
 	if job.deletedSince == "" {
 		return job.repository.Messages(ctx, job.generation, job.user, job.mailboxes, fn)
 	}
-	since, err := parseTime(job.deletedSince, time.Now())
+	since, err := parsePast(job.deletedSince, time.Now())
 	if err != nil {
 		return fmt.Errorf("--deleted-since: %w", err)
 	}
