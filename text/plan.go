@@ -38,8 +38,12 @@ type Alternative struct {
 	AnyHeader  bool
 	NameSuffix string
 	// Sure: the messages that it finds match. Others are to be verified with
-	// Key.Match.
+	// Key.Match, unless Provable.
 	Sure bool
+	// Provable: of the messages that it finds, those match about which there are none
+	// of Doubts. The others are to be verified.
+	Provable bool
+	Doubts   []Doubt
 }
 
 // Plan says how an index answers a key: its candidates are the messages that one of
@@ -70,7 +74,11 @@ func planBody(pattern string) Alternative {
 	if single(pattern) {
 		return Alternative{All: []Lookup{{Field: FieldRune, Op: Exact, Text: pattern}}, Sure: true}
 	}
-	return lookups(FieldBody, pattern, true)
+	a := lookups(FieldBody, pattern, true)
+	if !a.Sure {
+		a.Doubts, a.Provable = doubts(pattern)
+	}
+	return a
 }
 
 // single reports whether a pattern is one code point.
@@ -120,14 +128,19 @@ func planLines(pattern string) []Alternative {
 
 // lookups returns what must be found in a unit that contains pattern. A run of the
 // pattern is one of the unit's runs, bound on each side where the pattern goes on:
-// there, another class or white space ends the unit's run too. With borders, where
-// words meet is looked for in FieldBorder.
-func lookups(field, pattern string, withBorders bool) Alternative {
+// there, another class or white space ends the unit's run too. In a body, where
+// words meet is looked for in FieldBorder, and what stands around symbols in
+// FieldSign.
+func lookups(field, pattern string, body bool) Alternative {
 	var a Alternative
+	if body {
+		a.All = signLookups(a.All, pattern)
+	}
 	var last span
 	for r := range runs(pattern) {
 		s := span{run: r, left: r.start > 0, right: r.start+len(r.text) < len(pattern)}
-		if withBorders && meet(last.run, r) {
+		s.shows = body && s.shown(pattern)
+		if body && meet(last.run, r) {
 			a.All = append(a.All, borderLookup(last, s))
 			last.known, s.known = true, true
 		}
@@ -154,12 +167,13 @@ type span struct {
 	run
 	left, right bool // bound there
 	known       bool // part of a border that is looked for
+	shows       bool // all of it lies in stretches around symbols that are looked for
 }
 
 // lookups appends what must be found where a unit has a run that contains s.
 func (s span) lookups(all []Lookup, field string) []Lookup {
 	switch {
-	case s.text == "":
+	case s.text == "", s.shows:
 		return all
 	case s.known && s.count < edge, s.known && s.count == edge && !(s.left && s.right):
 		return all // the border says it all

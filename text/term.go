@@ -53,7 +53,10 @@ func Feed(units []Unit, to Sink) {
 		} else {
 			body.add(u.Text)
 			to.Field(FieldBody)
-			ok = feedText(u.Text, to, true)
+			if ok = feedText(u.Text, to, true); ok {
+				to.Field(FieldSign)
+				ok = feedSigns(u.Text, to)
+			}
 		}
 		if !ok {
 			return

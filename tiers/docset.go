@@ -69,6 +69,16 @@ func (s docSet) andNot(other docSet) {
 	}
 }
 
+// holds reports whether all documents of other are in s.
+func (s docSet) holds(other docSet) bool {
+	for i, w := range other {
+		if w&^s[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func (s docSet) count() (n uint32) {
 	for _, w := range s {
 		n += uint32(bits.OnesCount64(w))

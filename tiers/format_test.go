@@ -104,7 +104,7 @@ func readKept(b []byte) ([][]text.Unit, error) {
 		return nil, err
 	}
 	defer dec.Close()
-	h := &handle{kept: k, dec: dec}
+	h := &handle{kept: k, dec: dec, texts: newBlockCache(-1)}
 	var out [][]text.Unit
 	for doc := range k.docs {
 		if !k.has(doc) {

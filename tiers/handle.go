@@ -60,7 +60,8 @@ type handle struct {
 	used   uint64
 	cached bool
 
-	dec *zstd.Decoder // the Set's
+	dec   *zstd.Decoder // the Set's
+	texts *blockCache   // the Set's
 }
 
 // acquire returns a segment's handle with a reference for the caller. It is to be
@@ -70,7 +71,7 @@ func (s *Set) acquire(dir string, id stamp, info segmentInfo) *handle {
 	s.mu.Lock()
 	h := s.handles[key]
 	if h == nil {
-		h = &handle{key: key, dir: dir, info: info, cached: true, dec: s.dec}
+		h = &handle{key: key, dir: dir, info: info, cached: true, dec: s.dec, texts: s.texts}
 		s.handles[key] = h
 	}
 	h.refs++
@@ -242,6 +243,7 @@ func (h *handle) close() {
 		}
 	}
 	h.index = nil
+	h.texts.forget(h.key)
 	if h.text != nil {
 		h.text.Close()
 		h.text = nil

@@ -55,21 +55,14 @@ func newMatch(ctx context.Context, h *handle) *match { return &match{ctx: ctx, h
 
 // plan finds what the alternatives of a plan find, the sure ones first.
 func (m *match) plan(p text.Plan) error {
-	for _, sure := range []bool{true, false} {
-		into := &m.sure
-		if !sure {
-			into = &m.maybe
+	alternatives := slices.Clone(p.Any)
+	slices.SortStableFunc(alternatives, func(a, b text.Alternative) int { return doubtfulness(a) - doubtfulness(b) })
+	for _, a := range alternatives {
+		if m.all(m.sure) {
+			break
 		}
-		for _, a := range p.Any {
-			if a.Sure != sure {
-				continue
-			}
-			if m.all(m.sure) {
-				break
-			}
-			if err := m.alternative(a, into); err != nil {
-				return err
-			}
+		if err := m.alternative(a); err != nil {
+			return err
 		}
 	}
 	if m.maybe != nil && m.sure != nil {
@@ -85,10 +78,27 @@ func (m *match) plan(p text.Plan) error {
 // terms.
 func (m *match) all(found docSet) bool { return found != nil && found.count() >= m.h.info.Complete }
 
-func (m *match) alternative(a text.Alternative, into *docSet) error {
+// doubtfulness orders alternatives: what is sure need not be found again.
+func doubtfulness(a text.Alternative) int {
+	switch {
+	case a.Sure:
+		return 0
+	case a.Provable:
+		return 1
+	}
+	return 2
+}
+
+func (m *match) alternative(a text.Alternative) error {
 	lookups := slices.Clone(a.All)
 	slices.SortStableFunc(lookups, func(a, b text.Lookup) int { return cost(a.Op) - cost(b.Op) })
+	into := &m.maybe
+	if a.Sure {
+		into = &m.sure
+	}
 	switch {
+	case a.Provable:
+		return m.provable(lookups, a.Doubts)
 	case len(lookups) == 0:
 		m.add(into, m.h.complete)
 		return nil
@@ -141,8 +151,10 @@ func (m *match) add(into *docSet, found docSet) {
 }
 
 // few is how many documents it is not worth to have less of before they are
-// verified by their text: another pass through the terms takes as long.
-const few = 8
+// verified by their text: another pass through the terms of a large field takes as
+// long. Smaller ones are passed through: a key is looked for in hundreds of header
+// fields, and few documents of each would be many.
+const few, largeField = 8, 64 << 10
 
 // lookups adds the documents for which all lookups find a term; those without a
 // field of their own are about f.
@@ -152,7 +164,7 @@ func (m *match) lookups(f fieldRange, all []text.Lookup, sure bool, into *docSet
 	}
 	var found docSet
 	for i, l := range all {
-		if i > 0 && !sure && cost(l.Op) > 2 && found.count() <= few {
+		if i > 0 && !sure && cost(l.Op) > 2 && m.large(f, l) && found.count() <= few {
 			break
 		}
 		var docs docSet
@@ -169,6 +181,17 @@ func (m *match) lookups(f fieldRange, all []text.Lookup, sure bool, into *docSet
 	return nil
 }
 
+// often is after how many terms a search looks whether it goes on.
+const often = 256
+
+// large reports whether to look through the terms that a lookup means takes long.
+func (m *match) large(f fieldRange, l text.Lookup) bool {
+	if l.Field != "" {
+		f, _ = m.x.lookupField(l.Field)
+	}
+	return f.end-f.start > largeField
+}
+
 // collect adds the documents that have one of the terms that l means.
 func (m *match) collect(f fieldRange, l text.Lookup, into *docSet) error {
 	if l.Field != "" {
@@ -177,7 +200,6 @@ func (m *match) collect(f fieldRange, l text.Lookup, into *docSet) error {
 			return nil
 		}
 	}
-	const often = 256
 	lists := &m.lists
 	lists.reset(m.x, f)
 	n := 0

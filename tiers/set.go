@@ -39,6 +39,9 @@ type Options struct {
 	// NoKeptText leaves out the folded text of documents: a smaller index, slower
 	// verification.
 	NoKeptText bool
+	// TextBytes bounds the memory for kept text that was unpacked last. 0: 64 MiB;
+	// negative: none is kept.
+	TextBytes int64
 
 	Now    func() time.Time // nil: time.Now
 	Rand   io.Reader        // of the stamps; nil: crypto/rand
@@ -52,6 +55,8 @@ type Set struct {
 	o   Options
 	enc *zstd.Encoder
 	dec *zstd.Decoder
+	// texts has a lock of its own, never held with mu.
+	texts *blockCache
 
 	mu      sync.Mutex // guards what follows; no I/O under it
 	handles map[segmentKey]*handle
@@ -64,6 +69,7 @@ type Set struct {
 func New(o Options) (*Set, error) {
 	o.DefaultTier = cmp.Or(o.DefaultTier, "temp")
 	o.MaxHandles = cmp.Or(o.MaxHandles, 512)
+	o.TextBytes = cmp.Or(o.TextBytes, 64<<20)
 	if o.FS == nil {
 		o.FS = disk.OS()
 	}
@@ -86,7 +92,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{o: o, enc: enc, dec: dec,
+	return &Set{o: o, enc: enc, dec: dec, texts: newBlockCache(o.TextBytes),
 		handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
 }
 

@@ -58,7 +58,7 @@ type openedField struct {
 
 // striped reports whether strings are looked for inside of a field's terms.
 func striped(field string) bool {
-	return field != text.FieldBorder && field != text.FieldRune && field != text.FieldHeader
+	return field != text.FieldBorder && field != text.FieldRune && field != text.FieldHeader && field != text.FieldSign
 }
 
 // err is what writing has failed with so far.

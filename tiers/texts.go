@@ -3,6 +3,7 @@ package tiers
 import (
 	"context"
 	"strings"
+	"unicode/utf8"
 
 	"teraslot/text"
 )
@@ -13,7 +14,6 @@ type Texts struct {
 	s     *Snapshot
 	at    [streams]unpacked
 	units []text.Unit // given by Units
-	some  []text.Unit // looked at by Match
 }
 
 // unpacked is a block of kept text, ready to be read.
@@ -87,13 +87,26 @@ func (t *Texts) raw(h *handle, stream int, doc uint32) (string, error) {
 	}
 	at := &t.at[stream]
 	if at.h != h || at.block != block {
-		raw, err := h.kept.unpack(h.dec, stream, block)
+		raw, err := h.unpacked(stream, block)
 		if err != nil {
 			return "", err
 		}
 		*at = unpacked{h, block, raw}
 	}
 	return at.raw[from:to], nil
+}
+
+// unpacked is a block of the segment's kept text.
+func (h *handle) unpacked(stream int, block uint32) (string, error) {
+	key := blockKey{h.key, stream, block}
+	if raw, ok := h.texts.get(key); ok {
+		return raw, nil
+	}
+	raw, err := h.kept.unpack(h.dec, stream, block)
+	if err == nil {
+		h.texts.put(key, raw)
+	}
+	return raw, err
 }
 
 // scopeParts are the parts of a text that a key of a scope looks at.
@@ -138,27 +151,55 @@ func (t *Texts) match(h *handle, doc uint32, k text.Key) (bool, error) {
 		if !strings.Contains(raw, k.Pattern) {
 			continue
 		}
-		if match, err := t.matchRaw(stream, raw, k); match || err != nil {
+		if match, err := matchRaw(stream, raw, k); match || err != nil {
 			return match, err
 		}
 	}
 	return false, nil
 }
 
-// matchRaw takes a document's text in a stream apart, as far as it must.
-func (t *Texts) matchRaw(stream int, raw string, k text.Key) (match bool, err error) {
-	if k.Scope == text.InHeader {
-		t.some, err = appendUnits(t.some[:0], kinds[stream], raw)
-		return err == nil && k.Match(t.some), err
-	}
+// matchRaw takes a document's text in a stream apart, as far as it must: a header
+// line's name is made of its octets only where it is that of the key.
+func matchRaw(stream int, raw string, k text.Key) (match bool, err error) {
 	for raw != "" && !match {
-		var u text.Unit
-		if u, _, raw, err = cutUnit(kinds[stream], raw); err != nil {
+		u, named, rest, err := cutUnit(kinds[stream], raw)
+		if err != nil {
 			return false, err
+		}
+		raw = rest
+		if k.Scope == text.InHeader && !named {
+			if !mayBegin(u.Text, k.Name) {
+				continue
+			}
+			u.Name = lineName(u.Text)
 		}
 		match = k.MatchUnit(u)
 	}
 	return match, nil
+}
+
+// mayBegin reports whether a folded line may be that of a header field; of names that
+// are not ASCII, it knows nothing.
+func mayBegin(line, name string) bool {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return true
+		}
+		if i == len(line) || lower(line[i]) != name[i] && line[i] < utf8.RuneSelf {
+			return false
+		}
+		if line[i] >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return len(line) > len(name) && line[len(name)] == ':'
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // Units is Texts.Units for a single document, of whose text all is wanted; the

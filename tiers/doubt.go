@@ -1,0 +1,89 @@
+package tiers
+
+import (
+	"context"
+	"fmt"
+
+	"teraslot/text"
+)
+
+// provable adds the documents for which all lookups find a term to those that match
+// for sure, but for those in doubt, which may. Where few are found it is cheaper to
+// verify them all.
+func (m *match) provable(lookups []text.Lookup, doubts []text.Doubt) error {
+	var found docSet
+	if err := m.lookups(fieldRange{}, lookups, false, &found); err != nil || found == nil {
+		return err
+	}
+	if found.count() <= few {
+		m.add(&m.maybe, found)
+		return nil
+	}
+	doubtful := newDocSet(m.x.total)
+	for _, d := range doubts {
+		if err := m.doubt(d, doubtful); err != nil {
+			return err
+		}
+		if doubtful.holds(found) {
+			m.add(&m.maybe, found)
+			return nil
+		}
+	}
+	sure := newDocSet(m.x.total)
+	sure.or(found)
+	sure.andNot(doubtful)
+	found.andNot(sure)
+	m.add(&m.sure, sure)
+	m.add(&m.maybe, found)
+	return nil
+}
+
+// doubt adds the documents that are in doubt.
+func (m *match) doubt(d text.Doubt, into docSet) error {
+	f, ok := m.x.lookupField(d.Has.Field)
+	if !ok {
+		return nil
+	}
+	lists := &m.lists
+	lists.reset(m.x, f)
+	n := 0
+	for at := range m.x.lookup(f, d.Has) {
+		if n++; n%often == 0 {
+			if err := context.Cause(m.ctx); err != nil {
+				return err
+			}
+		}
+		if !d.Twice && d.But.Means(string(m.x.termAt(at))) {
+			continue
+		}
+		list, err := lists.of(at)
+		switch {
+		case err != nil:
+		case d.Twice:
+			err = list.orRepeatedInto(into)
+		default:
+			err = list.orInto(into)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orRepeatedInto adds the documents that have the term more than once.
+func (l docList) orRepeatedInto(set docSet) error {
+	docs, counts, err := l.appendTo(nil, nil)
+	if err != nil {
+		return err
+	}
+	for i, doc := range docs {
+		if counts[i] < 2 {
+			continue
+		}
+		if err := set.add(doc); err != nil {
+			return fmt.Errorf("repeated terms: %w", err)
+		}
+	}
+	return nil
+}
