@@ -47,9 +47,22 @@ torture: ## the proofs with full counts (COUNT= overrides, SEED=), resuming wher
 sabotage: ## damage the code, one small patch at a time: the tests must turn red
 	@$(GO) run ./bench/sabotage
 
+# What make bench measures: RUN=deliver,queries names workloads (go run ./bench -list), PEER=cyrus or PEER=dovecot puts the same work
+# to it in the same run, N=100000 makes synthetic mail, LIMIT= and QUERIES= shorten a run.
 .PHONY: bench
-bench: ## delivery, search, index and fetch figures, beside a peer where one is installed
-	@$(GO) run ./bench
+bench: ## a table of each workload (CORPUS= mail or N= messages to make, RUN= workloads, PEER=cyrus or dovecot)
+	@PEER=$(PEER) N=$(N) LIMIT=$(LIMIT) QUERIES=$(QUERIES) $(GO) run ./bench -run '$(RUN)'
+
+BENCHCOUNT ?= 6
+BENCH      ?= .
+BENCHPKGS  ?= ./text ./message ./activefile ./tiers ./search ./squatter ./mailstore ./lmtp ./imapd/...
+BENCHSTAT  ?= golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+
+.PHONY: bench-go
+bench-go: ## Go benchmarks, summed up by benchstat (BASE=file of an earlier run to compare with, BENCH=, BENCHPKGS=, BENCHCOUNT=)
+	@mkdir -p var
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 60m $(BENCHPKGS) >var/bench-go.txt || { cat var/bench-go.txt; exit 1; }
+	$(GO) run $(BENCHSTAT) $(BASE) var/bench-go.txt
 
 .PHONY: clean
 clean: ## remove what the targets above made
