@@ -25,6 +25,7 @@ func run(ctx context.Context) (err error) {
 	dir := flag.String("corpus", os.Getenv("CORPUS"), "`directory` of the archives of real mail")
 	days := flag.Int("days", 30, "how long the month is")
 	users := flag.Int("users", 200, "how many users there are")
+	each := flag.Float64("each", 5, "messages of a user on a working day, on the average")
 	seed := flag.Uint64("seed", 1, "of all that is drawn")
 	svg := flag.String("svg", "", "draw the sizes of the tiers into this `file`")
 	flag.Parse()
@@ -37,7 +38,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	r, err := live(ctx, sized(options{dir: scratch, mail: mail, days: *days, users: *users, seed: *seed, out: os.Stdout}))
+	r, err := live(ctx, sized(options{dir: scratch, mail: mail, days: *days, users: *users, seed: *seed, out: os.Stdout}, *each))
 	if err != nil {
 		return err
 	}
@@ -48,10 +49,10 @@ func run(ctx context.Context) (err error) {
 	return os.WriteFile(*svg, r.draw(), 0o644)
 }
 
-// sized gives everybody ten messages on a working day, and a temp that a busy day
-// fills to more than half.
-func sized(o options) options {
-	o.perDay = 10 * float64(o.users)
+// sized gives everybody so many messages on a working day, on the average, and a temp
+// that a busy day fills to more than half.
+func sized(o options, each float64) options {
+	o.perDay = each * float64(o.users)
 	o.temp = max(2<<20, int64(o.users)*80<<10)
 	return o
 }

@@ -27,15 +27,15 @@ func TestMonth(t *testing.T) {
 		t.Skip("CORPUS is not set: it names the directory of the real mail archives")
 	}
 	o := options{dir: t.TempDir(), days: number("COUNT", 3), users: 12, seed: uint64(number("SEED", 1)), out: t.Output()}
-	names := []string{"spamassassin", "mime-torture"}
+	names, each := []string{"spamassassin", "mime-torture"}, 10.0
 	if o.days >= 30 {
-		o.users, names = 200, everything
+		o.users, names, each = 200, everything, 5
 	}
 	var err error
 	if o.mail, err = archives(dir, names...); err != nil {
 		t.Fatal(err)
 	}
-	r, err := live(t.Context(), sized(o))
+	r, err := live(t.Context(), sized(o, each))
 	if errors.Is(err, errMount) {
 		t.Skipf("the month is not lived through: %v", err)
 	}

@@ -79,7 +79,9 @@ func TestPointsLieInTheField(t *testing.T) {
 		for range rapid.IntRange(1, 6).Draw(r, "points") {
 			points = append(points, Point{value.Draw(r, "x"), value.Draw(r, "y")})
 		}
-		c := Chart{Series: []Series{{Name: rapid.String().Filter(func(s string) bool { return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > 0xd7ff }) }).Draw(r, "name"), Points: points}}}
+		c := Chart{Series: []Series{{Name: rapid.String().Filter(func(s string) bool {
+			return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > 0xd7ff })
+		}).Draw(r, "name"), Points: points}}}
 		x, y, err := c.axes()
 		if err != nil {
 			r.Fatal(err)
