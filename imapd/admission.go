@@ -59,6 +59,16 @@ func (a *admission) leave(from netip.Prefix) {
 	}
 }
 
+// counts are the open connections and the sessions that are logged in.
+func (a *admission) counts() (connections, sessions int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, n := range a.users {
+		sessions += n
+	}
+	return a.total, sessions
+}
+
 // login takes a place for a session of the user; false if none is free.
 func (a *admission) login(user mailbox.User, l *Limits) bool {
 	a.mu.Lock()

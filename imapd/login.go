@@ -102,6 +102,7 @@ func userOf(response []byte) (name string, formed bool) {
 func (s *session) loggedIn(ctx context.Context, acc account.Account, mechanism string) (*completion, error) {
 	if !s.srv.admission.login(acc.ID, &s.srv.o.Limits) {
 		s.log.Warn("imap: too many sessions", "user", acc.Name)
+		s.srv.metrics.logins.WithLabelValues(outcomeLimit).Inc()
 		return nil, no(imap.ResponseCodeLimit, "Too many sessions of this user")
 	}
 	s.account = acc
@@ -115,6 +116,7 @@ func (s *session) loggedIn(ctx context.Context, acc account.Account, mechanism s
 	if first {
 		s.alertFull(ctx)
 	}
+	s.srv.metrics.logins.WithLabelValues(outcomeOK).Inc()
 	s.log.Info("imap: logged in", "user", acc.Name, "mechanism", mechanism, "tls", s.secure())
 	return &completion{code: wire.CapabilityCode(s.capabilities()), text: "Logged in"}, nil
 }
@@ -146,10 +148,12 @@ func (s *session) alertFull(ctx context.Context) {
 func (s *session) rejected(ctx context.Context, mechanism, name string, err error) error {
 	identity := errors.Is(err, account.ErrIdentity)
 	if !identity && !errors.Is(err, account.ErrCredentials) && ctx.Err() == nil {
+		s.srv.metrics.logins.WithLabelValues(outcomeFailed).Inc()
 		s.log.Error("imap: authentication is not possible", "user", name, "mechanism", mechanism, "error", err)
 		return no(imap.ResponseCodeUnavailable, "Authentication is not possible at the moment")
 	}
 	s.failures++
+	s.srv.metrics.logins.WithLabelValues(outcomeNo).Inc()
 	s.log.Warn("imap: authentication failed", "user", name, "mechanism", mechanism, "tries", s.failures)
 	pauseUntilLost(ctx, s.c, s.srv.admission.failed(s.from, s.srv.o.Now(), &s.srv.o.Limits))
 	if s.failures >= s.srv.o.Limits.AuthTries {

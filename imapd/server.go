@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"teraslot/accept"
 	"teraslot/account"
 	"teraslot/mailbox"
@@ -40,6 +42,11 @@ type Options struct {
 	Now        func() time.Time // nil: time.Now
 	// Name and Version are what ID tells; "" leaves them out.
 	Name, Version string
+	// ReadOnly lets clients read, and refuses whatever would change mail: the slot is a
+	// copy of another.
+	ReadOnly bool
+	// Registerer gets the metrics; nil: they are not exported.
+	Registerer prometheus.Registerer
 }
 
 // Server serves IMAP. Its methods may be called from any goroutine.
@@ -48,6 +55,7 @@ type Server struct {
 	log       *slog.Logger
 	hub       hub
 	admission admission
+	metrics   *metrics
 	started   int64 // for session ids
 	count     atomic.Uint64
 }
@@ -61,7 +69,9 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{o: o, log: o.Logger, started: o.Now().Unix()}
+	srv := &Server{o: o, log: o.Logger, started: o.Now().Unix()}
+	srv.metrics = newMetrics(o.Registerer, &srv.admission)
+	return srv
 }
 
 // Notify tells the sessions of a change after its commit. It does not block, and
@@ -194,6 +204,7 @@ func (p *party) serve(work, stop context.Context, raw net.Conn) {
 // refuse takes leave of a connection that is one too many. Where TLS would have
 // to come first nothing is said: a handshake is the cost that the limit avoids.
 func (srv *Server) refuse(c *conn, implicitTLS bool) {
+	srv.metrics.refused.Inc()
 	srv.log.Warn("imap: too many connections", "address", address(c.raw))
 	if !implicitTLS {
 		_, _ = c.Write([]byte("* BYE [UNAVAILABLE] Too many connections, try again later\r\n"))

@@ -50,6 +50,7 @@ type session struct {
 	failures int  // failed logins
 	faults   int  // commands that could not be read, in a row
 	commands int
+	counted  int64  // octets of c.written that are in the metrics
 	tag      string // of the command at hand
 	byUID    bool   // it is one on UIDs
 
@@ -121,6 +122,7 @@ func (s *session) run(ctx context.Context, stop <-chan struct{}) {
 func (s *session) end(ctx context.Context) {
 	s.announce(ctx)
 	s.unselect()
+	s.countSent()
 	if s.account.ID == "" {
 		return
 	}
@@ -216,8 +218,11 @@ func (s *session) complete(req wire.Request, done *completion, err error) error 
 		}
 		reply = wire.Reply(*r)
 	}
+	s.count(err)
 	s.out.Tagged(req.Tag, reply)
-	if err := s.out.Flush(); err != nil || done == nil || done.then == nil {
+	err = s.out.Flush()
+	s.countSent()
+	if err != nil || done == nil || done.then == nil {
 		return err
 	}
 	return done.then()
@@ -248,6 +253,7 @@ const maxFaults = 10
 // fault answers a command that could not be read.
 func (s *session) fault(e *wire.SyntaxError) error {
 	s.faults++
+	s.count(e)
 	s.out.Tagged(e.Tag, wire.Reply{Type: imap.StatusResponseTypeBad, Text: e.Error()})
 	if err := s.in.Err(); err != nil {
 		return err
