@@ -194,6 +194,12 @@ func (s *Set) report(d *Damage) *Damage {
 	return d
 }
 
+// reportBug logs a bug that was met in a database.
+func (s *Set) reportBug(d *Damage, bug *Bug) {
+	s.o.Logger.Error("a bug met while reading the index: messages are read instead", "kind", "bug", "database", d.Database,
+		"path", d.Path, "error", bug, "stack", string(bug.Stack))
+}
+
 // known returns an error for a database that failed while it was used, though
 // its checksums were right: it is not tried again.
 func (s *Set) known(id stamp) error {
@@ -202,8 +208,13 @@ func (s *Set) known(id stamp) error {
 	return s.bad[id]
 }
 
-// fault notes that a segment could not be read to the end.
+// fault notes that a segment could not be read to the end. For a bug the database is
+// not to blame: other keys are still asked of it.
 func (s *Set) fault(seg *Segment, err error) {
+	if bug := asBug(seg.h, err); bug != nil {
+		s.reportBug(&Damage{seg.database.String(), seg.h.dir, bug}, bug)
+		return
+	}
 	s.forget(seg.h)
 	s.mu.Lock()
 	const most = 1 << 10
