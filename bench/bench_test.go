@@ -84,7 +84,7 @@ func TestRatio(t *testing.T) {
 }
 
 func TestMillis(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "0.00 ms", 1234 * time.Microsecond: "1.23 ms", 12345 * time.Microsecond: "12.3 ms", time.Second: "1000 ms"} {
+	for d, want := range map[time.Duration]string{0: "0.000 ms", 54 * time.Microsecond: "0.054 ms", 1234 * time.Microsecond: "1.23 ms", 12345 * time.Microsecond: "12.3 ms", time.Second: "1000 ms"} {
 		if got := millis(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
@@ -105,10 +105,11 @@ func TestTable(t *testing.T) {
 		return strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 	}
 	text := print(false)
-	if len(text) != 5 || !strings.Contains(text[0], "cyrus") {
+	if text = text[1:]; len(text) != 6 || text[0] != "## x: y" || !strings.Contains(text[1], "cyrus") {
 		t.Fatalf("%q", text)
 	}
-	for i, want := range []string{"2.00 ms   3.00 ms   3.00 ms     340 ms    340 ms    170×       3         7         3/3                 1 ms", "3200/s", "10/s"} {
+	text = text[1:]
+	for i, want := range []string{"2.00 ms  3.00 ms  3.00 ms             340 ms   340 ms             170×      3         7         3/3                 1 ms", "3200/s", "10/s"} {
 		if !strings.Contains(text[1+i], want) {
 			t.Errorf("%q has no %q", text[1+i], want)
 		}

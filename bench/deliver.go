@@ -40,9 +40,9 @@ func deliver(b *bench) {
 		took := send(b, s.LMTP, "@example.org", users, mail, r.connections)
 		// The processor time until the last reply: indexing goes on afterwards.
 		server, own := s.CPU(b)-before, ownCPU(b)-mine
-		b.rate(r.what, work{len(mail), took}, b.peerDelivers(mail, r.connections, r.users), r.wanted)
-		each := func(d time.Duration) float64 { return ms(d) / float64(len(mail)) }
-		b.table.note("processor time for each message: the server %.2f ms, this client %.2f ms", each(server), each(own))
+		theirs, used := b.peerDelivers(mail, r.connections, r.users)
+		b.rated(r.what, work{len(mail), took}, theirs, figure{cpu: perEach(server, len(mail)), peerCPU: used, wanted: r.wanted})
+		b.table.note("processor time of this client: %s a message", perEach(own, len(mail)))
 		s.Stop(b)
 	}
 	syncs(b, mail[:min(500, len(mail))])
@@ -51,17 +51,19 @@ func deliver(b *bench) {
 }
 
 // peerDelivers has the peer take the same.
-func (b *bench) peerDelivers(mail []corpus.Message, connections, users int) work {
+func (b *bench) peerDelivers(mail []corpus.Message, connections, users int) (w work, cpu string) {
 	p := b.startPeer(false)
 	if p == nil {
-		return work{}
+		return w, ""
 	}
 	var names []string
 	for i := range users {
 		names = append(names, fmt.Sprintf("user%d", i))
 		dialTo(b, p.server.IMAP, names[i]).close() // makes the INBOX
 	}
-	return work{len(mail), send(b, p.server.LMTP, "", names, mail, connections)}
+	before := p.cpu()
+	w = work{len(mail), send(b, p.server.LMTP, "", names, mail, connections)}
+	return w, perEach(p.cpu()-before, len(mail))
 }
 
 // send delivers the messages, dealt out to the connections, and these to the users.

@@ -40,10 +40,12 @@ func fetch(b *bench) {
 	for _, c := range syncCommands {
 		before := s.CPU(b)
 		mine := timesOf(own, syncRuns, c.text)
-		cpu := ms(s.CPU(b)-before) / syncRuns
+		f := figure{cpu: perEach(s.CPU(b)-before, syncRuns), wanted: c.wanted}
+		before = p.cpu()
 		theirs := timesOf(other, syncRuns, c.text)
-		b.timed(c.what, mine, theirs, figure{wanted: c.wanted})
-		b.table.note("best %s, processor time %.2f ms%s", millis(mine.at(0)), cpu, bestOf(mine, theirs))
+		f.peerCPU = perEach(p.cpu()-before, syncRuns)
+		b.timed(c.what, mine, theirs, f)
+		b.table.note("best %s%s", millis(mine.at(0)), bestOf(mine, theirs))
 	}
 	own.close()
 	other.close()

@@ -30,12 +30,14 @@ func fresh(b *bench) {
 	own := dial(b, s, "user0")
 	before := s.CPU(b)
 	ours := b.freshTimes(own, s.LMTP, "user0@example.org", freshRounds, true)
-	cpu := ms(s.CPU(b)-before) / freshRounds
+	cpu := perEach(s.CPU(b)-before, freshRounds)
 	own.close()
 	var theirs freshness
+	var their string
 	if p != nil {
-		other := p.dial()
+		other, before := p.dial(), p.cpu()
 		theirs = b.freshTimes(other, p.server.LMTP, p.recipient(), freshRounds/20, false)
+		their = perEach(p.cpu()-before, len(theirs.both))
 		other.close()
 	}
 	equal := func(f freshness) string {
@@ -46,8 +48,7 @@ func fresh(b *bench) {
 	}
 	b.timed("delivery, to the reply", ours.delivery, theirs.delivery, figure{})
 	b.timed("search, BODY and the word", ours.search, theirs.search, figure{})
-	b.timed("delivery and search", ours.both, theirs.both, figure{equal: equal(ours), peerEqual: equal(theirs), wanted: "5; 25 ms"})
-	b.table.note("processor time of the server for a delivery and a search: %.2f ms", cpu)
+	b.timed("delivery and search", ours.both, theirs.both, figure{equal: equal(ours), peerEqual: equal(theirs), cpu: cpu, peerCPU: their, wanted: "5; 25 ms"})
 	s.Stop(b)
 }
 

@@ -141,10 +141,13 @@ func (b *bench) measureGrown(s *daemon.Slot, size int) {
 		if len(want) > 0 {
 			want = want[cut:]
 		}
+		before := s.CPU(b)
 		a := put(c, list[cut:], time.Minute, places)
-		b.timed(fmt.Sprintf("%d: %s", size, kind), a.times, nil, figure{hits: count(a.hits()), equal: a.equal(want)})
+		b.timed(fmt.Sprintf("%d: %s", size, kind), a.times, nil, figure{cpu: perEach(s.CPU(b)-before, len(a.times)), hits: count(a.hits()), equal: a.equal(want)})
 		b.wrong("teraslot", list[cut:], a.answers, want)
-		b.byBand(list[cut:], a.times)
+		if kind == queries.Word || kind == queries.Phrase {
+			b.byBand(list[cut:], a.times)
+		}
 		lines = append(lines, pointOf("Teraslot", size, kind, a.times))
 	}
 	c.close()
@@ -156,19 +159,13 @@ func (b *bench) measureGrown(s *daemon.Slot, size int) {
 // byBand prints the times of each band of frequency.
 func (b *bench) byBand(list []queries.Query, times durations) {
 	bands := map[string]durations{}
-	var order []string
 	for i, t := range times {
-		name := list[i].Band
-		if bands[name] == nil {
-			order = append(order, name)
+		bands[list[i].Band] = append(bands[list[i].Band], t)
+	}
+	for _, name := range queries.Bands() {
+		if len(bands[name]) > 0 {
+			b.timed("    in "+name, bands[name], nil, figure{})
 		}
-		bands[name] = append(bands[name], t)
-	}
-	if len(order) < 2 {
-		return
-	}
-	for _, name := range order {
-		b.timed("    in "+name, bands[name], nil, figure{})
 	}
 }
 
@@ -188,8 +185,9 @@ func (b *bench) peerGrowth() {
 		c := p.dial()
 		var lines []point
 		for _, kind := range growthKinds {
+			before := p.cpu()
 			a := put(c, d.lists[kind], peerPatience, p.place)
-			b.timed(fmt.Sprintf("%d: %s", size, kind), nil, a.times, figure{n: count(len(a.times)), peerEqual: a.equal(d.want[kind])})
+			b.timed(fmt.Sprintf("%d: %s", size, kind), nil, a.times, figure{peerCPU: perEach(p.cpu()-before, len(a.times)), n: count(len(a.times)), peerEqual: a.equal(d.want[kind])})
 			lines = append(lines, pointOf(map[string]string{"cyrus": "Cyrus", "dovecot": "Dovecot"}[p.name], size, kind, a.times))
 		}
 		c.close()

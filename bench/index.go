@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // index measures the whole way of a corpus: import, bulk indexing by squatter,
@@ -17,34 +16,36 @@ func index(b *bench) {
 		addUsers(b, s, 1)
 		loaded := b.load(s, "user0", src)
 		n, p := loaded.messages, b.startPeer(false)
-		var their struct{ load, index, compact work }
+		var their struct {
+			load, index, compact work
+			indexCPU, compactCPU string
+		}
 		if p != nil {
 			their.load = work{n, p.load(src)}
+			before := children(b) + p.cpu()
 			their.index = work{n, p.index()}
+			their.indexCPU = perEach(children(b)+p.cpu()-before, n)
 			p.sizes("their index", loaded.octets)
+			before = children(b) + p.cpu()
 			their.compact = work{n, p.compact()}
+			their.compactCPU = perEach(children(b)+p.cpu()-before, n)
 		}
 		b.table.note("%s: %d messages, %.1f MB", src.name, n, mb(loaded.octets))
 		b.rate("import (slotctl, no daemon; the peer: APPEND)", work{n, loaded.took}, their.load, "")
 		cpu := children(b)
-		b.rate("bulk indexing (squatter -i)", work{n, b.squatter(s, "-i", "-r", "-u", "user0")}, their.index, "3200/s")
-		b.cpuRow("  processor time for each message", cpu, n)
+		took := b.squatter(s, "-i", "-r", "-u", "user0")
+		b.rated("bulk indexing (squatter -i)", work{n, took}, their.index, figure{cpu: perEach(children(b)-cpu, n), peerCPU: their.indexCPU, wanted: "3200/s"})
 		b.sizes(s.Temp, loaded.octets)
 		for _, step := range []struct{ to, from, dir string }{{"data", "temp", "search/data"}, {"archive", "data", "search/archive"}} {
 			cpu = children(b)
 			took := b.squatter(s, "-z", step.to, "-t", step.from, "-u", "user0")
-			b.rate("compaction "+step.from+" → "+step.to, work{n, took}, their.compact, "15000/s")
-			b.cpuRow("  processor time for each message", cpu, n)
+			b.rated("compaction "+step.from+" → "+step.to, work{n, took}, their.compact, figure{cpu: perEach(children(b)-cpu, n), peerCPU: their.compactCPU, wanted: "15000/s"})
+			their.compactCPU = ""
 			b.sizes(filepath.Join(s.Root, step.dir), loaded.octets)
 			their.compact = work{}
 		}
 		p.sizes("their index, compacted", loaded.octets)
 	}
-}
-
-// cpuRow prints the processor time that commands have used since before.
-func (b *bench) cpuRow(what string, before time.Duration, n int) {
-	b.table.row(what, figure{ours: fmt.Sprintf("%.3f ms", ms(children(b)-before)/float64(n))})
 }
 
 // sizes prints the octets below a search root, by kind of file.

@@ -181,3 +181,58 @@ func (p *peer) place(uid uint32) int {
 	}
 	return p.places[uid-1]
 }
+
+// cpu is the processor time of the peer's processes, those that ended included: all are
+// of the session that its master began.
+func (p *peer) cpu() (total time.Duration) {
+	if p == nil {
+		return 0
+	}
+	master := 0
+	for _, name := range []string{"master.pid", "run/master.pid"} {
+		if text, err := os.ReadFile(filepath.Join(p.server.Dir, name)); err == nil {
+			_, err := fmt.Sscan(string(text), &master)
+			p.b.must(err)
+		}
+	}
+	of, ok := processOf(master)
+	if !ok {
+		p.b.Fatalf("%s: no master process %d", p.name, master)
+	}
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	p.b.must(err)
+	for _, dir := range dirs {
+		var pid int
+		if _, err := fmt.Sscan(filepath.Base(dir), &pid); err != nil {
+			continue
+		}
+		// One that ended meanwhile is none, or is in its parent's sum.
+		if one, ok := processOf(pid); ok && one.session == of.session {
+			total += one.used
+		}
+	}
+	return total
+}
+
+// process is what /proc says of one.
+type process struct {
+	session int
+	used    time.Duration // by it and by its children that have ended
+}
+
+func processOf(pid int) (one process, ok bool) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return one, false
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var ticks [4]int64
+	if _, err := fmt.Sscan(strings.Join(fields[11:15], " "), &ticks[0], &ticks[1], &ticks[2], &ticks[3]); err != nil {
+		return one, false
+	}
+	if _, err := fmt.Sscan(fields[3], &one.session); err != nil {
+		return one, false
+	}
+	one.used = time.Duration(ticks[0]+ticks[1]+ticks[2]+ticks[3]) * 10 * time.Millisecond // USER_HZ is 100 on Linux
+	return one, true
+}

@@ -37,7 +37,7 @@ func askAll(b *bench) {
 		b.table.note("%s: %d messages, %.1f MB", src.name, loaded.messages, mb(loaded.octets))
 		own, other := dial(b, s, "user0"), p.dial()
 		for _, kind := range queries.Kinds {
-			b.askKind(own, other, p, kind, d)
+			b.askKind(s, own, other, p, kind, d)
 		}
 		own.close()
 		other.close()
@@ -48,7 +48,7 @@ func askAll(b *bench) {
 }
 
 // askKind puts the queries of one kind to both servers, after those that warm up.
-func (b *bench) askKind(own, other *client, p *peer, kind queries.Kind, d drawn) {
+func (b *bench) askKind(s *daemon.Slot, own, other *client, p *peer, kind queries.Kind, d drawn) {
 	list, want := d.lists[kind], d.want[kind]
 	cut := min(warmUp, len(list)/4)
 	put(own, list[:cut], time.Minute, places)
@@ -56,12 +56,15 @@ func (b *bench) askKind(own, other *client, p *peer, kind queries.Kind, d drawn)
 	if len(want) > 0 {
 		want = want[cut:]
 	}
+	before := s.CPU(b)
 	mine := put(own, list, time.Minute, places)
-	f := figure{hits: count(mine.hits()), equal: mine.equal(want), wanted: wantedTimes[kind]}
+	f := figure{cpu: perEach(s.CPU(b)-before, len(mine.times)), hits: count(mine.hits()), equal: mine.equal(want), wanted: wantedTimes[kind]}
 	var theirs asked
 	if other != nil {
 		put(other, warm, peerPatience/4, p.place)
+		before := p.cpu()
 		theirs = put(other, list, peerPatience, p.place)
+		f.peerCPU = perEach(p.cpu()-before, len(theirs.times))
 		f.peerEqual = theirs.equal(want)
 		// Only queries that both were asked are compared.
 		f.ratio = ratio(float64(mine.times[:len(theirs.times)].at(0.5)), float64(theirs.times.at(0.5)))

@@ -55,10 +55,12 @@ func (b *bench) sortIn(src source, huge bool) {
 	for _, c := range sortCommands {
 		before := s.CPU(b)
 		mine := timesOf(own, syncRuns, always(c.text))
-		cpu := ms(s.CPU(b)-before) / syncRuns
+		f := figure{cpu: perEach(s.CPU(b)-before, syncRuns), wanted: map[bool]string{false: c.small, true: c.huge}[huge]}
+		before = p.cpu()
 		theirs := b.known(other, c.text)
-		b.timed(strings.TrimSuffix(c.text, " UTF-8 ALL"), mine, theirs, figure{wanted: map[bool]string{false: c.small, true: c.huge}[huge]})
-		b.table.note("best %s, processor time %.2f ms%s", millis(mine.at(0)), cpu, bestOf(mine, theirs))
+		f.peerCPU = perEach(p.cpu()-before, len(theirs))
+		b.timed(strings.TrimSuffix(c.text, " UTF-8 ALL"), mine, theirs, f)
+		b.table.note("best %s%s", millis(mine.at(0)), bestOf(mine, theirs))
 	}
 	own.close()
 	other.close()

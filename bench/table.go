@@ -11,7 +11,9 @@ import (
 // figure is what was measured of one thing. Empty cells are not printed.
 type figure struct {
 	ours, p99, worst string // a median, or a rate
+	cpu              string // processor time of the server for each
 	peer, peer99     string
+	peerCPU          string
 	ratio            string // how many times the peer's: above 1 is better
 	n, hits          string // how often, and how many messages were found by all
 	equal, peerEqual string // answers that are the oracle's
@@ -19,14 +21,14 @@ type figure struct {
 }
 
 func (f figure) cells() []string {
-	return []string{f.ours, f.p99, f.worst, f.peer, f.peer99, f.ratio, f.n, f.hits, f.equal, f.peerEqual, f.wanted}
+	return []string{f.ours, f.p99, f.worst, f.cpu, f.peer, f.peer99, f.peerCPU, f.ratio, f.n, f.hits, f.equal, f.peerEqual, f.wanted}
 }
 
 // widths of the columns in plain text.
-var widths = []int{10, 9, 9, 10, 9, 7, 7, 9, 11, 11, 8}
+var widths = []int{9, 8, 8, 8, 9, 8, 8, 7, 6, 9, 11, 11, 8}
 
 // nameWidth is that of the first column.
-const nameWidth = 50
+const nameWidth = 44
 
 // table prints figures as they come, one table for a run.
 type table struct {
@@ -41,9 +43,11 @@ func (t *table) begin(title string) {
 	if peer == "" {
 		peer = "peer"
 	}
-	head := figure{"ours", "p99", "worst", peer, "p99", "ratio", "n", "hits", "equal", "peer's", "wanted"}
+	head := figure{ours: "ours", p99: "p99", worst: "worst", cpu: "cpu", peer: peer, peer99: "p99", peerCPU: "cpu", ratio: "ratio",
+		n: "n", hits: "hits", equal: "equal", peerEqual: "peer's", wanted: "wanted"}
 	if !t.markdown {
-		t.row("## "+title, head)
+		fmt.Fprintf(t.out, "\n## %s\n", title)
+		t.row("", head)
 		return
 	}
 	fmt.Fprintf(t.out, "\n%s\n\n", title)
@@ -87,6 +91,8 @@ func pad(s string, width int) string {
 // millis writes a time in milliseconds, with as many digits as mean something.
 func millis(d time.Duration) string {
 	switch v := ms(d); {
+	case v < 0.1:
+		return fmt.Sprintf("%.3f ms", v)
 	case v >= 100:
 		return fmt.Sprintf("%.0f ms", v)
 	case v >= 10:
@@ -114,6 +120,14 @@ func ratio(a, b float64) string {
 	default:
 		return fmt.Sprintf("%.2f×", r)
 	}
+}
+
+// perEach is processor time divided by how many things it was for.
+func perEach(cpu time.Duration, n int) string {
+	if n == 0 || cpu <= 0 {
+		return ""
+	}
+	return millis(cpu / time.Duration(n))
 }
 
 // count writes a number, 0 as nothing.
@@ -153,7 +167,12 @@ func (w work) rate() float64 {
 
 // rate prints work in things a second.
 func (b *bench) rate(what string, ours, theirs work, wanted string) {
-	f := figure{n: count(ours.n), wanted: wanted, ratio: ratio(theirs.rate(), ours.rate())}
+	b.rated(what, ours, theirs, figure{wanted: wanted})
+}
+
+// rated is rate with more cells.
+func (b *bench) rated(what string, ours, theirs work, f figure) {
+	f.n, f.ratio = count(ours.n), ratio(theirs.rate(), ours.rate())
 	if ours.n > 0 {
 		f.ours = fmt.Sprintf("%.0f/s", ours.rate())
 	}

@@ -42,6 +42,14 @@ type band struct {
 
 var bands = []band{{"1", 1, 1}, {"2–9", 2, 9}, {"10–99", 10, 99}, {"100–999", 100, 999}, {"1,000 and more", 1000, 0}}
 
+// Bands are the names of the bands, the rarest first.
+func Bands() (names []string) {
+	for _, b := range bands {
+		names = append(names, b.name)
+	}
+	return names
+}
+
 func bandOf(n int) string {
 	for _, b := range bands {
 		if n >= b.least && (b.most == 0 || n <= b.most) {
@@ -212,12 +220,12 @@ func (d *drawer) mixed(n int) {
 		q := Query{Band: bandOf(d.body[x.Value] * d.every), Keys: []Key{x}}
 		switch d.kind {
 		case Anywhere:
-			q.Keys[0] = Key{Scope: Text, Value: rare[d.rand.IntN(len(rare))]}
+			q.Keys[0], q.Band = Key{Scope: Text, Value: rare[d.rand.IntN(len(rare))]}, ""
 			if tries%2 == 1 {
 				q.Keys[0].Value = d.headers.kept[d.rand.IntN(len(d.headers.kept))].Value
 			}
 		case Field:
-			q.Keys[0] = d.headers.kept[d.rand.IntN(len(d.headers.kept))]
+			q.Keys[0], q.Band = d.headers.kept[d.rand.IntN(len(d.headers.kept))], ""
 		case Without:
 			if len(titles) == 0 {
 				return
@@ -228,6 +236,7 @@ func (d *drawer) mixed(n int) {
 		case Both:
 			q.Keys = append(q.Keys, Key{Scope: Body, Value: known[d.rand.IntN(len(known))]})
 		case Absent:
+			q.Band = ""
 			q.Keys[0].Value = fmt.Sprintf("%sqz%xv", x.Value, d.rand.IntN(1<<12))
 		}
 		d.add(q)
