@@ -55,7 +55,7 @@ func (m *StructureDecoder) Decode(encoded string) (*Structure, error) {
 	}
 	switch {
 	case d.bad:
-		return nil, fmt.Errorf("%w: octet %d of %d", ErrStructure, d.i, len(encoded))
+		return nil, fmt.Errorf("%w: octet %d of %d", ErrStructure, d.at, len(encoded))
 	case d.i != len(d.s):
 		return nil, fmt.Errorf("%w: %d octets too many", ErrStructure, len(d.s)-d.i)
 	}
@@ -98,13 +98,28 @@ type binaryDecoder struct {
 	size  int64
 	parts int
 	bad   bool
+	at    int // where it was seen to be bad
 	to    *StructureDecoder
 }
 
-func (d *binaryDecoder) fail() { d.bad = true }
+// fail leaves nothing to be read.
+func (d *binaryDecoder) fail() {
+	if !d.bad {
+		d.bad, d.at, d.i = true, d.i, len(d.s)
+	}
+}
 
-func (d *binaryDecoder) uint() (n uint64) {
-	for shift := 0; shift < 64 && d.i < len(d.s) && !d.bad; shift += 7 {
+// uint reads a number. Nearly all are of one octet.
+func (d *binaryDecoder) uint() uint64 {
+	if i := d.i; i < len(d.s) && d.s[i] < 0x80 {
+		d.i++
+		return uint64(d.s[i])
+	}
+	return d.longUint()
+}
+
+func (d *binaryDecoder) longUint() (n uint64) {
+	for shift := 0; shift < 64 && d.i < len(d.s); shift += 7 {
 		c := d.s[d.i]
 		d.i++
 		n |= uint64(c&0x7F) << shift

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strconv"
@@ -247,14 +248,38 @@ func appendAString(b []byte, s string, utf8 bool) []byte {
 // appendString appends a quoted string or a literal. Nearly all strings can be
 // copied as they are.
 func appendString(b []byte, s string, utf8OK bool) []byte {
-	for i := range len(s) {
-		if !isPlain(s[i]) {
-			return appendEscaped(b, s, utf8OK)
-		}
-	}
+	start := len(b)
 	b = append(b, '"')
 	b = append(b, s...)
+	if !allPlain(b[start+1:]) {
+		return appendEscaped(b[:start], s, utf8OK)
+	}
 	return append(b, '"')
+}
+
+// allPlain reports whether b can stand between quotes as it is. It looks at eight octets
+// at a time, and at each where one of them may not be plain.
+func allPlain(b []byte) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		quote, backslash := x^each*'"', x^each*'\\'
+		// The high bit of an octet of y-each*n &^ y is set if it is the lowest one that is less than n.
+		suspect := x | (x-each*' ')&^x | (quote-each)&^quote | (backslash-each)&^backslash
+		if suspect&high != 0 && !eachPlain(b[:8]) {
+			return false
+		}
+	}
+	return eachPlain(b)
+}
+
+func eachPlain(b []byte) bool {
+	for _, c := range b {
+		if !isPlain(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // appendEscaped is appendString for any string.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 	"testing/iotest"
 	"time"
 
@@ -450,4 +452,23 @@ func BenchmarkInternalDate(b *testing.B) {
 		f.InternalDate(d)
 		f.End()
 	}
+}
+
+// TestAllPlain: what is looked at eight octets at a time is what is looked at one by one.
+func TestAllPlain(t *testing.T) {
+	for c := range 256 {
+		for at := range 19 {
+			b := []byte("a string of letters")
+			b[at] = byte(c)
+			if got, want := allPlain(b), isPlain(byte(c)); got != want {
+				t.Errorf("%q: %v", b, got)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		b := rapid.SliceOf(rapid.SampledFrom([]byte(" a~\x00\x01\r\n\"!#\\[]\x7f\x80\xa2\xdc\xff"))).Draw(t, "octets")
+		if got, want := allPlain(b), eachPlain(b); got != want {
+			t.Fatalf("%q: %v", b, got)
+		}
+	})
 }
