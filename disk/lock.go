@@ -33,16 +33,29 @@ const (
 	lastDelay  = 4 * time.Millisecond
 )
 
+// LockWatcher is implemented by an FS that wants to know how long Lock waited for a
+// lock that was not free at once. It is not told of a wait that ctx ended.
+type LockWatcher interface {
+	Waited(name string, d time.Duration)
+}
+
 // Lock is TryLock that waits until the lock is free or ctx is done. It polls:
 // flock(2) cannot be interrupted, and each waiter in it would hold a thread. So
 // waiters are served in no order, and a stream of shared holders can keep an
 // exclusive one out for ever, unless both pass through a lock of their own
 // first, as in package activefile.
 func Lock(ctx context.Context, fsys FS, name string, mode LockMode) (io.Closer, error) {
+	var since time.Time // of waiting
 	for delay := firstDelay; ; delay = min(2*delay, lastDelay) {
 		held, err := fsys.TryLock(name, mode)
 		if !errors.Is(err, ErrLocked) {
+			if w, ok := fsys.(LockWatcher); ok && !since.IsZero() {
+				w.Waited(name, time.Since(since))
+			}
 			return held, err
+		}
+		if since.IsZero() {
+			since = time.Now()
 		}
 		if err := pause(ctx, delay/2+rand.N(delay)); err != nil {
 			return nil, fmt.Errorf("waiting for the lock %s: %w", name, err)

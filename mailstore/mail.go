@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"teraslot/mailbox"
 )
@@ -207,14 +208,31 @@ func (m *Mail) lockWriter(ctx context.Context) error {
 	if m.s.o.ReadOnly {
 		return ErrReadOnly
 	}
+	if err := m.awaitTurn(ctx); err != nil {
+		return err
+	}
+	if err := m.connectWriter(); err != nil {
+		m.unlockWriter()
+		return err
+	}
+	return nil
+}
+
+// awaitTurn takes the writer's turn.
+func (m *Mail) awaitTurn(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	since := time.Now()
 	select {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := m.connectWriter(); err != nil {
-		m.unlockWriter()
-		return err
+	if m.s.o.Waited != nil {
+		m.s.o.Waited(time.Since(since))
 	}
 	return nil
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Step, if set, is called at each step that a crash could part from the
 	// next, with a name from the constants Step….
 	Step func(step string)
+	// Waited, if set, is told how long a change waited for its turn where others were
+	// changing the same user's mail.
+	Waited func(time.Duration)
 	// Now is the clock; by default time.Now.
 	Now func() time.Time
 	// Rand gives mailbox ids; by default crypto/rand.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"teraslot/account"
+	"teraslot/disk"
 	"teraslot/imapd"
 	"teraslot/lmtp"
 	"teraslot/mailbox"
@@ -61,6 +62,7 @@ type Slot struct {
 	cert     *certificate  // nil when offline
 	registry *prometheus.Registry
 
+	seen *observations
 	held heldGUIDs
 
 	scheduleLock io.Closer // of schedule
@@ -84,7 +86,8 @@ func Open(ctx context.Context, c *Config, o Options) (*Slot, error) {
 	if o.After == nil {
 		o.After = time.After
 	}
-	s := &Slot{c: c, o: o, started: o.Now(), registry: prometheus.NewRegistry()}
+	s := &Slot{c: c, o: o, started: o.Now(), registry: prometheus.NewRegistry(), seen: newObservations()}
+	s.o.Logger = slog.New(countingLog{o.Logger.Handler(), s.seen})
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -120,7 +123,7 @@ func (s *Slot) open(ctx context.Context) error {
 // openData opens what lies on disk, slot.lock first.
 func (s *Slot) openData(ctx context.Context) (err error) {
 	mail := s.c.MailstoreOptions()
-	mail.Notify, mail.Logger, mail.Now = s.notify, s.o.Logger, s.o.Now
+	mail.Notify, mail.Logger, mail.Now, mail.Waited = s.notify, s.o.Logger, s.o.Now, s.seen.mailWaited
 	if s.store, err = mailstore.Open(ctx, mail); err != nil {
 		return err
 	}
@@ -134,6 +137,10 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 	}
 	index := s.c.TiersOptions()
 	index.Logger, index.Now = s.o.Logger, s.o.Now
+	if index.FS == nil {
+		index.FS = disk.OS()
+	}
+	index.FS = watchedFS{index.FS, s.seen}
 	s.tiers, err = tiers.New(index)
 	return err
 }
@@ -149,6 +156,7 @@ func (s *Slot) openServers() error {
 	if err := s.registry.Register(newRooms(s.c)); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	s.seen.register(s.registry)
 	wake := func(mailbox.User) {}
 	if !s.c.Squatter.Off {
 		s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log,
@@ -226,13 +234,14 @@ func (s *Slot) listen() (err error) {
 		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain) && len(s.c.IMAP.Proxies) == 0,
 		Limits: imapd.Limits{Connections: s.c.IMAP.MaxConnections, PerAddress: s.c.IMAP.MaxPerAddress,
 			PerUser: s.c.IMAP.MaxPerUser, Message: int64(s.c.MaxMessage)},
-		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version,
+		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version, Registerer: s.registry,
 	})
 	return nil
 }
 
 // notify spreads the news of a commit.
 func (s *Slot) notify(e mailbox.Event) {
+	s.seen.arrived(e)
 	if e.Kind == mailbox.Appended {
 		s.log.Add(synclog.Note{User: e.User, Mailbox: e.Mailbox})
 	}
