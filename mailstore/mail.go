@@ -77,6 +77,11 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 
 // start opens the first connection and does what a new or crashed user needs.
 func (m *Mail) start(ctx context.Context) error {
+	if !m.s.o.ReadOnly { // else its owner may write it at the moment
+		if err := checkWAL(m.s.o.FS, m.path); err != nil {
+			return &Damage{User: m.user, Err: err}
+		}
+	}
 	c, err := openConn(m.path, m.s.o.ReadOnly)
 	if err != nil {
 		return err

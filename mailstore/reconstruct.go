@@ -54,6 +54,9 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy boo
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
 	s.forgetMail(u) // what is remembered is of another mail.db
+	if err := removeDatabase(s.o.FS, s.databasePath(u)+beforeWAL); err != nil {
+		return err
+	}
 	m, err := openMail(context.WithoutCancel(ctx), s, e)
 	if err != nil {
 		return err
@@ -76,10 +79,10 @@ func (s *Store) forgetMail(u mailbox.User) {
 func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, report func(string)) (before map[mailbox.ID]mailbox.UID, err error) {
 	u := e.user
 	path := s.databasePath(u)
-	if err := s.setAside(path, report); err != nil {
+	saved, err := s.latestCopy(u, report)
+	if err != nil {
 		return nil, err
 	}
-	saved := s.savedPath(u)
 	err = checkSaved(saved, u)
 	switch {
 	case !useCopy:
@@ -96,6 +99,65 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
 	}
 	return nil, s.publishDatabase(path, u, Quota{})
+}
+
+// latestCopy sets mail.db aside and names what is to take its place: the copy, or mail.db
+// itself as it was before the damage in its WAL, which is made first.
+func (s *Store) latestCopy(u mailbox.User, report func(string)) (string, error) {
+	path := s.databasePath(u)
+	before := path + beforeWAL
+	if errors.Is(checkWAL(s.o.FS, path), errWAL) {
+		if err := s.copyWithWAL(path, before); err != nil {
+			return "", err
+		}
+	} else if _, err := s.o.FS.Stat(path); err == nil {
+		if err := removeDatabase(s.o.FS, before); err != nil { // of another time
+			return "", err
+		}
+	}
+	if err := s.setAside(path, report); err != nil {
+		return "", err
+	}
+	switch err := checkSaved(before, u); {
+	case err == nil:
+		report("the WAL of mail.db is damaged; what was committed behind the damage is lost but for the messages themselves")
+		return before, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		report(fmt.Sprintf("mail.db without the damaged end of its WAL cannot be used: %v", err))
+	}
+	return s.savedPath(u), nil
+}
+
+// beforeWAL ends the name of mail.db as it was before the damage in its WAL.
+const beforeWAL = ".before-wal"
+
+// copyWithWAL copies a database and its WAL, and brings the copy to what both say.
+func (s *Store) copyWithWAL(from, to string) error {
+	if err := removeDatabase(s.o.FS, to); err != nil {
+		return err
+	}
+	for _, beside := range []string{"", "-wal"} {
+		b, err := disk.ReadFile(s.o.FS, from+beside)
+		if err != nil {
+			return err
+		}
+		if err := disk.WriteSynced(s.o.FS, to+beside, 0o600, func(w io.Writer) error {
+			_, err := w.Write(b)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	// SQLite takes what is whole of the WAL, and copies it back.
+	c, err := openConn(to, false)
+	if err == nil {
+		_, err = c.integer("PRAGMA wal_checkpoint(TRUNCATE)")
+		err = errors.Join(err, c.close())
+	}
+	if databaseDamaged(err) {
+		return nil // told of by checkSaved
+	}
+	return err
 }
 
 // checkSaved checks a copy of mail.db as far as that can be done without its packs.
@@ -415,7 +477,8 @@ func (r *repair) adopt(ctx context.Context, l *located, before map[mailbox.ID]ma
 		}
 		taken = n > 0
 	}
-	if !known || taken || b.UIDValidity != l.UIDValidity {
+	passed := known && before == nil && l.UID < b.UIDNext // clients have seen later ones
+	if !known || taken || passed || b.UIDValidity != l.UIDValidity {
 		name := Recovered + Separator + string(l.Mailbox)
 		r.sayf("message %s, once UID %d of mailbox %s, is in %s", l.GUID, l.UID, l.Mailbox, name)
 		return r.recover(name, l, c)

@@ -19,10 +19,16 @@ const Recovered = "Recovered"
 // mail.db that do not match their CRC, from the copy of mail.db and from the packs;
 // places of messages of which another whole copy lies in a pack; counters,
 // checksums, sums and cached structures, from the records. Messages that no record
-// holds any longer go to Recovered. report is told of each thing, mended or lost. What
-// cannot be read as a database at all is for Reconstruct.
+// holds any longer go to Recovered, and so do those that lie whole behind the end of their
+// pack: deliveries that were interrupted, or mail of a newer mail.db. report is told of each
+// thing, mended or lost. What cannot be read as a database at all is for Reconstruct;
+// where the WAL is damaged, Repair is Reconstruct.
 func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string)) error {
 	m, err := s.Acquire(ctx, u)
+	if errors.Is(err, errWAL) {
+		report(err.Error())
+		return s.Reconstruct(ctx, u, report)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,6 +147,7 @@ func (r *repair) repair(ctx context.Context) error {
 		r.contents,
 		func() error { return r.eachBox(boxes, r.records) },
 		func() error { return r.eachBox(boxes, func(b *box) error { return r.contentless(ctx, b) }) },
+		func() error { return r.behindEnds(ctx) },
 		r.recountRefs,
 		func() error { return r.unheld(ctx, Recovered) },
 		func() error { return r.structures(ctx) },
@@ -249,6 +256,30 @@ func (r *repair) reaches(rows []packRow) error {
 		}
 	}
 	return nil
+}
+
+// behindEnds takes in the messages that lie whole behind the ends of packs: as what they
+// were to be, if their UIDs were not given since, or else to Recovered.
+func (r *repair) behindEnds(ctx context.Context) error {
+	rows, err := loadPacks(r.t.c)
+	if err != nil {
+		return err
+	}
+	ends := map[uint64]int64{}
+	for _, p := range rows {
+		ends[p.n] = p.end
+	}
+	for i := range r.packs {
+		end, known := ends[r.packs[i].n]
+		for j := range r.packs[i].frames {
+			if l := &r.packs[i].frames[j]; known && l.start >= end {
+				if err := r.adopt(ctx, l, nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return r.t.flush()
 }
 
 // contents mends rows of contents, and leads those whose bytes are damaged to

@@ -23,7 +23,8 @@ type patient struct {
 	now   time.Time
 }
 
-// newPatient has 12 messages in INBOX, of which the first 8 are in the saved copy.
+// newPatient has 12 messages in INBOX, of which the first 8 are in the saved copy. What
+// came after it is in the WAL.
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	p := &patient{text: map[mailbox.UID]string{}, flags: map[mailbox.UID]string{}, now: time.Unix(1_700_000_000, 0)}
@@ -32,6 +33,9 @@ func newPatient(t *testing.T) *patient {
 	p.inbox = named(t, p.m, Inbox).ID
 	p.deliver(t, 1, 8)
 	if _, err := p.m.SaveDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.m.writer.integer("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		t.Fatal(err)
 	}
 	p.deliver(t, 9, 12)

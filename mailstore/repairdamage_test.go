@@ -3,11 +3,9 @@ package mailstore
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,8 +16,8 @@ import (
 // TestRepairAnyDamage damages mail.db, its WAL, the copy and the packs at random places:
 // bits, runs of zeros, stale pages, cuts. Repair, and where that cannot be had
 // Reconstruct, leave mail that the full check finds nothing wrong with but lost bytes,
-// (of each of which the cached structure may be lost too), and never a wrong message.
-// COUNT is the number of damages.
+// (of each of which the cached structure may be lost too), never a wrong message, and
+// every message whose bytes are whole in a pack. COUNT is the number of damages.
 func TestRepairAnyDamage(t *testing.T) {
 	count, err := strconv.Atoi(cmp.Or(os.Getenv("COUNT"), "40"))
 	if err != nil {
@@ -30,42 +28,18 @@ func TestRepairAnyDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPatient(t)
+	killed := p.files(t) // as kill -9 would leave them
 	p.m.Release()
 	p.m = nil
 	if err := p.s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files := map[string][]byte{}
-	for _, name := range []string{p.s.databasePath(user1), p.s.savedPath(user1), p.s.o.PackFile(user1, Pack{N: 1})} {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = b
-	}
+	stopped := p.files(t)
 	outcomes := map[string]int{}
 	for n := range count {
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
-		for _, name := range slices.Sorted(maps.Keys(files)) { // the same damages for the same seed
-			whole := files[name]
-			b := whole
-			if r.IntN(2) == 0 {
-				b = damageAt(r, bytes.Clone(whole))
-			}
-			if err := os.WriteFile(name, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		leftovers, err := filepath.Glob(p.s.databasePath(user1) + `[.\-]*`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range leftovers { // WALs, and what was set aside
-			if err := os.Remove(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		outcome := p.mendOnce(t)
+		pack := p.damage(t, r, [][]savedFile{killed, stopped}[r.IntN(2)])
+		outcome := p.mendOnce(t, pack)
 		if outcomes[outcome]++; outcomes[outcome] == 1 {
 			t.Logf("damage %d: %s", n, outcome)
 		}
@@ -73,10 +47,59 @@ func TestRepairAnyDamage(t *testing.T) {
 			t.Fatalf("damage %d of seed %d", n, seed)
 		}
 	}
-	t.Logf("%d damages: %v", count, outcomes)
+	t.Logf("proof: %d damages, seed %d: %v", count, seed, outcomes)
 	if p.s, err = Open(t.Context(), p.o); err != nil { // for the cleanup
 		t.Fatal(err)
 	}
+}
+
+// savedFile is a file of a user and what was in it.
+type savedFile struct {
+	name  string
+	bytes []byte
+}
+
+// files reads what the patient has on disk, in an order that is always the same.
+func (p *patient) files(t *testing.T) (all []savedFile) {
+	t.Helper()
+	db := p.s.databasePath(user1)
+	for _, name := range []string{db, db + "-wal", p.s.savedPath(user1), p.s.o.PackFile(user1, Pack{N: 1})} {
+		b, err := os.ReadFile(name)
+		if err != nil && name != db+"-wal" {
+			t.Fatal(err)
+		}
+		if len(b) > 0 {
+			all = append(all, savedFile{name, b})
+		}
+	}
+	return all
+}
+
+// damage puts the files back and does one damage or more, and returns what is left of the pack.
+func (p *patient) damage(t *testing.T, r *rand.Rand, files []savedFile) (pack []byte) {
+	t.Helper()
+	leftovers, err := filepath.Glob(p.s.databasePath(user1) + `[.\-]*`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range leftovers { // WALs, and what was set aside
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range files {
+		b := f.bytes
+		if r.IntN(2) == 0 {
+			b = damageAt(r, bytes.Clone(b))
+		}
+		if err := os.WriteFile(f.name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f.name, packSuffix) {
+			pack = b
+		}
+	}
+	return pack
 }
 
 // damageAt does one damage.
@@ -98,7 +121,7 @@ func damageAt(r *rand.Rand, b []byte) []byte {
 }
 
 // mendOnce repairs, or reconstructs, and checks what is left.
-func (p *patient) mendOnce(t *testing.T) (outcome string) {
+func (p *patient) mendOnce(t *testing.T, pack []byte) (outcome string) {
 	t.Helper()
 	s, err := Open(t.Context(), p.o)
 	if err != nil {
@@ -143,6 +166,23 @@ func (p *patient) mendOnce(t *testing.T) (outcome string) {
 		t.Fatal(err)
 	}
 	defer m.Release()
+	p.noneLost(t, m, pack)
+	if afterAll {
+		outcome += " without the copy after all"
+	}
+	if lost > 0 {
+		outcome += ", with losses"
+	}
+	return outcome
+}
+
+// noneLost reads all mail: no message is another, and each that is whole in the pack is there.
+func (p *patient) noneLost(t *testing.T, m *Mail, pack []byte) {
+	t.Helper()
+	missing := map[mailbox.GUID]bool{}
+	for _, l := range scanFrames(pack, spoolPlace, 1) {
+		missing[l.GUID] = true
+	}
 	all, err := m.Mailboxes(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -162,16 +202,13 @@ func (p *patient) mendOnce(t *testing.T) (outcome string) {
 				t.Errorf("%s UID %d has other bytes: %v", st.Name, rec.UID, err)
 			}
 			c.Close()
+			delete(missing, rec.GUID)
 			if want, known := p.text[rec.UID]; st.ID == p.inbox && known && mailbox.GUIDOf([]byte(want)) != rec.GUID {
 				t.Errorf("UID %d is another message", rec.UID)
 			}
 		}
 	}
-	if afterAll {
-		outcome += " without the copy after all"
+	for guid := range missing {
+		t.Errorf("message %s is whole in the pack and in no mailbox", guid)
 	}
-	if lost > 0 {
-		outcome += ", with losses"
-	}
-	return outcome
 }
