@@ -4,6 +4,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // hello begins the dialogue, or begins it anew (RFC 2033 §4.1).
@@ -13,6 +15,7 @@ func (s *session) hello(rest string) {
 		s.reply(badHello)
 		return
 	}
+	name = clientName(name)
 	s.client, s.envelope = name, envelope{}
 	if host, _, err := net.SplitHostPort(s.conn.RemoteAddr().String()); err == nil {
 		s.peer = host
@@ -32,6 +35,33 @@ func (s *session) hello(rest string) {
 	}
 }
 
+// maxClientName is the length of a domain name in octets.
+const maxClientName = 255
+
+// clientName is the name by which a client greets, as it may stand in Received, whose
+// grammar wants a domain or an address literal (RFC 5321 §4.4): of what can be neither
+// "?" is left, lest it look like more of the field. A wrong name is no reason to refuse mail
+// (§4.1.4).
+func clientName(said string) string {
+	var b strings.Builder
+	for _, r := range said {
+		if r == utf8.RuneError || r < utf8.RuneSelf && !nameOctet(byte(r)) || !unicode.IsPrint(r) {
+			r = '?'
+		}
+		if b.Len()+utf8.RuneLen(r) > maxClientName {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// nameOctet reports whether c may be in a domain or an address literal; "_" is in many
+// names of machines.
+func nameOctet(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte("-._:[]", c) >= 0
+}
+
 // mail begins a message.
 func (s *session) mail(rest string) {
 	if s.client == "" || s.began {
@@ -47,6 +77,10 @@ func (s *session) mail(rest string) {
 	p, bad := parseMail(parameters, s.server.o.MaxMessage)
 	if bad != (status{}) {
 		s.reply(bad)
+		return
+	}
+	if s.server.o.Refuse {
+		s.reply(refused)
 		return
 	}
 	s.envelope = envelope{began: true, from: from.written, size: p.size}

@@ -99,6 +99,10 @@ func (s *session) nextChunk(c *chunkReader) error {
 		case "RSET":
 			s.reply(ok)
 			return errReset
+		case "LHLO": // resets as RSET does, if it is one (RFC 5321 §4.1.4)
+			if s.hello(rest); !s.began {
+				return errReset
+			}
 		case "QUIT":
 			s.over = true
 			s.reply(bye)
