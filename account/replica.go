@@ -78,7 +78,7 @@ func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
 	return all, rows.Err()
 }
 
-// Put makes a user what another slot says that he is. A user of another id who has the
+// Put makes a user, who has mail, what another slot says that he is. A user of another id who has the
 // name loses it to this one: names were exchanged, or his entry is on its way. Until it
 // comes he has a name that nobody can log in with.
 func (a *Accounts) Put(ctx context.Context, e Entry) error {
@@ -94,8 +94,8 @@ func (a *Accounts) Put(ctx context.Context, e Entry) error {
 		if e.Removed {
 			name, e.Hash = nil, ""
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO users (id, name, hash, quota_bytes, quota_messages, created, disabled)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+		_, err = tx.ExecContext(ctx, `INSERT INTO users (id, name, hash, quota_bytes, quota_messages, created, disabled, mail)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET mail = 1, name = excluded.name,
 			hash = excluded.hash, quota_bytes = excluded.quota_bytes, quota_messages = excluded.quota_messages,
 			created = excluded.created, disabled = excluded.disabled`,
 			string(e.ID), name, e.Hash, e.Quota.Bytes, e.Quota.Messages, e.Created.Unix(), truth(e.Disabled))

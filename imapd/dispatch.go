@@ -38,6 +38,9 @@ var stateNames = map[int]string{
 
 // execute carries out a command.
 func (s *session) execute(ctx context.Context, req wire.Request) (*completion, error) {
+	if err := s.permitted(req.Command); err != nil {
+		return nil, err
+	}
 	switch c := req.Command.(type) {
 	case *wire.Capability:
 		return handle(ctx, s, anyState, c, (*session).capability)

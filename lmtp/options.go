@@ -42,6 +42,8 @@ type Options struct {
 	Separator byte
 	// Duplicates is how long a Message-ID is remembered; 0 is off.
 	Duplicates time.Duration
+	// Refuse answers every sender 451: the slot is a copy of another, where mail goes.
+	Refuse bool
 	// Now is the clock; time.Now.
 	Now func() time.Time
 	// Logger gets what a reply cannot tell; by default nothing is logged.

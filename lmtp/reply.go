@@ -41,6 +41,7 @@ var (
 	bye          = status{221, "2.0.0", "Bye"}
 	cannotVerify = status{252, "2.5.0", "Cannot VRFY user, but will accept message"}
 
+	refused           = status{451, "4.3.2", "This server holds a copy, mail goes to the master"}
 	tooManyRecipients = status{452, "4.5.3", "Too many recipients"}
 	badCommand        = status{500, "5.5.2", "Command not recognized"}
 	lineTooLong       = status{500, "5.4.0", "Line too long, closing connection"}

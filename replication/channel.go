@@ -24,9 +24,11 @@ type ChannelOptions struct {
 	// CompareEvery is how often all users are compared although nobody noted a
 	// change; 0: every hour.
 	CompareEvery time.Duration
-	Now          func() time.Time                     // nil: time.Now
-	After        func(time.Duration) <-chan time.Time // nil: time.After
-	Logger       *slog.Logger                         // nil: slog.Default()
+	// VerifyEvery is how often all records of all users are compared; 0: every week.
+	VerifyEvery time.Duration
+	Now         func() time.Time                     // nil: time.Now
+	After       func(time.Duration) <-chan time.Time // nil: time.After
+	Logger      *slog.Logger                         // nil: slog.Default()
 }
 
 // Channel keeps one replica up to date.
@@ -79,6 +81,9 @@ func NewChannel(o ChannelOptions) *Channel {
 	}
 	if o.CompareEvery <= 0 {
 		o.CompareEvery = time.Hour
+	}
+	if o.VerifyEvery <= 0 {
+		o.VerifyEvery = 7 * 24 * time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -152,6 +157,7 @@ func (c *Channel) Run(ctx context.Context) error {
 	g.Go(func() error { return c.read(ctx) })
 	g.Go(func() error { return c.compareAll(ctx) })
 	g.Go(func() error { return c.retry(ctx) })
+	g.Go(func() error { return c.verifyAll(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -316,7 +322,9 @@ func (c *Channel) succeeded(u mailbox.User, j *job) {
 		return
 	}
 	j.since, j.notes = now, 1
-	c.enqueue(u, j)
+	if !c.skips[u] {
+		c.enqueue(u, j)
+	}
 }
 
 func (j *job) answer(err error) {
@@ -447,9 +455,8 @@ func (c *Channel) Skip(u mailbox.User) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.skips[u] = true
-	c.queue = slices.DeleteFunc(c.queue, func(q mailbox.User) bool { return q == u })
 	if j := c.users[u]; j != nil {
-		j.queued = false
+		c.unqueue(u, j)
 	}
 }
 

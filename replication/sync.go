@@ -45,6 +45,7 @@ type sync1 struct {
 	c     *Client
 	user  mailbox.User
 	stats Stats
+	deep  func(string) // if set, all records are compared, and what differs is told
 
 	account account.Entry
 	mail    *mailstore.Mail
@@ -106,6 +107,11 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 	if len(incomplete) > 0 {
 		return false, s.compare(ctx, incomplete)
 	}
+	if s.deep != nil {
+		if asked, err := s.dig(ctx, &change); asked || err != nil {
+			return false, err
+		}
+	}
 	change.Replaces = s.replaces
 	if s.equal(&change) {
 		s.c.remember(s.user, &remembered{s.account, change.Image})
@@ -124,7 +130,7 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 
 // equal reports whether the replica has the user as he is here, lineage and all.
 func (s *sync1) equal(change *mailstore.Change) bool {
-	return s.exists && s.there != nil && *s.there == s.account && s.theirs.Digest() == change.Image.Digest() &&
+	return len(change.Boxes) == 0 && s.exists && s.there != nil && *s.there == s.account && s.theirs.Digest() == change.Image.Digest() &&
 		slices.Equal(s.theirs.Lineage, change.Image.Lineage)
 }
 

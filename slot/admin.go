@@ -17,6 +17,7 @@ const maxRequest = 1 << 20
 // adminHandler answers the admin protocol.
 func (s *Slot) adminHandler() http.Handler {
 	mux := http.NewServeMux()
+	s.replicationRequests(mux)
 	mux.HandleFunc("GET /status", s.handleStatus)
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		users, err := s.listUsers(r.Context())
@@ -42,7 +43,7 @@ func (s *Slot) adminHandler() http.Handler {
 	mux.HandleFunc("POST /repair", s.handleRepair)
 	mux.HandleFunc("POST /expunged", s.handleExpunged)
 	mux.HandleFunc("POST /setting", handle(s.setSetting))
-	return mux
+	return s.watched(mux)
 }
 
 // handle makes a handler of a function that takes a request and answers nothing.
@@ -81,6 +82,7 @@ func httpStatus(err error) int {
 		{account.ErrName, http.StatusBadRequest},
 		{mailstore.ErrBusy, http.StatusConflict},
 		{mailstore.ErrFull, http.StatusInsufficientStorage},
+		{errReplica, http.StatusForbidden},
 	} {
 		if errors.Is(err, x.err) {
 			return x.status

@@ -52,7 +52,9 @@ type Config struct {
 	Compact  Compact  `toml:"compact"`
 	Jobs     Jobs     `toml:"jobs"`
 	Metrics  Metrics  `toml:"metrics"`
-	Log      Log      `toml:"log"`
+	// Replication makes the slot one of several that hold the same users.
+	Replication Replication `toml:"replication"`
+	Log         Log         `toml:"log"`
 
 	// Hooks are not of the file; they are nothing unless a test sets them.
 	Hooks Hooks `toml:"-"`
@@ -259,6 +261,7 @@ func (c *Config) complete(base string) error {
 	orString(&c.Quiet, "01:00-05:00")
 	c.Compact.complete()
 	c.Jobs.complete()
+	c.Replication.complete()
 	orString(&c.LMTP.SocketMode, "0660")
 	orString(&c.LMTP.OverQuota, "temporary")
 	orString(&c.LMTP.Separator, "+")

@@ -243,9 +243,12 @@ func said[R comparable](done R, err error) (string, error) {
 // expire expunges by the mailboxes' settings, and forgets what was expunged long ago;
 // with all, everything.
 func (s *Slot) expire(ctx context.Context, m *mailstore.Mail, all bool) (string, error) {
-	expunged, err := m.Expire(ctx)
-	if err != nil {
-		return "", err
+	expunged := 0
+	if !s.c.replica() { // there the master's expunges arrive
+		var err error
+		if expunged, err = m.Expire(ctx); err != nil {
+			return "", err
+		}
 	}
 	before := s.o.Now().Add(-time.Duration(s.c.Jobs.Expunged))
 	if all {

@@ -42,8 +42,10 @@ func (c *Config) completePaths(base string) {
 	if c.TLS.Cert != "" {
 		abs(&c.TLS.Cert, "")
 	}
-	if c.TLS.Key != "" {
-		abs(&c.TLS.Key, "")
+	for _, p := range []*string{&c.TLS.Key, &c.Replication.Cert, &c.Replication.Key, &c.Replication.Authority} {
+		if *p != "" {
+			abs(p, "")
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ func (s *Slot) Run(ctx context.Context) error {
 	defer cancel(nil)
 	logging, logged := layer(context.WithoutCancel(ctx), cancel)
 	logging.goes(s.log.Run)
+	for _, l := range s.peers.logs {
+		logging.goes(l.Run)
+	}
 	indexing, indexed := layer(context.WithoutCancel(ctx), cancel)
 	if s.squatter != nil {
 		indexing.goes(s.squatter.Run)
@@ -37,6 +40,7 @@ func (s *Slot) Run(ctx context.Context) error {
 	if s.night != nil {
 		tending.goes(s.night.run)
 	}
+	s.runPeers(tending)
 	err := errors.Join(s.front(ctx), tended(), indexed())
 	s.saveTemp()
 	return errors.Join(err, logged())

@@ -62,8 +62,9 @@ type Slot struct {
 	cert     *certificate  // nil when offline
 	registry *prometheus.Registry
 
-	seen *observations
-	held heldGUIDs
+	seen  *observations
+	held  heldGUIDs
+	peers peers // of the store
 
 	scheduleLock io.Closer // of schedule
 
@@ -113,6 +114,9 @@ func (s *Slot) open(ctx context.Context) error {
 		if err := s.listen(); err != nil {
 			return err
 		}
+		if err := s.openPeers(); err != nil {
+			return err
+		}
 	}
 	// The admin socket is last: whoever finds it finds a slot that is whole.
 	var err error
@@ -124,6 +128,9 @@ func (s *Slot) open(ctx context.Context) error {
 func (s *Slot) openData(ctx context.Context) (err error) {
 	mail := s.c.MailstoreOptions()
 	mail.Notify, mail.Logger, mail.Now, mail.Waited = s.notify, s.o.Logger, s.o.Now, s.seen.mailWaited
+	if mail.Slot, err = s.slotID(); err != nil {
+		return err
+	}
 	if s.store, err = mailstore.Open(ctx, mail); err != nil {
 		return err
 	}
@@ -133,6 +140,12 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 	s.log, err = synclog.Open(synclog.Options{Dir: s.c.SyncDir(SquatterChannel), Logger: s.o.Logger,
 		FS: s.c.Hooks.FS, Step: s.c.Hooks.Of("synclog")})
 	if err != nil {
+		return err
+	}
+	if err := s.openLogs(); err != nil {
+		return err
+	}
+	if err := s.noteAccounts(ctx); err != nil {
 		return err
 	}
 	index := s.c.TiersOptions()
@@ -191,6 +204,7 @@ func (s *Slot) lmtpOptions() lmtp.Options {
 		MaxMessage: int64(s.c.MaxMessage), MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
 		Timeout: time.Duration(l.Timeout), OverQuotaPermanent: l.OverQuota == "permanent",
 		Duplicates: time.Duration(l.Duplicates), Postmaster: l.Postmaster, Now: s.o.Now, Logger: s.o.Logger, Registerer: s.registry,
+		Refuse: s.c.replica(),
 	}
 	if l.Separator != "none" {
 		o.Separator = l.Separator[0]
@@ -234,7 +248,7 @@ func (s *Slot) listen() (err error) {
 		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain) && len(s.c.IMAP.Proxies) == 0,
 		Limits: imapd.Limits{Connections: s.c.IMAP.MaxConnections, PerAddress: s.c.IMAP.MaxPerAddress,
 			PerUser: s.c.IMAP.MaxPerUser, Message: int64(s.c.MaxMessage)},
-		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version, Registerer: s.registry,
+		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version, ReadOnly: s.c.replica(), Registerer: s.registry,
 	})
 	return nil
 }
@@ -245,6 +259,7 @@ func (s *Slot) notify(e mailbox.Event) {
 	if e.Kind == mailbox.Appended {
 		s.log.Add(synclog.Note{User: e.User, Mailbox: e.Mailbox})
 	}
+	s.note(synclog.Note{User: e.User, Mailbox: e.Mailbox})
 	if s.squatter != nil {
 		s.squatter.Notify(e)
 	}
@@ -254,15 +269,18 @@ func (s *Slot) notify(e mailbox.Event) {
 }
 
 // Addresses are where the slot listens, for messages and tests.
-type Addresses struct{ IMAP, IMAPTLS, LMTP, Metrics []string }
+type Addresses struct{ IMAP, IMAPTLS, LMTP, Metrics, Replication []string }
 
 // Addresses returns the addresses in use, with the ports that were chosen for 0.
 func (s *Slot) Addresses() Addresses {
-	var metrics []net.Listener
+	var metrics, peers []net.Listener
 	if s.metrics != nil {
 		metrics = append(metrics, s.metrics)
 	}
-	return Addresses{IMAP: names(s.imapPlain), IMAPTLS: names(s.imapTLS), LMTP: names(s.lmtps), Metrics: names(metrics)}
+	if s.peers.listener != nil {
+		peers = append(peers, s.peers.listener)
+	}
+	return Addresses{IMAP: names(s.imapPlain), IMAPTLS: names(s.imapTLS), LMTP: names(s.lmtps), Metrics: names(metrics), Replication: names(peers)}
 }
 
 func names(all []net.Listener) []string {
@@ -307,6 +325,7 @@ func (s *Slot) close() error {
 		errs = append(errs, s.accounts.Close())
 	}
 	// The lock goes last: until then nobody else may open any of it.
+	errs = append(errs, s.closePeers())
 	if s.log != nil {
 		errs = append(errs, s.log.Close())
 	}

@@ -13,6 +13,7 @@ import (
 	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
+	"teraslot/synclog"
 	"teraslot/tiers"
 )
 
@@ -81,6 +82,10 @@ func (s *Slot) healUser(ctx context.Context, a account.Account, has bool) error 
 		return nil
 	}
 	packs := s.packs(a.ID)
+	if s.c.replica() {
+		s.o.Logger.Warn("a user has no mail: it comes from the master", "user", a.Name, "id", a.ID)
+		return nil
+	}
 	if !a.HasMail && len(packs) == 0 {
 		s.o.Logger.Warn("a user had no mail: made anew", "user", a.Name, "id", a.ID)
 		return s.createMail(ctx, a)
@@ -219,7 +224,7 @@ func (s *Slot) setQuota(ctx context.Context, name string, q account.Quota) error
 	return s.withMail(ctx, name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(q)) })
 }
 
-// withMail runs fn on a user's mail.
+// withMail runs fn on a user's mail, which may change it.
 func (s *Slot) withMail(ctx context.Context, name string, fn func(*mailstore.Mail) error) error {
 	a, err := s.accounts.Lookup(ctx, name)
 	if err != nil {
@@ -230,6 +235,7 @@ func (s *Slot) withMail(ctx context.Context, name string, fn func(*mailstore.Mai
 		return err
 	}
 	defer m.Release()
+	defer s.note(synclog.Note{User: a.ID}) // not all of its changes are events
 	return fn(m)
 }
 
@@ -242,11 +248,12 @@ func (s *Slot) listUsers(ctx context.Context) ([]User, error) {
 	users := make([]User, 0, len(accounts))
 	for _, a := range accounts {
 		u := User{Name: a.Name, ID: a.ID, Created: a.Created, Disabled: a.Disabled, Quota: a.Quota}
-		err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) (err error) {
+		m, err := s.store.Acquire(ctx, a.ID)
+		if err == nil {
 			_, u.Usage, err = m.Quota(ctx)
-			return err
-		})
-		if err != nil && !errors.Is(err, account.ErrNoAccount) {
+			m.Release()
+		}
+		if err != nil {
 			u.Trouble = err.Error()
 		}
 		users = append(users, u)

@@ -34,6 +34,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
+	if err := c.Replication.validate(); err != nil {
+		return err
+	}
 	return c.checkAddresses()
 }
 

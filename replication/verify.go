@@ -1,0 +1,142 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// Verify compares all records of a user on both sides, tells what differs and makes it
+// equal. With messages, both sides read all their messages as well, and tell which are
+// damaged. Changes that are on their way are no difference: the user is synced first.
+func (c *Client) Verify(ctx context.Context, u mailbox.User, messages bool, report func(string)) error {
+	if _, err := c.Sync(ctx, u); err != nil {
+		return err
+	}
+	c.forget(u)
+	s := &sync1{c: c, user: u, deep: report}
+	if err := s.run(ctx); err != nil {
+		return fmt.Errorf("user %s: %w", u, err)
+	}
+	if !messages || s.account.Removed {
+		return nil
+	}
+	err := c.o.Store.Verify(ctx, u, func(f mailstore.Finding) { report("master: " + f.String()) })
+	return errors.Join(err, c.check(ctx, u, func(f string) { report("replica: " + f) }))
+}
+
+// dig asks for the records of all mailboxes that were not asked for, and reports whether
+// there were any. When all are there it tells what differs.
+func (s *sync1) dig(ctx context.Context, change *mailstore.Change) (asked bool, err error) {
+	var ids []mailbox.ID
+	for i := range change.Image.Mailboxes {
+		if _, had := s.known[change.Image.Mailboxes[i].ID]; !had {
+			ids = append(ids, change.Image.Mailboxes[i].ID)
+		}
+	}
+	if len(ids) > 0 {
+		return true, s.compare(ctx, ids)
+	}
+	for _, b := range change.Boxes {
+		s.deep(fmt.Sprintf("mailbox %s: %d records differ, %d are too many", change.Image.Box(b.ID).Name, len(b.Entries), b.Drop.Len()))
+	}
+	return false, nil
+}
+
+// verifyAll compares all records of all users now and again.
+func (c *Channel) verifyAll(ctx context.Context) error {
+	for {
+		select {
+		case <-c.o.After(c.o.VerifyEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		users, err := c.o.Client.o.Store.Users(ctx)
+		if err != nil {
+			c.o.Logger.Error("replication: users cannot be verified", "replica", c.Name(), "err", err)
+		}
+		for _, u := range users {
+			if err := c.Verify(ctx, u, false, func(string) {}); err != nil && ctx.Err() == nil {
+				c.o.Logger.Error("replication: a user cannot be verified", "replica", c.Name(), "user", u, "err", err)
+			}
+			select { // the others' mail goes first
+			case <-c.o.After(verifyRest):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// verifyRest is the pause between two users of verifyAll.
+const verifyRest = 100 * time.Millisecond
+
+// Verify is Client.Verify for a user on whom nobody else works meanwhile.
+func (c *Channel) Verify(ctx context.Context, u mailbox.User, messages bool, report func(string)) error {
+	release, err := c.seize(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return c.o.Client.Verify(ctx, u, messages, func(what string) {
+		c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
+		report(what)
+	})
+}
+
+// seize makes the caller the only one who works on a user.
+func (c *Channel) seize(ctx context.Context, u mailbox.User) (release func(), err error) {
+	for {
+		c.mu.Lock()
+		j := c.users[u]
+		if j == nil || !j.running {
+			if j == nil {
+				j = &job{since: c.o.Now()}
+				c.users[u] = j
+			}
+			c.unqueue(u, j)
+			j.running, j.again = true, j.notes > 0
+			c.mu.Unlock()
+			return func() { c.free(u, j) }, nil
+		}
+		done := make(chan error, 1)
+		j.waiters = append(j.waiters, done)
+		c.mu.Unlock()
+		if err := wait(ctx, done); err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// free ends seize.
+func (c *Channel) free(u mailbox.User, j *job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j.running = false
+	j.answer(nil)
+	switch {
+	case j.again && !c.skips[u]:
+		c.enqueue(u, j)
+	case !j.again && j.tries == 0:
+		delete(c.users, u)
+	}
+}
+
+// unqueue takes a user out of the queue. c.mu is held.
+func (c *Channel) unqueue(u mailbox.User, j *job) {
+	if !j.queued {
+		return
+	}
+	j.queued = false
+	kept := c.queue[:0]
+	for _, q := range c.queue {
+		if q != u {
+			kept = append(kept, q)
+		}
+	}
+	c.queue = kept
+}
