@@ -55,12 +55,13 @@ type reader struct {
 	size    map[string]int64  // path → size, for files opened to append
 	appends map[string]bool
 	isDir   func(path string) bool
+	made    map[string]bool // directories that the trace makes
 }
 
 // Read reads the output of strace. isDir tells directories from files among
-// what is synced; size gives the size of a file before the run.
+// what is synced, and needs to know only those that were there before; size gives the size of a file before the run.
 func Read(r io.Reader, isDir func(path string) bool, size func(path string) int64) ([]Op, error) {
-	t := reader{pending: map[string]string{}, offset: map[string]int64{}, size: map[string]int64{}, appends: map[string]bool{}, isDir: isDir}
+	t := reader{pending: map[string]string{}, offset: map[string]int64{}, size: map[string]int64{}, appends: map[string]bool{}, isDir: isDir, made: map[string]bool{}}
 	lines := bufio.NewReaderSize(r, 1<<20)
 	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n')
@@ -211,7 +212,7 @@ func (t *reader) end(s string, size func(string) int64) error {
 	case "fsync", "fdatasync":
 		_, path := descriptor(args[0])
 		kind := Sync
-		if t.isDir(path) {
+		if t.made[path] || t.isDir(path) {
 			kind = SyncDir
 		}
 		t.ops = append(t.ops, Op{Kind: kind, Path: path})
@@ -260,6 +261,9 @@ func (t *reader) named(name string, args []string) error {
 		return err
 	}
 	op.Path = filepath.Clean(string(b))
+	if op.Kind == Mkdir {
+		t.made[op.Path] = true
+	}
 	if to != "" {
 		if b, err = unhex(to); err != nil {
 			return err

@@ -31,6 +31,8 @@ var trace = strings.ReplaceAll(strings.Join([]string{
 	`7  renameat(AT_FDCWD, "` + hexed("/r/f") + `", AT_FDCWD, "` + hexed("/r/g") + `") = 0`,
 	`7  unlinkat(AT_FDCWD, "` + hexed("/r/none") + `", 0) = -1 ENOENT (No such file or directory)`,
 	`7  open("` + hexed("/r/h") + `", O_RDWR|O_CREAT|O_NOFOLLOW, 0600) = 6<` + hexed("/r/h") + `>`,
+	`7  mkdirat(AT_FDCWD, "` + hexed("/r/d") + `", 0700) = 0`,
+	`7  fsync(3<` + hexed("/r/d") + `>)  = 0`,
 	`7  +++ exited with 0 +++`,
 }, "\n"), "TCP:", "TCP:") + "\n"
 
@@ -43,6 +45,7 @@ func TestRead(t *testing.T) {
 		{Kind: Create, Path: "/r/f"}, {Kind: Write, Path: "/r/f", Data: []byte("hello")}, {Kind: Write, Path: "/r/f", Data: []byte("J")},
 		{Kind: Sync, Path: "/r/f"}, {Kind: SyncDir, Path: "/r"}, {Kind: Reply, Path: "TCP:[127.0.0.1:1->127.0.0.1:2]", Data: []byte("250 ok\r\n")},
 		{Kind: Rename, Path: "/r/f", Path2: "/r/g"}, {Kind: Create, Path: "/r/h"},
+		{Kind: Mkdir, Path: "/r/d"}, {Kind: SyncDir, Path: "/r/d"},
 	}
 	if len(ops) != len(want) {
 		t.Fatalf("read %v", ops)
@@ -78,15 +81,19 @@ func state(t *testing.T, ops []Op, fate Fate) map[string]string {
 			t.Fatal(err)
 		}
 	}
-	if err := d.Materialize(out, func(Op) Fate { return fate }, rand.New(rand.NewPCG(1, 1))); err != nil {
+	if err := d.Cut(func(int, Op) Fate { return fate }, rand.New(rand.NewPCG(1, 1))).Write(filepath.Join(out, "state")); err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{}
-	names, err := filepath.Glob(out + "/*")
+	names, err := filepath.Glob(out + "/state/*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
+		if isDir(name) {
+			files[filepath.Base(name)] = ""
+			continue
+		}
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -112,6 +119,9 @@ func TestDisk(t *testing.T) {
 		{"a synced overwrite", []Op{create, write, sync, syncDir, {Kind: Write, Path: "/r/f", Offset: 1, Data: []byte("u")}}, "f=hello", "f=hullo"},
 		{"rename not synced", []Op{create, write, sync, syncDir, rename}, "f=hello", "g=hello"},
 		{"rename synced", []Op{create, write, sync, syncDir, rename, syncDir}, "g=hello", "g=hello"},
+		{"made, renamed, not synced", []Op{create, write, sync, rename}, "", "g=hello"},
+		{"renamed over another", []Op{create, write, sync, syncDir, {Kind: Create, Path: "/r/g"}, rename}, "f=hello", "g=hello"},
+		{"a directory not synced", []Op{{Kind: Mkdir, Path: "/r/d"}, {Kind: Create, Path: "/r/d/f"}, {Kind: SyncDir, Path: "/r/d"}}, "", "d="},
 		{"remove not synced", []Op{create, write, sync, syncDir, {Kind: Remove, Path: "/r/f"}}, "f=hello", ""},
 		{"truncate not synced", []Op{create, write, sync, syncDir, {Kind: Truncate, Path: "/r/f", Offset: 2}}, "f=hello", "f=he"},
 	}
