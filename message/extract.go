@@ -20,7 +20,8 @@ const ExtractVersion = 2
 // Limits bound what Extract takes. The zero value has the defaults.
 type Limits struct {
 	// Text is how many octets of decoded text of one message are taken, headers
-	// included; 0 stands for 64 MiB.
+	// included, and how many of folded text: a code point may fold to 33 octets. 0
+	// stands for 64 MiB.
 	Text int64
 }
 
@@ -45,7 +46,7 @@ func Extract(ctx context.Context, r io.ReaderAt, size int64, lim Limits) (Extrac
 		lim.Text = defaultText
 	}
 	out := Extraction{Complete: true}
-	x := extractor{ctx: ctx, parts: maxParts, left: lim.Text}
+	x := extractor{ctx: ctx, parts: maxParts, left: lim.Text, room: lim.Text}
 	x.yield = func(u text.Unit) bool {
 		if len(out.Units) == maxUnits {
 			out.Complete = false
@@ -69,7 +70,16 @@ func Extract(ctx context.Context, r io.ReaderAt, size int64, lim Limits) (Extrac
 // its largest unit, not of their number, and for messages in a transfer encoding of
 // those. The only errors are r's and ctx's.
 func Scan(ctx context.Context, r io.ReaderAt, size int64, yield func(text.Unit) bool) error {
-	x := extractor{ctx: ctx, parts: maxParts, left: math.MaxInt64, yield: yield}
+	x := extractor{ctx: ctx, parts: maxParts, left: math.MaxInt64, room: math.MaxInt64, yield: yield}
+	return x.run(r, size)
+}
+
+// ScanPieces is Scan for whoever looks for strings of up to longest octets: a body
+// unit of more than 4 MiB is handed on as several, which overlap by so much that a
+// string of the whole is in one of them, and so takes no more memory than they do. They begin
+// and end between words if they can.
+func ScanPieces(ctx context.Context, r io.ReaderAt, size int64, longest int, yield func(text.Unit) bool) error {
+	x := extractor{ctx: ctx, parts: maxParts, left: math.MaxInt64, room: math.MaxInt64, yield: yield, pieces: wholeUnit, overlap: longest}
 	return x.run(r, size)
 }
 
@@ -81,7 +91,10 @@ type extractor struct {
 	written bool   // text is handed on as it is written, not folded
 	stopped bool   // yield wants no more
 	left    int64  // octets of text that may still be taken
+	room    int64  // octets of folded text that may still be taken
 	cut     bool   // there are more
+	pieces  int    // body units of so many octets are handed on in pieces; 0: none are
+	overlap int    // octets by which these overlap
 	buf     []byte // for reading, piece octets or as many as the message has
 }
 
@@ -167,7 +180,16 @@ func (x *extractor) field(name, value string) {
 		x.unit(writtenField(name, value))
 		return
 	}
-	x.unit(text.HeaderUnit(name, value))
+	if len(value) <= piece {
+		u := text.HeaderUnit(name, value)
+		if x.fits(len(u.Text)) {
+			x.unit(u)
+		}
+		return
+	}
+	n := normalizer{x: x, whole: true}
+	n.add(name + ": " + strings.TrimSpace(value))
+	x.unit(text.Unit{Kind: text.Header, Name: strings.ToLower(name), Text: n.out.String()})
 }
 
 // body adds a body unit.
@@ -176,7 +198,9 @@ func (x *extractor) body(s string) {
 		x.unit(writtenBody(s))
 		return
 	}
-	x.unit(text.BodyUnit(s))
+	n := normalizer{x: x}
+	n.add(s)
+	n.close()
 }
 
 // part takes what belongs to a part and to all below it. root says that its
@@ -248,6 +272,13 @@ func (x *extractor) take(n int) bool {
 	return !x.cut
 }
 
+// fits counts n octets of folded text; false if they are more than there is room for.
+func (x *extractor) fits(n int) bool {
+	x.room -= int64(n)
+	x.cut = x.cut || x.room < 0
+	return !x.cut
+}
+
 // encoded follows a message that lies in a transfer encoding.
 func (x *extractor) encoded(src source, p *Part) error {
 	b, err := x.read(src, p)
@@ -260,17 +291,17 @@ func (x *extractor) encoded(src source, p *Part) error {
 // text takes a text part, piece by piece where its charset allows it.
 func (x *extractor) text(src source, p *Part) error {
 	charset := lookup(rawOrExtended(p, "charset"))
-	n := normalizer{written: x.written}
+	n := normalizer{x: x}
 	if !charset.streams() || !charset.known {
 		b, err := x.read(src, p)
 		if err != nil {
 			return err
 		}
 		n.add(decoderOf(b, charset).decode(b))
-	} else if err := x.pieces(src, p, func(b []byte) { n.add(charset.decode(b)) }); err != nil {
+	} else if err := x.eachPiece(src, p, func(b []byte) { n.add(charset.decode(b)) }); err != nil {
 		return err
 	}
-	x.unit(n.unit())
+	n.close()
 	return nil
 }
 
@@ -284,9 +315,9 @@ func (x *extractor) html(src source, p *Part) error {
 	if !charset.known {
 		charset = lookup(metaCharset(b))
 	}
-	n := normalizer{written: x.written}
+	n := normalizer{x: x}
 	n.add(htmlText(decoderOf(b, charset).decode(b)))
-	x.unit(n.unit())
+	n.close()
 	return nil
 }
 
@@ -324,13 +355,13 @@ func metaCharset(b []byte) string {
 func (x *extractor) read(src source, p *Part) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(int(min(p.Size(), x.left, 1<<20)) + 1)
-	err := x.pieces(src, p, func(piece []byte) { b.Write(piece) })
+	err := x.eachPiece(src, p, func(piece []byte) { b.Write(piece) })
 	return b.Bytes(), err
 }
 
-// pieces reads a part's octets, transfer encoding undone, and hands them on in
+// eachPiece reads a part's octets, transfer encoding undone, and hands them on in
 // pieces that end with a whole UTF-8 sequence.
-func (x *extractor) pieces(src source, p *Part, fn func([]byte)) error {
+func (x *extractor) eachPiece(src source, p *Part, fn func([]byte)) error {
 	r := DecodedPart(src.r, p)
 	kept := 0
 	for {
@@ -345,6 +376,9 @@ func (x *extractor) pieces(src source, p *Part, fn func([]byte)) error {
 		}
 		if n > kept {
 			fn(x.buf[:n-kept])
+		}
+		if x.over() {
+			return nil
 		}
 		copy(x.buf, x.buf[n-kept:n])
 		if err == io.EOF {
@@ -371,38 +405,3 @@ func wholeRunes(b []byte) int {
 	}
 	return len(b)
 }
-
-// normalizer folds and spaces text that comes in pieces: the same as
-// text.Normalize of the whole, since a fold looks at no neighbours, without a
-// second copy of it.
-type normalizer struct {
-	out     strings.Builder
-	written bool // the text is neither folded nor spaced
-}
-
-// add takes a piece that ends with a whole UTF-8 sequence.
-func (n *normalizer) add(s string) {
-	if n.written {
-		n.out.WriteString(s)
-		return
-	}
-	for len(s) > 0 {
-		cut := len(s)
-		if cut > piece {
-			for cut = piece; cut > 0 && !utf8.RuneStart(s[cut]); cut-- {
-			}
-		}
-		folded := text.Normalize(s[:cut])
-		if s = s[cut:]; n.out.Len() > 0 && n.spaced() {
-			folded = strings.TrimPrefix(folded, " ")
-		}
-		n.out.WriteString(folded)
-	}
-}
-
-// spaced reports whether the text so far ends with a space.
-func (n *normalizer) spaced() bool { return strings.HasSuffix(n.out.String(), " ") }
-
-func (n *normalizer) String() string { return n.out.String() }
-
-func (n *normalizer) unit() text.Unit { return text.Unit{Kind: text.Body, Text: n.String()} }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -157,17 +158,17 @@ func TestExtractCancelled(t *testing.T) {
 func TestNormalizer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pieces := rapid.SliceOf(rapid.StringOf(rapid.SampledFrom([]rune("aé \u00a0\t\n¨\u0301ßﬁ한")))).Draw(t, "pieces")
-		var n normalizer
+		n := normalizer{x: &extractor{room: math.MaxInt64}}
 		for _, s := range pieces {
 			n.add(s)
 		}
-		if want := text.Normalize(strings.Join(pieces, "")); n.String() != want {
-			t.Fatalf("got %q, want %q", n.String(), want)
+		if want := text.Normalize(strings.Join(pieces, "")); n.out.String() != want {
+			t.Fatalf("got %q, want %q", n.out.String(), want)
 		}
 	})
 	long := strings.Repeat("é\u00a0 x한 ", piece)
-	var n normalizer
-	if n.add(long); n.String() != text.Normalize(long) {
+	n := normalizer{x: &extractor{room: math.MaxInt64}}
+	if n.add(long); n.out.String() != text.Normalize(long) {
 		t.Error("a long text differs")
 	}
 }

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"teraslot/mailbox"
@@ -110,7 +111,14 @@ func (c *candidate) scan(ctx context.Context) error {
 		}
 	}
 	fuzzy := c.read()
-	err = message.Scan(ctx, content, content.Size, func(u text.Unit) bool {
+	scan := message.Scan // words that are near each other have to be in one unit
+	if len(fuzzy) == 0 {
+		longest := longestPattern(open)
+		scan = func(ctx context.Context, r io.ReaderAt, size int64, yield func(text.Unit) bool) error {
+			return message.ScanPieces(ctx, r, size, longest, yield)
+		}
+	}
+	err = scan(ctx, content, content.Size, func(u text.Unit) bool {
 		open = slices.DeleteFunc(open, func(k text.Key) bool {
 			hit := k.MatchUnit(u)
 			if hit {
@@ -132,6 +140,14 @@ func (c *candidate) scan(ctx context.Context) error {
 	}
 	c.met = met
 	return nil
+}
+
+// longestPattern is the length of the longest of the keys' patterns, in octets.
+func longestPattern(keys []text.Key) (n int) {
+	for _, k := range keys {
+		n = max(n, len(k.Pattern))
+	}
+	return n
 }
 
 // read begins a reading for each fuzzy key.
