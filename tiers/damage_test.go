@@ -274,3 +274,20 @@ func TestFaultInUse(t *testing.T) {
 		})
 	}
 }
+
+// Files are written to while they are mapped, which nobody may: the next snapshot finds
+// out, though their sizes and most of what is asked of them are as they were.
+func TestWrittenToInUse(t *testing.T) {
+	for _, ext := range []string{listsExt, termsExt} {
+		t.Run(ext, func(t *testing.T) {
+			x := newSet(t, testOptions(t.TempDir())).User(testUser)
+			commit(t, x, docsOf(0, 5)...)
+			s := snapshot(t, x)
+			h := s.segments[0].h
+			spoil(t, segmentFile(h.dir, h.info.Number, ext))
+			if again := snapshot(t, x); len(again.Damaged()) != 1 || again.Docs() != 0 {
+				t.Errorf("damaged: %v, documents %d", again.Damaged(), again.Docs())
+			}
+		})
+	}
+}

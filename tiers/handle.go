@@ -184,15 +184,26 @@ func closeAll(handles []*handle) {
 	}
 }
 
-// open opens the segment, once, and checks it against its manifest.
+// open opens the segment, once, and checks it against its manifest. Files of one that
+// is open already are checked again if somebody has written to them, which nobody may:
+// they are mapped, so what is read of them is what stands there now. Files that are gone
+// stay as they were for those who have them open.
 func (s *Set) open(h *handle) error {
+	first := false
 	h.opened.Do(func() {
+		first = true
 		h.err = guard(func() error { return s.openFiles(h) })
 		if h.err != nil {
 			h.close()
 		}
 	})
-	return h.err
+	if h.err != nil || first {
+		return h.err
+	}
+	if err := guard(func() error { return s.checkSegment(h) }); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (s *Set) openFiles(h *handle) error {
