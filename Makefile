@@ -24,6 +24,10 @@ build: ## build imapd, squatter and slotctl into bin/
 demo: build ## a slot with sample mail (MAIL=path for yours, ONCE=1 to stop after the tour)
 	@bin/imapd demo
 
+.PHONY: demo-replica
+demo-replica: build ## a master and two replicas by docs/examples (ONCE=1 to stop after the tour)
+	@$(GO) run ./bench/replicademo
+
 .PHONY: test
 test: ## every proof with small counts, at most 10 minutes
 	@$(GO) test -json -timeout 9m ./... | $(GO) run ./bench/testreport
