@@ -32,6 +32,7 @@ var workloads = []workload{
 	{"sort", "SORT and THREAD of all messages", sortMail},
 	{"several", "one search of twenty mailboxes", severalMailboxes},
 	{"select", "SELECT of 100,000 messages", selectLarge},
+	{"limits", "what this machine can do: memory, disk, fsync, a command that does nothing", limits},
 	{"idle", "memory of 1,000 sessions that idle", idleSessions},
 }
 

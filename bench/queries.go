@@ -39,6 +39,7 @@ func askAll(b *bench) {
 		for _, kind := range queries.Kinds {
 			b.askKind(s, own, other, p, kind, d)
 		}
+		b.timed("limit: NOOP", timesOf(own, b.o.asked, always("NOOP")), timesOf(other, b.o.asked, always("NOOP")), figure{})
 		own.close()
 		other.close()
 		b.table.note("resident memory of the server: %.0f MB, %.0f MB at most", mb(b.memory(s, "VmRSS")), mb(b.memory(s, "VmHWM")))
@@ -74,6 +75,9 @@ func (b *bench) askKind(s *daemon.Slot, own, other *client, p *peer, kind querie
 		b.table.note("refused: %d here, %d by the peer", mine.refused, theirs.refused)
 	}
 	b.wrong("teraslot", list, mine.answers, want)
+	if other != nil {
+		b.wrong(p.name, list, theirs.answers, want)
+	}
 	if len(mine.times) > 0 && mine.times.at(1) > 20*time.Millisecond {
 		b.table.note("slowest: %s", strings.Join(slowest(list, mine.times, 3), "; "))
 	}
