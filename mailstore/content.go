@@ -30,6 +30,7 @@ type content struct {
 var (
 	errContentRow   = errors.New("content row does not match its CRC")
 	errNoContent    = errors.New("record's content is missing")
+	errHeld         = errors.New("what is held of the pack does not add up")
 	errOtherContent = errors.New("record and content disagree on GUID or size")
 )
 

@@ -289,6 +289,9 @@ func (m *Mail) nextUIDs(ctx context.Context) (map[mailbox.ID]mailbox.UID, error)
 // reconstruct brings mail.db in line with the packs. before are the UIDNEXT of the
 // copy's mailboxes; nil: there was none.
 func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.UID) error {
+	if err := r.reindex(); err != nil {
+		return err
+	}
 	if err := r.account(); err != nil {
 		return err
 	}

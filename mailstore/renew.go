@@ -88,7 +88,8 @@ func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
 	const part = 8192
 	for len(uids) > 0 {
 		n := min(part, len(uids))
-		old, err := t.m.selected(t.c, b, mailbox.UIDRange(uids[0], uids[n-1]))
+		// Damaged records stay what they are, for Repair.
+		old, _, err := t.m.soundOf(t.c, b, mailbox.UIDRange(uids[0], uids[n-1]))
 		if err != nil {
 			return err
 		}

@@ -248,17 +248,28 @@ func (m *Mail) repackOne(ctx context.Context, p packRow, to place) (int64, error
 	return freed, nil
 }
 
+// heldIn lists what is held of a pack. It must add up to what the pack's row says: what a
+// damaged page left out would be removed with the pack.
 func (m *Mail) heldIn(ctx context.Context, n uint64) ([]content, error) {
 	var held []content
 	err := m.read(ctx, func(c *conn) error {
-		return c.each(contentQuery+`content.pack = ? ORDER BY start`, func(row []driver.Value) error {
+		sum, err := c.integer(`SELECT held FROM pack WHERE n = ?`, int64(n))
+		if err != nil {
+			return err
+		}
+		err = c.each(contentQuery+`content.pack = ? ORDER BY start`, func(row []driver.Value) error {
 			var one content
 			if err := m.scanContent(row, &one); err != nil {
 				return err
 			}
 			held = append(held, one)
+			sum -= one.size + frameHeaderSize
 			return nil
 		}, int64(n))
+		if err == nil && sum != 0 {
+			err = &Damage{User: m.user, Pack: n, Err: errHeld}
+		}
+		return err
 	})
 	return held, err
 }

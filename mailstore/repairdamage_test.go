@@ -17,7 +17,8 @@ import (
 // bits, runs of zeros, stale pages, cuts. Repair, and where that cannot be had
 // Reconstruct, leave mail that the full check finds nothing wrong with but lost bytes,
 // (of each of which the cached structure may be lost too), never a wrong message, and
-// every message whose bytes are whole in a pack. COUNT is the number of damages.
+// every message whose bytes are whole in a pack. COUNT is the number of damages,
+// and AT does one of them alone.
 func TestRepairAnyDamage(t *testing.T) {
 	count, err := strconv.Atoi(cmp.Or(os.Getenv("COUNT"), "40"))
 	if err != nil {
@@ -37,6 +38,9 @@ func TestRepairAnyDamage(t *testing.T) {
 	stopped := p.files(t)
 	outcomes := map[string]int{}
 	for n := range count {
+		if at := os.Getenv("AT"); at != "" && at != strconv.Itoa(n) {
+			continue
+		}
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		pack := p.damage(t, r, [][]savedFile{killed, stopped}[r.IntN(2)])
 		outcome := p.mendOnce(t, pack)
@@ -140,6 +144,9 @@ func (p *patient) mendOnce(t *testing.T, pack []byte) (outcome string) {
 	}
 	lost, afterAll := 0, false
 	quiet := func(line string) {
+		if os.Getenv("AT") != "" {
+			t.Log(line)
+		}
 		afterAll = afterAll || strings.Contains(line, "damaged after all")
 		if bytes.Contains([]byte(line), []byte("lost, no whole copy")) {
 			lost++
