@@ -38,6 +38,10 @@ func cuts(t *testing.T, r *recording, most int) {
 		t.Fatalf("the trace shows %d acknowledgements of %d deliveries", len(acks), len(r.sent))
 	}
 	dir := filepath.Join(daemon.Scratch(t), "state")
+	config, err := configOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	moments, left, states, done := r.moments(), most, 0, map[string]int{}
 	seen := map[string]bool{}
 	for i, op := range r.ops {
@@ -65,7 +69,7 @@ func cuts(t *testing.T, r *recording, most int) {
 			if err := s.Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			k := opened{r: r, dir: dir, want: want, backed: r.backed > 0 && i >= r.backed, goOn: states%25 == 0, done: done}
+			k := opened{r: r, dir: dir, config: config, number: states, want: want, backed: r.backed > 0 && i >= r.backed, goOn: states%25 == 0, done: done}
 			if err := k.check(t.Context()); err != nil {
 				t.Fatalf("SEED=%d: cut after operation %d of %d (%s %s), %s, messages %v acknowledged: %v", seed, i, len(r.ops), op.Kind, op.Path, fate.name, want, err)
 			}
