@@ -114,8 +114,8 @@ const chunk = 16
 func (e *evaluation) tasks(rows []uint32) [][]uint32 {
 	slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(e.docOf(a), e.docOf(b)) })
 	covered, _ := slices.BinarySearchFunc(rows, noDoc, func(row, doc uint32) int { return cmp.Compare(e.docOf(row), doc) })
-	const least, each = 64, 8 // rows of a task, tasks of a worker
-	out := slices.Collect(slices.Chunk(rows[:covered], max(least, covered/(each*e.s.o.Workers))))
+	const least, most, each = 64, 1024, 8 // rows of a task, tasks of a worker
+	out := slices.Collect(slices.Chunk(rows[:covered], min(most, max(least, covered/(each*e.s.o.Workers)))))
 	return slices.AppendSeq(out, slices.Chunk(rows[covered:], chunk))
 }
 
@@ -137,11 +137,14 @@ func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitma
 				if i >= len(tasks) {
 					return nil
 				}
-				hits, err := e.decide(ctx, root, texts, tasks[i])
+				err := e.s.turns.do(ctx, e.key.user, func() error {
+					hits, err := e.decide(ctx, root, texts, tasks[i])
+					found[w] = append(found[w], hits...)
+					return err
+				})
 				if err != nil {
 					return err
 				}
-				found[w] = append(found[w], hits...)
 			}
 		})
 	}

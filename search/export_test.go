@@ -2,7 +2,9 @@ package search
 
 import (
 	"context"
+	"testing"
 
+	"teraslot/mailbox"
 	"teraslot/mailstore"
 )
 
@@ -17,5 +19,20 @@ func (s *Searcher) SearchView(ctx context.Context, r Request, view *mailstore.Vi
 		return nil, err
 	}
 	defer mail.Release()
-	return s.answer(ctx, r, root, mail, nil, view, newShared())
+	return s.answer(ctx, r, &attempt{root: root, mail: mail, shared: newShared()}, view)
+}
+
+// HoldTurns takes so many turns for a user, and returns how to give them back.
+func (s *Searcher) HoldTurns(t testing.TB, n int, u mailbox.User) (release func()) {
+	t.Helper()
+	for range n {
+		if err := s.turns.take(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		for range n {
+			s.turns.give()
+		}
+	}
 }

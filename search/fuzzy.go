@@ -254,8 +254,7 @@ func (k *fuzzyKey) expand(ctx context.Context, e *evaluation) error {
 	if k.expansion != nil || e.blind || e.join.covered.IsEmpty() {
 		return nil
 	}
-	fields, _ := k.fields()
-	x, err := k.lookUp(ctx, e, fields)
+	x, err := e.shared.expand(ctx, e.snap, k, e.ranked)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -264,24 +263,8 @@ func (k *fuzzyKey) expand(ctx context.Context, e *evaluation) error {
 		e.blind = true
 		return nil
 	}
-	k.expansion = x
+	k.expansion, k.weights = x.expansion, x.weights
 	return nil
-}
-
-// lookUp asks the dictionary for terms like the words, and then for their documents.
-func (k *fuzzyKey) lookUp(ctx context.Context, e *evaluation, fields []string) (*expansion, error) {
-	x, err := expand(ctx, e.snap, k.words, fields)
-	if err != nil {
-		return nil, err
-	}
-	if e.ranked {
-		langs, err := spokenIn(ctx, e.snap)
-		if err != nil {
-			return nil, err
-		}
-		k.weights = x.weigh(langs)
-	}
-	return x, x.collect(ctx, e.snap, &k.weights, e.ranked)
 }
 
 func (k *fuzzyKey) match(ctx context.Context, _ *evaluation, c *candidate) (bool, error) {

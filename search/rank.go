@@ -164,6 +164,13 @@ func (e *evaluation) nearness(near []nearKey, row uint32) float32 {
 // reranked is how many of the best messages are ranked again by their text.
 const reranked = 200
 
+// leastReranked is how many they are of each mailbox where several are searched.
+const leastReranked = 20
+
+// rerankedOf is how many messages of each of so many mailboxes are ranked by their text:
+// one search of several costs about as much as one of one.
+func rerankedOf(mailboxes int) int { return max(reranked/max(1, mailboxes), leastReranked) }
+
 // ranking is how relevant the rows of a result are.
 type ranking struct {
 	rows  []uint32
@@ -244,7 +251,7 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 	if len(keys) == 0 || e.snap == nil || e.blind {
 		return nil
 	}
-	top := best(r.score, reranked)
+	top := best(r.score, e.shared.reranked)
 	slices.SortFunc(top, func(a, b int) int { return cmp.Compare(e.docOf(r.rows[a]), e.docOf(r.rows[b])) })
 	texts := e.snap.Texts()
 	for _, i := range top {

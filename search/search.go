@@ -39,8 +39,8 @@ type Options struct {
 	Wake      func(mailbox.User)
 	WakeAfter int // 0 means 50
 	Limits    Limits
-	// Workers is how many goroutines read messages for one search; 0 means as
-	// many as GOMAXPROCS.
+	// Workers is how many goroutines read messages at once, for one search and for all
+	// of them; 0 means as many as GOMAXPROCS. Users take turns (see turns).
 	Workers int
 	// CacheBytes bounds the memory for joins of mailboxes with the index; 0
 	// means 64 MiB.
@@ -61,6 +61,7 @@ type Searcher struct {
 	headings *cache[*headings]
 	seeds    *idSeeds
 	metrics  *metrics
+	turns    *turns
 }
 
 // New returns a Searcher. It starts no goroutines and needs no closing.
@@ -87,7 +88,7 @@ func New(o Options) *Searcher {
 		o.Now = time.Now
 	}
 	return &Searcher{o, newCache[*join](o.CacheBytes), newCache[*headings](o.HeadingBytes), newIDSeeds(),
-		newMetrics(o.Registerer, o.Logger)}
+		newMetrics(o.Registerer, o.Logger), newTurns(o.Workers)}
 }
 
 // Request is one search.
@@ -136,33 +137,22 @@ func (s *Searcher) Search(ctx context.Context, r Request) (*Result, error) {
 	return res, nil
 }
 
-func (s *Searcher) search(ctx context.Context, r Request) (*Result, error) {
-	if r.Query == nil {
-		r.Query = All{}
+func (s *Searcher) search(ctx context.Context, r Request) (res *Result, err error) {
+	plan := func() (node, error) {
+		if r.Query == nil {
+			return All{}.plan(0)
+		}
+		return r.Query.plan(0)
 	}
-	root, err := r.Query.plan(0)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := s.limitTime(ctx)
-	defer cancel()
-	mail, err := s.o.Store.Acquire(ctx, r.User)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	defer mail.Release()
-	snap, err := s.snapshot(ctx, r.User, root)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	if snap != nil {
-		defer snap.Close()
-	}
-	view, err := mail.View(ctx, r.Mailbox)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	return s.answer(ctx, r, root, mail, snap, view, newShared())
+	err = s.begin(ctx, r.User, plan, func(ctx context.Context, b *attempt) error {
+		view, err := b.mail.View(ctx, r.Mailbox)
+		if err != nil {
+			return err
+		}
+		res, err = s.answer(ctx, r, b, view)
+		return err
+	})
+	return res, err
 }
 
 // snapshot returns the user's index as it is now: nil for a query that does not
@@ -179,21 +169,19 @@ func (s *Searcher) snapshot(ctx context.Context, u mailbox.User, root node) (*ti
 	return nil, nil
 }
 
-// answer evaluates the query over a view and a snapshot that was taken before
-// it, or nil.
-func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mailstore.Mail, snap *tiers.Snapshot,
-	view *mailstore.View, sh *shared) (*Result, error) {
+// answer evaluates a search over the view of a mailbox.
+func (s *Searcher) answer(ctx context.Context, r Request, b *attempt, view *mailstore.View) (*Result, error) {
 	if err := view.Whole(); err != nil {
 		return nil, err // whether that message matches cannot be told, and none is missed in silence
 	}
 	key := mailboxKey{r.User, r.Mailbox}
-	e := &evaluation{s: s, key: key, mail: mail, snap: snap, records: view.Records,
-		join: s.join(key, view, snap), now: s.o.Now().Unix(),
-		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: snap == nil, shared: sh,
+	e := &evaluation{s: s, key: key, mail: b.mail, snap: b.snap, records: view.Records,
+		join: s.join(key, view, b.snap), now: s.o.Now().Unix(),
+		leaves: make(map[text.Key]verdict), asked: roaring.New(), blind: b.snap == nil, shared: b.shared,
 		ranked: r.Relevance, readings: map[uint32]map[*fuzzyKey]*reading{}}
-	rows, err := e.run(ctx, root)
+	rows, err := e.run(ctx, b.root)
 	if err != nil {
-		return nil, cause(ctx, err)
+		return nil, err
 	}
 	if s.o.Wake != nil && e.join.missing > s.o.WakeAfter && !e.asked.IsEmpty() {
 		s.o.Wake(r.User)
@@ -204,8 +192,8 @@ func (s *Searcher) answer(ctx context.Context, r Request, root node, mail *mails
 	}
 	res := &Result{View: view, UIDs: uids, Stats: e.stats()}
 	if r.Relevance {
-		if res.Relevance, err = e.rank(ctx, root, rows); err != nil {
-			return nil, cause(ctx, err)
+		if res.Relevance, err = e.rank(ctx, b.root, rows); err != nil {
+			return nil, err
 		}
 	}
 	return res, nil

@@ -221,6 +221,43 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// A search waits while others read, and ends there when its client goes away or its time
+// is over.
+func TestSearchWaitsForItsTurn(t *testing.T) {
+	f := newFixture(t, search.Options{Workers: 2, Limits: search.Limits{Time: -1}})
+	f.library(10)
+	done := make(chan error)
+	find := func(ctx context.Context) {
+		_, err := f.s.Search(ctx, search.Request{User: user, Mailbox: f.inbox, Query: search.Body("odd")})
+		done <- err
+	}
+	release := f.s.HoldTurns(t, 2, "another")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("the client has gone")
+	go find(ctx)
+	cancel(gone)
+	if err := <-done; !errors.Is(err, gone) {
+		t.Errorf("got %v, want %v", err, gone)
+	}
+	hurried, stop := context.WithTimeoutCause(t.Context(), 1, search.ErrLimit)
+	defer stop()
+	go find(hurried)
+	if err := <-done; !errors.Is(err, search.ErrLimit) {
+		t.Errorf("got %v, want %v", err, search.ErrLimit)
+	}
+	go find(t.Context())
+	select {
+	case err := <-done:
+		t.Errorf("a search read messages out of turn: %v", err)
+	default:
+	}
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	f.check(search.Body("odd"))
+}
+
 func TestDepth(t *testing.T) {
 	f := newFixture(t, search.Options{})
 	f.library(3)

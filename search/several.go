@@ -51,40 +51,31 @@ func (s *Searcher) SearchSeveral(ctx context.Context, r Several) ([]*Result, err
 }
 
 func (s *Searcher) searchSeveral(ctx context.Context, r Several) ([]*Result, error) {
-	ctx, cancel := s.limitTime(ctx)
-	defer cancel()
-	mail, err := s.o.Store.Acquire(ctx, r.User)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	defer mail.Release()
-	root, err := planFor(r, &mailstore.View{}) // whether texts are looked at is the same for all
+	results := make([]*Result, len(r.Mailboxes))
+	// Whether texts are looked at is the same for all.
+	plan := func() (node, error) { return planFor(r, &mailstore.View{}) }
+	err := s.begin(ctx, r.User, plan, func(ctx context.Context, b *attempt) error {
+		views, err := b.mail.Views(ctx, r.Mailboxes)
+		if err != nil {
+			return err
+		}
+		b.shared.reranked = rerankedOf(len(views))
+		for i, view := range views {
+			if view == nil {
+				continue
+			}
+			if b.root, err = planFor(r, view); err != nil {
+				return err
+			}
+			one := Request{User: r.User, Mailbox: r.Mailboxes[i], Relevance: r.Relevance}
+			if results[i], err = s.answer(ctx, one, b, view); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	snap, err := s.snapshot(ctx, r.User, root)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	if snap != nil {
-		defer snap.Close()
-	}
-	views, err := mail.Views(ctx, r.Mailboxes)
-	if err != nil {
-		return nil, cause(ctx, err)
-	}
-	results, sh := make([]*Result, len(views)), newShared()
-	for i, view := range views {
-		if view == nil {
-			continue
-		}
-		if root, err = planFor(r, view); err != nil {
-			return nil, err
-		}
-		one := Request{User: r.User, Mailbox: r.Mailboxes[i], Relevance: r.Relevance}
-		if results[i], err = s.answer(ctx, one, root, mail, snap, view, sh); err != nil {
-			return nil, err
-		}
 	}
 	return results, nil
 }
@@ -105,10 +96,47 @@ func (s *Searcher) limitTime(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeoutCause(ctx, s.o.Limits.Time, fmt.Errorf("%w: %v are over", ErrLimit, s.o.Limits.Time))
 }
 
+// attempt is a search, of one mailbox or several, with all that it looks at.
+type attempt struct {
+	root   node
+	mail   *mailstore.Mail
+	snap   *tiers.Snapshot // nil without an index; taken before any view
+	shared *shared
+}
+
+// begin plans a search and runs it within Limits.Time, with the user's mail and, for a
+// query that looks at text, his index.
+func (s *Searcher) begin(ctx context.Context, u mailbox.User, plan func() (node, error), run func(context.Context, *attempt) error) error {
+	ctx, cancel := s.limitTime(ctx)
+	defer cancel()
+	root, err := plan()
+	if err != nil {
+		return err
+	}
+	mail, err := s.o.Store.Acquire(ctx, u)
+	if err != nil {
+		return cause(ctx, err)
+	}
+	defer mail.Release()
+	snap, err := s.snapshot(ctx, u, root)
+	if err != nil {
+		return cause(ctx, err)
+	}
+	if snap != nil {
+		defer snap.Close()
+	}
+	if err := run(ctx, &attempt{root, mail, snap, newShared()}); err != nil {
+		return cause(ctx, err)
+	}
+	return nil
+}
+
 // shared is what the evaluations of one search have in common, which judge one after
 // the other: what the index says of each key, and what was read, against Limits.
 type shared struct {
 	documents       map[text.Key]documents
+	expansions      map[text.Key]*expanded
+	reranked        int // messages of each mailbox that are ranked by their text
 	messages, bytes atomic.Int64
 }
 
@@ -116,7 +144,9 @@ type shared struct {
 // of one snapshot.
 type documents struct{ sure, open *roaring.Bitmap }
 
-func newShared() *shared { return &shared{documents: map[text.Key]documents{}} }
+func newShared() *shared {
+	return &shared{documents: map[text.Key]documents{}, expansions: map[text.Key]*expanded{}, reranked: reranked}
+}
 
 // match asks the snapshot about a key, once.
 func (sh *shared) match(ctx context.Context, snap *tiers.Snapshot, k text.Key) (documents, error) {
@@ -130,4 +160,35 @@ func (sh *shared) match(ctx context.Context, snap *tiers.Snapshot, k text.Key) (
 	d := documents{sure, open}
 	sh.documents[k] = d
 	return d, nil
+}
+
+// expanded is what the index has of a fuzzy key's words, and what they are worth.
+type expanded struct {
+	expansion *expansion
+	weights   weights
+}
+
+// expand looks a fuzzy key's words up in the dictionary, once.
+func (sh *shared) expand(ctx context.Context, snap *tiers.Snapshot, k *fuzzyKey, ranked bool) (*expanded, error) {
+	if x, ok := sh.expansions[k.key]; ok {
+		return x, nil
+	}
+	fields, _ := k.fields()
+	x, err := expand(ctx, snap, k.words, fields)
+	if err != nil {
+		return nil, err
+	}
+	out := &expanded{x, k.weights}
+	if ranked {
+		langs, err := spokenIn(ctx, snap)
+		if err != nil {
+			return nil, err
+		}
+		out.weights = x.weigh(langs)
+	}
+	if err := x.collect(ctx, snap, &out.weights, ranked); err != nil {
+		return nil, err
+	}
+	sh.expansions[k.key] = out
+	return out, nil
 }

@@ -70,7 +70,8 @@ func (s *Searcher) Snippets(ctx context.Context, r Request, view *mailstore.View
 				if !found {
 					continue
 				}
-				if err := p.show(ctx, &view.Records[row], &out[i]); err != nil {
+				err := s.turns.do(ctx, r.User, func() error { return p.show(ctx, &view.Records[row], &out[i]) })
+				if err != nil {
 					return err
 				}
 			}

@@ -190,6 +190,7 @@ func TestSearchSeveral(t *testing.T) {
 			Query: func(*mailstore.View) (search.Query, error) { return q, nil }})
 	}
 	for _, q := range []search.Query{search.All{}, search.Body("a"), search.Anywhere("re"), search.Not{Key: search.Header("subject", "e")},
+		search.Fuzzy{Key: search.Anywhere("invoice meet")}, search.Or{search.Fuzzy{Key: search.Body("the")}, search.Not{Key: search.Fuzzy{Key: search.Body("the")}}},
 		search.And{search.SystemFlag{Flags: mailbox.Seen}, search.Or{search.Body("b"), search.Larger{Bytes: 900}}}} {
 		results, err := several(q, boxes...)
 		f.must(err)
@@ -219,11 +220,27 @@ func TestSearchSeveral(t *testing.T) {
 	if _, err := several(search.All{}); err != nil {
 		t.Error(err)
 	}
+	f.sameRelevance(boxes[1:], search.Fuzzy{Key: search.Anywhere("examples org")})
 	failure := errors.New("no query")
 	_, err = f.s.SearchSeveral(t.Context(), search.Several{User: user, Mailboxes: boxes,
 		Query: func(*mailstore.View) (search.Query, error) { return nil, failure }})
 	if !errors.Is(err, failure) {
 		t.Errorf("%v", err)
+	}
+}
+
+// sameRelevance: the messages of each mailbox are as relevant as in a search of it alone.
+func (f *fixture) sameRelevance(boxes []mailbox.ID, q search.Query) {
+	f.t.Helper()
+	results, err := f.s.SearchSeveral(f.t.Context(), search.Several{User: user, Mailboxes: boxes, Relevance: true,
+		Query: func(*mailstore.View) (search.Query, error) { return q, nil }})
+	f.must(err)
+	for i, id := range boxes {
+		one, err := f.s.Search(f.t.Context(), search.Request{User: user, Mailbox: id, Query: q, Relevance: true})
+		f.must(err)
+		if !slices.Equal(results[i].UIDs, one.UIDs) || !slices.Equal(results[i].Relevance, one.Relevance) || len(one.UIDs) == 0 {
+			f.t.Errorf("mailbox %d: %v %v, alone %v %v", i, results[i].UIDs, results[i].Relevance, one.UIDs, one.Relevance)
+		}
 	}
 }
 
