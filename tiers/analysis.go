@@ -137,7 +137,8 @@ func (a *analysis) places() func(yield func(*termPlace) bool) {
 }
 
 // each calls fn with the terms of all fields, in order, and their documents. The
-// slices are valid during the call; counts are nil in fields that are not counted.
+// slices are valid during the call; counts are nil in fields that are not counted. It
+// is the analysis's end: its tables go.
 func (a *analysis) each(fn func(field string, term []byte, docs []uint32, counts []uint8)) {
 	keys := a.inOrder()
 	docs, counts, ends := a.byTerm(keys)

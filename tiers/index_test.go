@@ -343,10 +343,11 @@ func TestMergeIsBuild(t *testing.T) {
 	for _, g := range h.guids {
 		ordered = append(ordered, byID[g])
 	}
-	b, err := x.set.buildOne(t.Context(), ordered)
-	if err != nil {
-		t.Fatal(err)
+	all, err := x.set.buildPart(t.Context(), ordered)
+	if err != nil || len(all) != 1 {
+		t.Fatal(len(all), err)
 	}
+	b := all[0]
 	if !bytes.Equal(b.terms, h.terms) || !bytes.Equal(b.lists, h.lists) {
 		t.Errorf("built: %d and %d octets, merged: %d and %d, or others", len(b.terms), len(b.lists), len(h.terms), len(h.lists))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"unsafe"
@@ -106,6 +107,7 @@ func (k *keptWriter) add(units []text.Unit) error {
 	}
 	for _, u := range units {
 		s := &k.streams[streamOf(u.Kind)]
+		s.raw = slices.Grow(s.raw, len(u.Name)+len(u.Text)+2*binary.MaxVarintLen64)
 		s.raw = appendUnit(s.raw, u)
 	}
 	return errors.Join(k.full(headStream), k.full(bodyStream))

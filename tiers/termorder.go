@@ -26,11 +26,13 @@ func (a *analysis) appendTerm(b []byte, k termKey) []byte {
 	return appendPacked(b, k.key)
 }
 
-// inOrder are the terms in the order of their fields' names, and of their octets.
+// inOrder are the terms in the order of their fields' names, and of their octets. No
+// more are found after it.
 func (a *analysis) inOrder() []termKey {
 	fields := slices.SortedFunc(slices.Values(a.fields), compareFields)
 	starts := make([]int, len(a.fields)+1)
 	keys := a.byField(fields, starts)
+	a.short.slots, a.long.slots = nil, nil
 	var spare []termKey
 	for i := range fields {
 		spare = a.sort(keys[starts[i]:starts[i+1]], spare)

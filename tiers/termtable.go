@@ -192,9 +192,10 @@ func (t *longTable) find(key uint64, term string, field uint32) *termPlace {
 	return &t.terms[len(t.terms)-1].termPlace
 }
 
-// grow makes the table twice as large.
+// grow makes the table twice as large, with room for the terms that it takes.
 func (t *longTable) grow() {
 	old := t.slots
+	t.terms = append(make([]longTerm, 0, len(old)+1), t.terms...)
 	t.slots = make([]longSlot, 2*len(old))
 	mask := uint32(len(t.slots) - 1)
 	for _, s := range old {

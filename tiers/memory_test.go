@@ -1,0 +1,80 @@
+package tiers
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"teraslot/text"
+)
+
+// highWater runs fn and returns how many octets of heap there were at most beyond
+// those before, as seen by looking again and again. What is garbage by then counts as
+// far as the collector lets it grow: as the process does.
+func highWater(t *testing.T, fn func()) uint64 {
+	t.Helper()
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	before, most := m.HeapAlloc, uint64(0)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	fn()
+	close(done)
+	wg.Wait()
+	return most - min(before, most)
+}
+
+// manyTerms is a document of n different words, and as many borders of these.
+func manyTerms(id, n int) Doc {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%06dWORD%06d ", i+id*n, i)
+	}
+	return Doc{GUID: plain(id, "").GUID, Complete: true, Units: []text.Unit{{Kind: text.Body, Text: b.String()}}}
+}
+
+// Documents of nearly as many terms as are taken, several of them in one commit, cost
+// a bounded memory, and are found. One of more costs as little, and is no claim.
+func TestMemoryOfManyTerms(t *testing.T) {
+	x := newIndex(t)
+	var docs []Doc
+	const many = maxTerms*10/21 // with a border for each word, and code points
+	for id := range 4 {
+		docs = append(docs, manyTerms(id, many))
+	}
+	docs = append(docs, manyTerms(9, maxTerms))
+	used := highWater(t, func() { commit(t, x, docs...) })
+	t.Logf("%d documents of %d terms took %d MB", len(docs), maxTerms, used>>20)
+	if used > 300<<20 {
+		t.Errorf("%d documents of %d terms took %d MB", len(docs), maxTerms, used>>20)
+	}
+	s := snapshot(t, x)
+	for id, d := range docs {
+		doc, ok := s.Lookup(d.GUID)
+		indexed := ok && s.Complete(doc)
+		if indexed != (id < 4) {
+			t.Errorf("document %d is a claim: %t", id, indexed)
+		}
+		sure, maybe, err := s.Match(t.Context(), text.NewKey(text.InBody, "", fmt.Sprintf("%06dword000005", id*many+5)))
+		if err != nil || indexed && !sure.Contains(doc) && !maybe.Contains(doc) {
+			t.Errorf("document %d is not found: %v", id, err)
+		}
+	}
+}
