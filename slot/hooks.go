@@ -1,6 +1,9 @@
 package slot
 
-import "teraslot/disk"
+import (
+	"teraslot/account"
+	"teraslot/disk"
+)
 
 // Hooks are the seams at which a test ends a process or lets its disk fail. The
 // zero value is none.
@@ -10,7 +13,13 @@ type Hooks struct {
 	// Step, if set, is called at each step that a crash could part from the next,
 	// with the package's name before it, as in "mailstore: committed".
 	Step func(step string)
+	// Passwords is what a new hash of a password costs; the zero value: what package
+	// account takes. For tests with more users than such hashes can be made for.
+	Passwords account.Cost
 }
+
+// CheapPasswords is a cost for tests in which thousands of users log in.
+var CheapPasswords = account.Cost{Memory: 64, Passes: 1, Lanes: 1}
 
 // Steps of this package, in the order of a user's life.
 const (

@@ -134,7 +134,8 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 	if s.store, err = mailstore.Open(ctx, mail); err != nil {
 		return err
 	}
-	if s.accounts, err = account.Open(ctx, s.c.AccountsFile(), account.Options{Logger: s.o.Logger, Now: s.o.Now, Owner: true}); err != nil {
+	if s.accounts, err = account.Open(ctx, s.c.AccountsFile(), account.Options{Logger: s.o.Logger, Now: s.o.Now, Owner: true,
+		Cost: s.c.Hooks.Passwords}); err != nil {
 		return err
 	}
 	s.log, err = synclog.Open(synclog.Options{Dir: s.c.SyncDir(SquatterChannel), Logger: s.o.Logger,

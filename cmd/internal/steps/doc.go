@@ -4,6 +4,7 @@
 //
 //	TERASLOT_STEPS=record:FILE       append the name of each step to FILE
 //	TERASLOT_STEPS=kill:N:STEP       end by SIGKILL when STEP comes for the Nth time
+//	TERASLOT_STEPS=passwords         new hashes of passwords cost slot.CheapPasswords
 //
 // A step is one that a package names ("mailstore: committed"), or the moment
 // before a function lets a file change ("disk: sync by tiers.writeSegment").

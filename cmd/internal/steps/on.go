@@ -22,6 +22,10 @@ func Load(file string) (*slot.Config, error) {
 	if err != nil || order == "" {
 		return c, err
 	}
+	if order == "passwords" {
+		c.Hooks.Passwords = slot.CheapPasswords
+		return c, nil
+	}
 	w, err := newWatch(order)
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func newWatch(order string) (*watch, error) {
 	nth, step, ok := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(nth)
 	if what != "kill" || !ok || err != nil {
-		return nil, fmt.Errorf("TERASLOT_STEPS=%q: neither record:FILE nor kill:N:STEP", order)
+		return nil, fmt.Errorf("TERASLOT_STEPS=%q: neither passwords, record:FILE nor kill:N:STEP", order)
 	}
 	return &watch{step: step, left: n}, nil
 }
