@@ -36,7 +36,10 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 	if err != nil {
 		return fmt.Errorf("index of %s: %w", x.user, err)
 	}
-	err = x.commit(ctx, segments)
+	tier, err := x.commit(ctx, segments)
+	if x.set.ranOut(tier, err) {
+		_, err = x.commit(ctx, segments)
+	}
 	if err == nil {
 		err = x.mergeSmall(ctx)
 	}
@@ -47,31 +50,40 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 }
 
 // commit publishes new segments, with index.write held. A compaction may freeze
-// the first database before the manifest is replaced: then they go to the next.
-func (x *Index) commit(ctx context.Context, segments []*built) error {
+// the first database before the manifest is replaced: then they go to the next. It
+// returns the tier that they were to go to.
+func (x *Index) commit(ctx context.Context, segments []*built) (tier string, err error) {
 	for {
-		db, dir, m, err := x.writable(ctx)
+		db, dir, m, err := x.writable(ctx, bytesOf(segments))
 		if err != nil {
-			return err
+			return cmp.Or(db.Tier, x.set.o.DefaultTier), err
 		}
-		next := m
-		next.Segments = slices.Clone(m.Segments)
-		for _, b := range segments {
-			info, err := x.writeSegment(dir, next.Next, b)
-			if err != nil {
-				return err
-			}
-			next.Segments = append(next.Segments, info)
-			next.Next++
-		}
-		if err := x.set.o.FS.SyncDir(filepath.Join(dir, storeDir)); err != nil {
-			return err
+		next, err := x.writeSegments(dir, m, segments)
+		if err != nil {
+			x.discard(dir, m, len(segments))
+			return db.Tier, err
 		}
 		x.set.o.Step("commit: written")
 		if ok, err := x.replace(ctx, db, dir, next); ok || err != nil {
-			return err
+			return db.Tier, err
 		}
 	}
+}
+
+// writeSegments writes segments and their names, synced, and returns the manifest that
+// has them.
+func (x *Index) writeSegments(dir string, m manifest, segments []*built) (manifest, error) {
+	next := m
+	next.Segments = slices.Clone(m.Segments)
+	for _, b := range segments {
+		info, err := x.writeSegment(dir, next.Next, b)
+		if err != nil {
+			return next, err
+		}
+		next.Segments = append(next.Segments, info)
+		next.Next++
+	}
+	return next, x.set.o.FS.SyncDir(filepath.Join(dir, storeDir))
 }
 
 // replace publishes a manifest of the writable database, if it still is that:
@@ -134,12 +146,13 @@ func removeIfThere(fsys disk.FS, name string) error {
 }
 
 // writable returns the database to commit to, with its manifest. If the first one
-// is missing (a tier in memory after a restart), unreadable, frozen or of other
-// versions, a new one is put in front. index.write is held.
-func (x *Index) writable(ctx context.Context) (activefile.Database, string, manifest, error) {
+// is missing (a tier in memory after a restart), unreadable, frozen, of other
+// versions, or in a tier without room for so many bytes, a new one is put in front.
+// index.write is held.
+func (x *Index) writable(ctx context.Context, bytes int64) (activefile.Database, string, manifest, error) {
 	active, err := x.file.Read(ctx)
 	if err == nil {
-		if db, dir, m, ok, err := x.usable(active); ok || err != nil {
+		if db, dir, m, ok, err := x.usable(active, bytes); ok || err != nil {
 			return db, dir, m, err
 		}
 	} else if !errors.Is(err, activefile.ErrDamaged) {
@@ -149,13 +162,13 @@ func (x *Index) writable(ctx context.Context) (activefile.Database, string, mani
 	if err != nil {
 		return activefile.Database{}, "", manifest{}, err
 	}
-	db, dir, m, err := x.renewFront(lock)
+	db, dir, m, err := x.renewFront(lock, bytes)
 	return db, dir, m, errors.Join(err, lock.Unlock())
 }
 
 // usable reports whether the first database can be committed to. An error says
 // nothing about the database: it is no reason for a new one.
-func (x *Index) usable(active activefile.Active) (db activefile.Database, dir string, m manifest, ok bool, err error) {
+func (x *Index) usable(active activefile.Active, bytes int64) (db activefile.Database, dir string, m manifest, ok bool, err error) {
 	if len(active.Databases) == 0 {
 		return db, "", m, false, nil
 	}
@@ -170,20 +183,20 @@ func (x *Index) usable(active activefile.Active) (db activefile.Database, dir st
 		}
 		x.set.report(&Damage{db.String(), s.dir, s.damage})
 	}
-	return db, s.dir, s.m, s.live() && !s.m.Frozen, nil
+	return db, s.dir, s.m, s.live() && !s.m.Frozen && x.set.frontTier(db.Tier, bytes) == db.Tier, nil
 }
 
 // renewFront puts a new database in front, unless that has happened meanwhile. A
 // damaged activefile is replaced first.
-func (x *Index) renewFront(lock *activefile.Lock) (activefile.Database, string, manifest, error) {
+func (x *Index) renewFront(lock *activefile.Lock, bytes int64) (activefile.Database, string, manifest, error) {
 	active, err := lock.Reset()
 	if err != nil {
 		return activefile.Database{}, "", manifest{}, err
 	}
-	if db, dir, m, ok, err := x.usable(active); ok || err != nil {
+	if db, dir, m, ok, err := x.usable(active, bytes); ok || err != nil {
 		return db, dir, m, err
 	}
-	db, dir, m, err := x.newFront(lock)
+	db, dir, m, err := x.newFront(lock, x.set.frontTier(tierOf(active), bytes))
 	if err != nil {
 		return db, dir, m, err
 	}
@@ -191,11 +204,10 @@ func (x *Index) renewFront(lock *activefile.Lock) (activefile.Database, string, 
 	return db, dir, m, lock.Publish(active)
 }
 
-// newFront makes an empty database in the default tier, which the caller names
-// in the activefile under the same lock. If that does not happen, its directory
+// newFront makes an empty database in a tier, which the caller names in the activefile under the same lock. If that does not happen, its directory
 // keeps the generation from being given again, and is cleaned up later.
-func (x *Index) newFront(lock *activefile.Lock) (db activefile.Database, dir string, m manifest, err error) {
-	if db, err = lock.Reserve(x.set.o.DefaultTier); err != nil {
+func (x *Index) newFront(lock *activefile.Lock, tier string) (db activefile.Database, dir string, m manifest, err error) {
+	if db, err = lock.Reserve(tier); err != nil {
 		return db, "", m, err
 	}
 	if dir, err = x.databaseDir(db); err != nil {
@@ -246,13 +258,13 @@ func pile(segments []segmentInfo) []segmentInfo {
 
 // mergeSmall merges small segments of the writable database as they pile up.
 // index.write is held; searching goes on. Losing the database to a compaction
-// meanwhile is no error.
+// meanwhile is no error, and neither is a tier without room for both.
 func (x *Index) mergeSmall(ctx context.Context) error {
 	active, err := x.file.Read(ctx)
 	if err != nil {
 		return err
 	}
-	db, dir, m, ok, err := x.usable(active)
+	db, dir, m, ok, err := x.usable(active, 0)
 	if !ok || err != nil {
 		return err
 	}
@@ -268,6 +280,12 @@ func (x *Index) mergeSmall(ctx context.Context) error {
 	}
 	defer job.close()
 	info, err := job.run(ctx)
+	if err != nil {
+		x.discard(dir, m, 1)
+	}
+	if noRoom(err) {
+		return nil // what was committed is there
+	}
 	if errors.Is(err, errFault) || errors.Is(err, errChecksum) {
 		x.set.report(&Damage{db.String(), dir, err})
 		return nil // what was committed is safe; snapshots see the damage, too

@@ -108,7 +108,7 @@ func TestNoHandleLeaks(t *testing.T) {
 func TestStaleHandleIsClosedOnce(t *testing.T) {
 	x := newSet(t, testOptions(t.TempDir())).User(testUser)
 	commit(t, x, docsOf(0, 5)...)
-	_, dir, m, err := x.writable(t.Context())
+	_, dir, m, err := x.writable(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	// above another's or Conf, unless that is its parent's business (see New).
 	Roots       map[string]string
 	DefaultTier string // of the writable database; "": temp
+	// Overflow is the tier of the writable database while DefaultTier has no room; "":
+	// data, if it has a root.
+	Overflow string
 	// ExtractVersion is that of the code that makes units of messages; it is part
 	// of what a database has to match to be believed.
 	ExtractVersion uint32
@@ -43,6 +46,9 @@ type Options struct {
 	// negative: none is kept.
 	TextBytes int64
 
+	// Room is how many bytes are free for us, and all there are, where a root lies; nil:
+	// as the file system says.
+	Room   func(root string) (free, all int64, err error)
 	Now    func() time.Time // nil: time.Now
 	Rand   io.Reader        // of the stamps; nil: crypto/rand
 	Logger *slog.Logger     // for damage; nil: discarded
@@ -52,9 +58,10 @@ type Options struct {
 // Set is the indexes of a slot's users, with the handles that they share. It may
 // be used from any goroutine.
 type Set struct {
-	o   Options
-	enc *zstd.Encoder
-	dec *zstd.Decoder
+	o        Options
+	overflow string // o.Overflow, "" if there is none
+	enc      *zstd.Encoder
+	dec      *zstd.Decoder
 	// texts has a lock of its own, never held with mu.
 	texts *blockCache
 
@@ -62,6 +69,7 @@ type Set struct {
 	handles map[segmentKey]*handle
 	clock   uint64 // rises with each use of a handle
 	bad     map[stamp]error
+	full    map[string]time.Time // when a tier last said so
 	checked map[segmentKey]fileIdent
 }
 
@@ -82,6 +90,9 @@ func New(o Options) (*Set, error) {
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
+	if o.Room == nil {
+		o.Room = freeRoom
+	}
 	if o.DiskTiers == nil {
 		o.DiskTiers = []string{"data", "archive"}
 	}
@@ -92,7 +103,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{o: o, enc: enc, dec: dec, texts: newBlockCache(o.TextBytes),
+	return &Set{o: o, overflow: overflowOf(o), full: map[string]time.Time{}, enc: enc, dec: dec, texts: newBlockCache(o.TextBytes),
 		handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
 }
 
