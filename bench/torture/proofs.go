@@ -18,6 +18,7 @@ var proofs = []proof{
 	{"store, a process killed at random", "mailstore", "TestKill", 100},
 	{"store, cut at every recorded system call", "mailstore", "TestPowerCutReplay", 5},
 	{"store damaged anywhere, repaired or made anew", "mailstore", "TestRepairAnyDamage", 10000},
+	{"any file of a user damaged, at rest and at work: right answers or errors", "search", "TestAnyDamage", 10000},
 	{"plans of compactions, of any state", "squatter", "TestPlanHolds", 10000},
 	{"search against a scan, any index state", "search", "TestSearchAgreesWithTheOracle", 60},
 	{"search against Python's reading of the mail", "bench/oracle", "TestPython", 2000},
