@@ -36,7 +36,8 @@ func run(ctx context.Context, count, seed int, only string) (failed int, err err
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range proofs {
+	list := all(seed)
+	for _, p := range list {
 		if !strings.Contains(p.name, only) {
 			continue
 		}
@@ -44,7 +45,7 @@ func run(ctx context.Context, count, seed int, only string) (failed int, err err
 			fmt.Println(done[i], "(before)")
 			continue
 		}
-		line, ok := p.run(ctx, count, seed)
+		line, ok := p.run(ctx, count)
 		fmt.Println(line)
 		if ctx.Err() != nil {
 			return failed, ctx.Err()
@@ -57,7 +58,7 @@ func run(ctx context.Context, count, seed int, only string) (failed int, err err
 			return failed, err
 		}
 	}
-	fmt.Printf("%d of %d proofs failed\n", failed, len(proofs))
+	fmt.Printf("%d of %d proofs failed\n", failed, len(list))
 	return failed, nil
 }
 
@@ -84,20 +85,22 @@ func note(name, line string) error {
 
 // run runs one proof and returns its line, and whether it held. A proof of which
 // no test ran, or any was skipped, did not hold.
-func (p proof) run(ctx context.Context, count, seed int) (string, bool) {
+func (p proof) run(ctx context.Context, count int) (string, bool) {
 	if count == 0 {
 		count = p.count
+	} else if p.pieces > 0 {
+		count = (count + p.pieces - 1) / p.pieces
 	}
 	start := time.Now()
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=3h", "-v", "-run", "^("+p.test+")$", "./"+p.pkg)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("COUNT=%d", count), fmt.Sprintf("SEED=%d", seed))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("COUNT=%d", count), fmt.Sprintf("SEED=%d", p.seed))
 	out, err := cmd.CombinedOutput()
 	took := time.Since(start).Round(time.Second)
 	said, passed, skipped := read(string(out))
 	if err != nil || passed == 0 || skipped > 0 {
-		return fmt.Sprintf("%s: FAILED after %s (COUNT=%d SEED=%d go test -run '^(%s)$' ./%s)\n%s", p.name, took, count, seed, p.test, p.pkg, tail(out)), false
+		return fmt.Sprintf("%s: FAILED after %s (COUNT=%d SEED=%d go test -run '^(%s)$' ./%s)\n%s", p.name, took, count, p.seed, p.test, p.pkg, tail(out)), false
 	}
-	return fmt.Sprintf("%s: ok in %s, count %d, %d tests: %s", p.name, took, count, passed, strings.Join(said, "; ")), true
+	return fmt.Sprintf("%s: ok in %s, count %d, seed %d, %d tests: %s", p.name, took, count, p.seed, passed, strings.Join(said, "; ")), true
 }
 
 // read finds in a test's output what it tells of its work.

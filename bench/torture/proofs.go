@@ -1,35 +1,64 @@
 package main
 
+import "fmt"
+
 // proof is a test that shows something that must always hold (docs/design.md §7).
 type proof struct {
 	name  string // of what is shown
+	seed  int    // of this run
 	pkg   string
 	test  string // its name, or several with "|" between
 	count int    // the full count
+	// pieces, if not 0, are runs of which each has its share of the count and a seed
+	// of its own: a run that was stopped goes on with the next piece.
+	pieces int
+}
+
+// all are the proofs with every piece a proof of its own.
+func all(seed int) []proof {
+	var out []proof
+	for _, p := range proofs {
+		p.seed = seed
+		if p.pieces == 0 {
+			out = append(out, p)
+			continue
+		}
+		piece := p
+		piece.count = (p.count + p.pieces - 1) / p.pieces
+		for i := range p.pieces {
+			piece.name = fmt.Sprintf("%s, %d of %d", p.name, i+1, p.pieces)
+			piece.seed = seed*1000 + i
+			out = append(out, piece)
+		}
+	}
+	return out
 }
 
 // proofs are all of them.
 var proofs = []proof{
-	{"locks of a user among processes, killed at random", "activefile", "TestKilledAtRandom", 200},
-	{"index against a linear scan", "tiers", "TestProperty", 300},
-	{"index, several processes on one user", "tiers", "TestProcesses", 20},
-	{"index, processes killed at each step", "tiers", "TestKill", 5},
-	{"store against a map", "mailstore", "TestAgainstOracle", 300},
-	{"store, a process killed at random", "mailstore", "TestKill", 100},
-	{"store, cut at every recorded system call", "mailstore", "TestPowerCutReplay", 5},
-	{"store damaged anywhere, repaired or made anew", "mailstore", "TestRepairAnyDamage", 10000},
-	{"any file of a user damaged, at rest and at work: right answers or errors", "search", "TestAnyDamage", 10000},
-	{"plans of compactions, of any state", "squatter", "TestPlanHolds", 10000},
-	{"search against a scan, any index state", "search", "TestSearchAgreesWithTheOracle", 60},
-	{"search against Python's reading of the mail", "bench/oracle", "TestPython", 2000},
-	{"sessions against a model of mailboxes", "imapd", "TestSessionsAgainstModel", 2000},
-	{"every section of every message", "imapd", "TestFetchCorpus", 1000000},
-	{"slot and squatter killed at random", "bench/crash", "TestKillNine", 60},
-	{"two-way sync by mbsync and offlineimap", "bench/clients", "TestSync", 6046},
-	{"sessions that idle are told, within their memory", "bench/idle", "TestIdle", 1000},
-	{"full disk", "bench/crash", "TestFullDisk", 1},
-	{"backups killed at random, and a slot restored", "bench/crash", "TestKillBackup", 30},
-	{"backups cut at every operation", "backup", "TestCutAtEveryOperation", 1000},
-	{"order of a delivery's writes and syncs", "bench/powercut", "TestOrder", 1},
-	{"power cuts of a delivery run", "bench/powercut", "TestEveryCut", 10000},
+	{name: "locks of a user among processes, killed at random", pkg: "activefile", test: "TestKilledAtRandom", count: 200},
+	{name: "index against a linear scan", pkg: "tiers", test: "TestProperty", count: 300},
+	{name: "index, several processes on one user", pkg: "tiers", test: "TestProcesses", count: 20},
+	{name: "index, processes killed at each step", pkg: "tiers", test: "TestKill", count: 5},
+	{name: "store against a map", pkg: "mailstore", test: "TestAgainstOracle", count: 300},
+	{name: "store, a process killed at random", pkg: "mailstore", test: "TestKill", count: 100},
+	{name: "store, cut at every recorded system call", pkg: "mailstore", test: "TestPowerCutReplay", count: 5},
+	{name: "store damaged anywhere, repaired or made anew", pkg: "mailstore", test: "TestRepairAnyDamage", count: 10000},
+	{name: "any file of a user damaged, at rest and at work: right answers or errors", pkg: "search", test: "TestAnyDamage", count: 10000},
+	{name: "plans of compactions, of any state", pkg: "squatter", test: "TestPlanHolds", count: 10000},
+	{name: "search against a scan, any index state", pkg: "search", test: "TestSearchAgreesWithTheOracle", count: 60},
+	{name: "search against Python's reading of the mail", pkg: "bench/oracle", test: "TestPython", count: 2000},
+	{name: "sessions against a model of mailboxes", pkg: "imapd", test: "TestSessionsAgainstModel", count: 2000},
+	{name: "every section of every message", pkg: "imapd", test: "TestFetchCorpus", count: 1000000},
+	{name: "slot and squatter killed at random", pkg: "bench/crash", test: "TestKillNine", count: 1000, pieces: 8},
+	{name: "imapd, squatter and slotctl killed at each step", pkg: "bench/crash", test: "TestKillAtEachStep", count: 5, pieces: 5},
+	{name: "several squatters, daemons and slotctl on one user", pkg: "bench/crash", test: "TestSeveralSquatters", count: 4000, pieces: 4},
+	{name: "two-way sync by mbsync and offlineimap", pkg: "bench/clients", test: "TestSync", count: 6046},
+	{name: "sessions that idle are told, within their memory", pkg: "bench/idle", test: "TestIdle", count: 1000},
+	{name: "full disk", pkg: "bench/crash", test: "TestFullDisk", count: 1},
+	{name: "backups killed at random, and a slot restored", pkg: "bench/crash", test: "TestKillBackup", count: 30},
+	{name: "backups cut at every operation", pkg: "backup", test: "TestCutAtEveryOperation", count: 1000},
+	{name: "order of a delivery's writes and syncs", pkg: "bench/powercut", test: "TestOrder", count: 1},
+	{name: "power cuts of a delivery run", pkg: "bench/powercut", test: "TestEveryCut", count: 4000},
+	{name: "power cuts of indexing, compaction, archiving, repacks and backups", pkg: "bench/powercut", test: "TestEveryCutOfWork", count: 10000, pieces: 4},
 }
