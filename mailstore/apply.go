@@ -46,7 +46,7 @@ func (m *Mail) Apply(ctx context.Context, expect Digest, change *Change) error {
 		defer release()
 	}
 	err := m.write(ctx, "", func(t *txn) error {
-		a := &application{txn: t, change: change, rewrites: rewrites}
+		a := &application{txn: t, change: change}
 		return a.run(expect)
 	})
 	if rewrites {
@@ -83,11 +83,10 @@ func (m *Mail) holdReaders(ctx context.Context) (release func(), err error) {
 // application is one Apply.
 type application struct {
 	*txn
-	change   *Change
-	rewrites bool
-	before   Image
-	boxes    map[mailbox.ID]*box // those that the image has
-	created  map[mailbox.ID]bool
+	change  *Change
+	before  Image
+	boxes   map[mailbox.ID]*box // those that the image has
+	created map[mailbox.ID]bool
 }
 
 func (a *application) run(expect Digest) (err error) {
@@ -97,6 +96,11 @@ func (a *application) run(expect Digest) (err error) {
 	if err := a.admit(expect); err != nil {
 		return err
 	}
+	return a.steps()
+}
+
+// steps makes the mail what the change says.
+func (a *application) steps() error {
 	for _, step := range []func() error{a.removeBoxes, a.nameBoxes, a.records, a.describeBoxes, a.describeUser, a.unstage, a.flush, a.compare} {
 		if err := step(); err != nil {
 			return err
@@ -241,6 +245,9 @@ func (a *application) describeUser() error {
 	image := &a.change.Image
 	a.account.modseq, a.account.uidvalidity, a.account.quota = image.ModSeq, image.UIDValidity, image.Quota
 	if err := a.storeLineage(image.Lineage); err != nil {
+		return err
+	}
+	if err := a.storeBaseNames(a.before.Names, image.Mailboxes); err != nil {
 		return err
 	}
 	if !slices.Equal(a.before.Subscriptions, image.Subscriptions) {

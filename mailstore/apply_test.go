@@ -3,12 +3,16 @@ package mailstore
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -23,16 +27,17 @@ type side struct {
 
 // newSide opens a slot; with mail if it is a master.
 func newSide(t testing.TB, slot string, master bool) *side {
+	return newSideAt(t, slot, master, time.Now)
+}
+
+// newSideAt is newSide by a clock.
+func newSideAt(t testing.TB, slot string, master bool, now func() time.Time) *side {
 	t.Helper()
-	s, err := Open(t.Context(), Options{Conf: memoryDir(t), Slot: slot, RetainDeleted: true})
+	s, err := Open(t.Context(), Options{Conf: memoryDir(t), Slot: slot, RetainDeleted: true, Now: now, CacheBytes: 8 << 20,
+		Rand: rand.NewChaCha8(sha256.Sum256([]byte(slot)))}) // mailbox ids that a failing run gives again
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	if master {
 		err = s.CreateUser(t.Context(), user1, UserOptions{})
 	} else {
@@ -41,7 +46,27 @@ func newSide(t testing.TB, slot string, master bool) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &side{s, acquire(t, s, user1)}
+	m, err := s.Acquire(t.Context(), user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &side{s: s, m: m}
+	t.Cleanup(func() { out.close(t) })
+	return out
+}
+
+// close verifies the mail and ends the slot. It may be called twice.
+func (s *side) close(t interface{ Fatalf(string, ...any) }) {
+	if s.s == nil {
+		return
+	}
+	err := s.s.Verify(context.Background(), user1, func(f Finding) { t.Fatalf("verify: %s", f) })
+	s.m.Release()
+	err = errors.Join(err, s.s.Close(), os.RemoveAll(s.s.o.Conf))
+	s.s = nil
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 }
 
 // supply stages on the side to what it lacks of a change.
@@ -145,7 +170,7 @@ func same(t interface{ Fatalf(string, ...any) }, a, b *side) {
 		if !slices.EqualFunc(gone(p), gone(q), Entry.same) {
 			t.Fatalf("%s: expunged records differ:\n%+v\n%+v", x.Mailboxes[i].Name, gone(p), gone(q))
 		}
-		sameBytes(t, a, b, q)
+		sameBytes(t, a, b, live(q))
 	}
 }
 
@@ -175,8 +200,9 @@ func sameBytes(t interface{ Fatalf(string, ...any) }, a, b *side, entries []Entr
 // works is what a user does to his mail; draws choose.
 type works struct {
 	*side
-	t *rapid.T
-	n int
+	t    *rapid.T
+	n    int
+	name string // of the slot, in its messages
 }
 
 func (w *works) box(label string) mailbox.State {
@@ -205,7 +231,7 @@ func (w *works) must(err error) {
 func (w *works) append(ctx context.Context) error {
 	w.n++
 	parent := rapid.IntRange(0, w.n).Draw(w.t, "parent")
-	text := fmt.Sprintf("Message-ID: <%d@x>\r\nIn-Reply-To: <%d@x>\r\nSubject: %d\r\n\r\nbody %s\r\n", w.n, parent, w.n, strings.Repeat("x", w.n%7))
+	text := fmt.Sprintf("Message-ID: <%d@x>\r\nIn-Reply-To: <%d@x>\r\nSubject: %d\r\n\r\nbody %s%s\r\n", w.n, parent, w.n, w.name, strings.Repeat("x", w.n%7))
 	if rapid.Bool().Draw(w.t, "again") {
 		text = "Message-ID: <same@x>\r\n\r\nthe same\r\n"
 	}

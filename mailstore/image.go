@@ -22,6 +22,16 @@ type Image struct {
 	Retired       []Retired   // sorted
 	Mailboxes     []BoxImage  // by id
 	Graves        []GraveMark // by id: mailboxes that were deleted
+	// Names are those of the mailboxes at the mod-sequence Named, when mail was last taken
+	// over from another slot. They tell which side has renamed a mailbox since.
+	Named mailbox.ModSeq
+	Names []BaseName
+}
+
+// BaseName is the name that a mailbox had.
+type BaseName struct {
+	ID   mailbox.ID
+	Name string
 }
 
 // BoxImage is a mailbox of an Image. Subscribed is not set: see Image.Subscriptions.
@@ -127,6 +137,10 @@ func (m *Mail) loadImage(c *conn) (out Image, err error) {
 		return out, err
 	}
 	if out.Lineage, err = loadLineage(c); err != nil {
+		return out, err
+	}
+	out.Named = out.Lineage.End()
+	if out.Names, err = loadBaseNames(c); err != nil {
 		return out, err
 	}
 	out.Lineage = out.Lineage.with(m.s.o.Slot, out.ModSeq)

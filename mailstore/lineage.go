@@ -86,6 +86,37 @@ func (t *txn) storeLineage(l Lineage) error {
 	return err
 }
 
+// loadBaseNames reads the mailboxes' names as of the end of the lineage that is stored.
+func loadBaseNames(c *conn) ([]BaseName, error) {
+	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'base_name'`)
+	if err != nil || tables == 0 {
+		return nil, err
+	}
+	var out []BaseName
+	err = c.each(`SELECT id, name FROM base_name ORDER BY id`, func(row []driver.Value) error {
+		out = append(out, BaseName{mailbox.ID(text(row[0])), text(row[1])})
+		return nil
+	})
+	return out, err
+}
+
+// storeBaseNames replaces the names, if they are others.
+func (t *txn) storeBaseNames(before []BaseName, boxes []BoxImage) error {
+	if slices.EqualFunc(before, boxes, func(n BaseName, b BoxImage) bool { return n.ID == b.ID && n.Name == b.Name }) {
+		return nil
+	}
+	err := t.c.exec(`CREATE TABLE IF NOT EXISTS base_name (id TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID`)
+	if err == nil {
+		err = t.c.exec(`DELETE FROM base_name`)
+	}
+	for i := range boxes {
+		if err == nil {
+			err = t.c.exec(`INSERT INTO base_name VALUES (?, ?)`, string(boxes[i].ID), boxes[i].Name)
+		}
+	}
+	return err
+}
+
 // Lineage returns whose writes made the user's mail; the last are this slot's own.
 func (m *Mail) Lineage(ctx context.Context) (Lineage, error) {
 	image, err := m.Image(ctx)

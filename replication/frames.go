@@ -165,6 +165,10 @@ func (e *encoder) image(i *mailstore.Image) {
 		e.string(string(g.ID))
 		e.uint(uint64(g.ModSeq))
 	}
+	e.uint(uint64(i.Named), uint64(len(i.Names)))
+	for _, n := range i.Names {
+		e.string(string(n.ID), n.Name)
+	}
 }
 
 func (d *decoder) image() (i mailstore.Image) {
@@ -181,6 +185,10 @@ func (d *decoder) image() (i mailstore.Image) {
 	}
 	for range d.count(26) {
 		i.Graves = append(i.Graves, mailstore.GraveMark{ID: d.mailbox(), ModSeq: d.modseq()})
+	}
+	i.Named = d.modseq()
+	for range d.count(26) {
+		i.Names = append(i.Names, mailstore.BaseName{ID: d.mailbox(), Name: d.string()})
 	}
 	return i
 }
