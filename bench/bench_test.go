@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,9 +47,6 @@ func TestDurations(t *testing.T) {
 	if hundred[0] != 100 {
 		t.Error("the times were put in another order")
 	}
-	if got := hundred.sum(); got != 5050 {
-		t.Errorf("sum %d", got)
-	}
 }
 
 // TestQuantiles: so many of the times are at most the quantile, and it is one of them.
@@ -80,6 +80,29 @@ func TestRatio(t *testing.T) {
 		if got := ratio(tt.a, tt.b); got != tt.want {
 			t.Errorf("%v of %v: %q, want %q", tt.b, tt.a, got, tt.want)
 		}
+	}
+}
+
+func TestPerEach(t *testing.T) {
+	for _, tt := range []struct {
+		cpu  time.Duration
+		n    int
+		want string
+	}{{time.Second, 100, "10.0 ms"}, {time.Second, 0, ""}, {0, 5, ""}} {
+		if got := perEach(tt.cpu, tt.n); got != tt.want {
+			t.Errorf("%v for %d: %q, want %q", tt.cpu, tt.n, got, tt.want)
+		}
+	}
+}
+
+// TestProcessOf: this process is of a session; none has the number 0.
+func TestProcessOf(t *testing.T) {
+	one, ok := processOf(os.Getpid())
+	if !ok || one.session == 0 || one.used < 0 || one.used > time.Hour {
+		t.Errorf("%+v, %v", one, ok)
+	}
+	if one, ok := processOf(0); ok {
+		t.Errorf("%+v", one)
 	}
 }
 
@@ -324,5 +347,111 @@ func TestWorkloadsAreNamedOnce(t *testing.T) {
 			t.Errorf("%+v", w.name)
 		}
 		seen[w.name] = true
+	}
+}
+
+// TestPut asks a server of two lines: answers are taken apart, what is refused is counted, and
+// a budget that is used up ends it.
+func TestPut(t *testing.T) {
+	replies := map[string]string{"a": "* SEARCH 3 1\r\n", "b": "* SEARCH\r\n", "c": ""}
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		defer far.Close()
+		for r := bufio.NewReader(far); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			tag, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			word := strings.Trim(rest[strings.LastIndexByte(rest, ' ')+1:], `"`)
+			status := "OK"
+			if word == "c" {
+				status = "NO"
+			}
+			if _, err := fmt.Fprintf(far, "%s%s %s done\r\n", replies[word], tag, status); err != nil {
+				return
+			}
+		}
+	}()
+	c := &client{b: &bench{}, conn: near}
+	var list []queries.Query
+	for _, word := range []string{"a", "b", "c"} {
+		list = append(list, queries.Query{Keys: []queries.Key{{Scope: queries.Body, Value: word}}})
+	}
+	got := put(c, list, time.Hour, places)
+	var want queries.Answer
+	want.Add(0)
+	want.Add(2)
+	if len(got.times) != 3 || got.refused != 1 || got.hits() != 2 || got.answers[0] != want || got.answers[1] != (queries.Answer{}) {
+		t.Errorf("%+v", got)
+	}
+	if got := put(c, list, -1, places); len(got.times) != 0 {
+		t.Errorf("without a budget: %+v", got)
+	}
+	if got := put(nil, list, time.Hour, places); len(got.times) != 0 || got.equal(make([]queries.Answer, 3)) != "" {
+		t.Errorf("without a server: %+v", got)
+	}
+}
+
+// TestWriteMbox: a file has a chunk at most and the next one goes on; nothing is left out.
+func TestWriteMbox(t *testing.T) {
+	b := &bench{table: &table{out: io.Discard}}
+	mail := make([]corpus.Message, chunk+3)
+	for i := range mail {
+		mail[i] = message(fmt.Sprint(i), "A: 1\r\n")
+	}
+	next, stop := iter.Pull2(of("x", mail).all)
+	defer stop()
+	path := filepath.Join(t.TempDir(), "mbox")
+	for _, want := range []int{chunk, 3, 0} {
+		n, octets := b.writeMbox(path, next)
+		if n != want || octets != int64(6*want) {
+			t.Errorf("%d messages, %d octets, want %d", n, octets, want)
+		}
+		got := 0
+		for m, err := range corpus.Open(path) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got++; len(m.Raw) != 6 && want > 0 {
+				t.Fatalf("%q", m.Raw)
+			}
+		}
+		if want > 0 && got != want {
+			t.Errorf("%d messages in the file, want %d", got, want)
+		}
+	}
+}
+
+// TestPlaces: the peer's UIDs are told apart from those of none of the corpus.
+func TestPlaces(t *testing.T) {
+	p := &peer{}
+	p.remember(2, 0)
+	p.remember(5, 1)
+	for uid, want := range map[uint32]int{0: -1, 1: -1, 2: 0, 4: -1, 5: 1, 6: -1} {
+		if got := p.place(uid); got != want {
+			t.Errorf("UID %d: %d, want %d", uid, got, want)
+		}
+	}
+}
+
+// TestMemoryAndFiles: sizes below a directory, dropped pages still readable.
+func TestMemoryAndFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"x": "1234", "a/y": "12"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &bench{}
+	var total int64
+	b.each(dir, func(_ string, size int64) { total += size })
+	b.forget(dir)
+	if text, err := os.ReadFile(filepath.Join(dir, "x")); total != 6 || err != nil || string(text) != "1234" {
+		t.Errorf("%d octets; %q, %v", total, text, err)
 	}
 }

@@ -19,11 +19,3 @@ func (d durations) at(q float64) time.Duration {
 	rank := int(math.Ceil(q*float64(len(sorted)))) - 1
 	return sorted[min(max(rank, 0), len(sorted)-1)]
 }
-
-// sum is all of them together.
-func (d durations) sum() (total time.Duration) {
-	for _, t := range d {
-		total += t
-	}
-	return total
-}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"teraslot/bench/corpus"
 	"teraslot/bench/synthetic"
@@ -114,14 +113,4 @@ func of(name string, mail []corpus.Message) source {
 			}
 		}
 	}}
-}
-
-// plain is a name for a file.
-func plain(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r == ' ' || r == ',' || r == '/' {
-			return '-'
-		}
-		return r
-	}, name)
 }
