@@ -20,7 +20,7 @@ const killsOfASlot = 5
 // TestKillNine kills imapd, and half of the time squatter, at random moments while
 // four clients deliver, one searches, one expunges and one compaction runs.
 func TestKillNine(t *testing.T) {
-	rounds, seed := environ("COUNT", 4), environ("SEED", 1)
+	rounds, seed := environ("COUNT", 3), environ("SEED", 1)
 	var w *world
 	acked, searches, compactions, killed := 0, 0, 0, 0
 	end := func() {

@@ -38,8 +38,6 @@ type scenario struct {
 	after func(t *testing.T, w *world)
 }
 
-func (sc scenario) bin(t *testing.T) string { return daemon.SteppingBin(t, sc.victim) }
-
 func squatterArgs(args ...string) func(*world) []string {
 	return func(*world) []string { return append(args, "-u", "anna") }
 }
@@ -235,8 +233,8 @@ func delivery(_ *testing.T, w *world, run int) {
 		return
 	}
 	defer d.Close()
-	for n := range 8 {
-		if w.send(d, w.users[n%2], fmt.Sprintf("work%dx%dq", run, n), n*7) != nil { // the last is large
+	for n, number := range []int{0, 7, spooled, 14, 21, 28, 35, 49} {
+		if w.send(d, w.users[n%2], fmt.Sprintf("work%dx%dq", run, n), number) != nil {
 			return
 		}
 	}

@@ -46,7 +46,7 @@ var squatters = [][][]string{
 func TestSeveralSquatters(t *testing.T) {
 	for _, processes := range []int{2, 4} {
 		t.Run(fmt.Sprint(processes), func(t *testing.T) {
-			runSeveral(t, processes, environ("COUNT", 40))
+			runSeveral(t, processes, environ("COUNT", 24))
 		})
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"teraslot/bench/daemon"
 )
 
 // TestKillAtEachStep ends imapd, squatter and slotctl by SIGKILL at each step that
@@ -154,7 +156,7 @@ func (sc scenario) runCommand(t *testing.T, w *world, order string, run int) (di
 		defer w.slot.Kill()
 		defer w.deliverMeanwhile(t, run)()
 	}
-	cmd := exec.Command(sc.bin(t), append([]string{"-C", w.slot.Config}, sc.args(w)...)...)
+	cmd := exec.Command(daemon.Bin(t, sc.victim), append([]string{"-C", w.slot.Config}, sc.args(w)...)...)
 	cmd.Env = append(os.Environ(), "TERASLOT_STEPS="+order)
 	out, err := cmd.CombinedOutput()
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)

@@ -20,6 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	daemon.Tags("steps")
 	code := m.Run()
 	daemon.Clean()
 	os.Exit(code)
@@ -174,14 +175,20 @@ func (w *world) change(_ *letter, fn func()) {
 	fn()
 }
 
-// message is a message that can be found by its token; one in fifty is large.
+// message is a message that can be found by its token; one in fifty is large, and that with the number spooled is larger.
 func message(token string, n int) []byte {
 	filler := strings.Repeat("The quick brown fox sends mail to the lazy dog.\r\n", 5+n%40)
-	if n%50 == 49 {
+	switch {
+	case n == spooled:
+		filler = strings.Repeat(filler, 500)
+	case n%50 == 49:
 		filler = strings.Repeat(filler, 40)
 	}
 	return []byte("From: a@example.org\r\nTo: b@example.org\r\nSubject: " + token + "\r\nMessage-ID: <" + token + "@example.org>\r\n\r\n" + filler + animals[n%len(animals)] + "\r\n" + token + "\r\n")
 }
+
+// spooled is the number of a message that is too large to be received in memory.
+const spooled = 1000
 
 // animals are words that some messages have and others have not.
 var animals = []string{"heron", "otter", "weasel", "marten", "badger"}

@@ -29,58 +29,42 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// built is a directory with the commands, built once.
-type built struct {
+// commands is a directory with the commands, built once.
+var commands struct {
 	tags string
 	once sync.Once
 	dir  string
 	err  error
 }
 
-var plain, stepping = built{}, built{tags: "steps"}
-
-func (b *built) build() (string, error) {
-	b.once.Do(func() {
-		if b.dir, b.err = os.MkdirTemp("", "teraslot-bin"); b.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-tags", b.tags, "-o", b.dir+"/", "teraslot/cmd/...").CombinedOutput()
-		if err != nil {
-			b.err = fmt.Errorf("go build: %w: %s", err, out)
-		}
-	})
-	return b.dir, b.err
-}
-
-func (b *built) path(tb TB, name string) string {
-	tb.Helper()
-	dir, err := b.build()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return filepath.Join(dir, name)
-}
+// Tags sets the tags that the commands are built with; call it from TestMain. With
+// "steps" they kill themselves at a step of which their environment tells
+// (cmd/internal/steps).
+func Tags(tags string) { commands.tags = tags }
 
 // Bin returns the path of one of the commands, built from this tree.
 func Bin(tb TB, name string) string {
 	tb.Helper()
-	return plain.path(tb, name)
-}
-
-// SteppingBin is Bin for the commands that kill themselves at a step of which
-// their environment tells (cmd/internal/steps).
-func SteppingBin(tb TB, name string) string {
-	tb.Helper()
-	return stepping.path(tb, name)
-}
-
-// Clean removes what was built; call it from TestMain.
-func Clean() {
-	for _, b := range []*built{&plain, &stepping} {
-		b.once.Do(func() {}) // nothing was built, and nothing is to be any more
-		if b.dir != "" {
-			os.RemoveAll(b.dir)
+	c := &commands
+	c.once.Do(func() {
+		if c.dir, c.err = os.MkdirTemp("", "teraslot-bin"); c.err != nil {
+			return
 		}
+		out, err := exec.Command("go", "build", "-tags", c.tags, "-o", c.dir+"/", "teraslot/cmd/...").CombinedOutput()
+		if err != nil {
+			c.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	if c.err != nil {
+		tb.Fatal(c.err)
+	}
+	return filepath.Join(c.dir, name)
+}
+
+// Clean removes what Bin built; call it from TestMain.
+func Clean() {
+	if commands.dir != "" {
+		os.RemoveAll(commands.dir)
 	}
 }
 
@@ -93,8 +77,7 @@ type Slot struct {
 	LMTP   string // address
 	Temp   string // root of the temp tier, in memory where there is any
 
-	// Steps, unless "", is what the next start of imapd does at its steps: see
-	// SteppingBin.
+	// Steps, unless "", is what the next start of imapd does at its steps: see Tags.
 	Steps string
 
 	process *exec.Cmd
@@ -159,11 +142,7 @@ func (s *Slot) Start(tb TB, under ...string) {
 // TryStart is Start that returns an error where imapd does not come up.
 func (s *Slot) TryStart(tb TB, under ...string) error {
 	tb.Helper()
-	bin := Bin
-	if s.Steps != "" {
-		bin = SteppingBin
-	}
-	args := append(under, bin(tb, "imapd"), "serve", "--config", s.Config)
+	args := append(under, Bin(tb, "imapd"), "serve", "--config", s.Config)
 	s.process = exec.Command(args[0], args[1:]...)
 	if s.Steps != "" {
 		s.process.Env = append(os.Environ(), "TERASLOT_STEPS="+s.Steps)
