@@ -31,6 +31,23 @@ type Merged struct {
 	Clashes       int // mailboxes that lose their names to others
 }
 
+// Add adds what another merge met.
+func (m *Merged) Add(o *Merged) {
+	m.SameUID += o.SameUID
+	m.Taken += o.Taken
+	m.Moved += o.Moved
+	m.Flags += o.Flags
+	m.FlagsBoth += o.FlagsBoth
+	m.Expunged += o.Expunged
+	m.ExpungeChange += o.ExpungeChange
+	m.Kept += o.Kept
+	m.Created += o.Created
+	m.Deleted += o.Deleted
+	m.Undeleted += o.Undeleted
+	m.Renamed += o.Renamed
+	m.Clashes += o.Clashes
+}
+
 // Merge takes over the changes of another slot's mail into this, by the rules for a split
 // brain, in one transaction. entries are all records of theirs. Messages that are not
 // here must have been staged: else it is ErrLacking.
@@ -163,23 +180,19 @@ func (g *merger) box(id mailbox.ID) error {
 	if b == nil {
 		b, side, other = t, g.there, g.here
 	}
-	if b.CreatedModSeq > g.base {
+	gone := slices.ContainsFunc(other.Retired, func(r Retired) bool { return r.Holder == id })
+	if b.CreatedModSeq > g.base && !gone {
 		g.merged.Created++
-	} else if touched(b, side.entries[id], g.base) || other.End() == 0 {
+	} else if gone && b.CreatedModSeq > g.base || touched(b, side.entries[id], g.base) || other.End() == 0 {
 		g.merged.Undeleted++
-		g.renewed[id] = !other.Image.unchangedGrave(id, g.base)
+		// What the other side told of its UIDs before it was deleted is forgotten.
+		g.renewed[id] = true
 	} else {
 		g.merged.Deleted++
 		return nil
 	}
 	g.take(b, side.entries[id], side.Image == g.here.Image)
 	return nil
-}
-
-// unchangedGrave reports whether a mailbox was deleted without having given UIDs after a
-// mod-sequence.
-func (i *Image) unchangedGrave(id mailbox.ID, base mailbox.ModSeq) bool {
-	return slices.ContainsFunc(i.Graves, func(g GraveMark) bool { return g.ID == id && g.ModSeq <= base })
 }
 
 // End is the mod-sequence of the image's lineage.

@@ -160,11 +160,6 @@ func (e *encoder) image(i *mailstore.Image) {
 		e.string(r.Name, string(r.Holder))
 		e.uint(uint64(r.UIDValidity))
 	}
-	e.uint(uint64(len(i.Graves)))
-	for _, g := range i.Graves {
-		e.string(string(g.ID))
-		e.uint(uint64(g.ModSeq))
-	}
 	e.uint(uint64(i.Named), uint64(len(i.Names)))
 	for _, n := range i.Names {
 		e.string(string(n.ID), n.Name)
@@ -182,9 +177,6 @@ func (d *decoder) image() (i mailstore.Image) {
 	}
 	for range d.count(3) {
 		i.Retired = append(i.Retired, mailstore.Retired{Name: d.string(), Holder: mailbox.ID(d.string()), UIDValidity: d.uidvalidity()})
-	}
-	for range d.count(26) {
-		i.Graves = append(i.Graves, mailstore.GraveMark{ID: d.mailbox(), ModSeq: d.modseq()})
 	}
 	i.Named = d.modseq()
 	for range d.count(26) {

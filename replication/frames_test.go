@@ -18,7 +18,7 @@ func samples() []*frame {
 	entry := account.Entry{Account: account.Account{ID: u, Name: "anna", Quota: account.Quota{Bytes: 5, Messages: -1}, Created: time.Unix(99, 0).UTC(), Disabled: true}, Hash: "$argon2id$x"}
 	image := mailstore.Image{ModSeq: 1 << 40, UIDValidity: 77, Quota: mailstore.Quota{Bytes: 1}, Subscriptions: []string{"a", "ü"},
 		Lineage: mailstore.Lineage{{Slot: "A", UpTo: 5}, {Slot: "B", UpTo: 9}}, Retired: []mailstore.Retired{{Name: "x", UIDValidity: 3, Holder: id}},
-		Graves: []mailstore.GraveMark{{ID: id, ModSeq: 4}}, Named: 5, Names: []mailstore.BaseName{{ID: id, Name: "INBOX"}}}
+		Named: 5, Names: []mailstore.BaseName{{ID: id, Name: "INBOX"}}}
 	box := mailstore.BoxImage{State: mailbox.State{ID: id, Name: "INBOX", UIDValidity: 4, UIDNext: 1<<32 - 1, HighestModSeq: 7, CreatedModSeq: 2,
 		Counts: mailbox.Counts{Exists: 1, Unseen: 2, Deleted: 3, Size: 4}, Checksum: mailbox.Checksum{A: 1 << 63, B: 2}, SpecialUse: `\Sent`},
 		Horizon: 1, Recent: 2, Settings: []mailstore.Setting{{Name: "expire", Value: "never"}}}

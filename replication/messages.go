@@ -91,6 +91,7 @@ type receiver struct {
 	mail  *mailstore.Mail
 	batch []mailstore.Staged
 	bytes int64
+	heads map[mailbox.GUID]messageHead // where messages belong, if those who send them do not say
 }
 
 // A batch of messages is stored by one sync.
@@ -104,6 +105,14 @@ func (r *receiver) message(ctx context.Context, f *frame) error {
 	var h messageHead
 	if err := parse(f, kindMessage, h.parse); err != nil {
 		return err
+	}
+	if r.heads != nil {
+		known, wanted := r.heads[h.guid]
+		if !wanted {
+			return fmt.Errorf("message %s was not asked for: %w", h.guid, ErrWire)
+		}
+		known.size = h.size
+		h = known
 	}
 	msg, err := r.store.Spool(ctx, &messageReader{x: r.x, left: h.size})
 	if err != nil {

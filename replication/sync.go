@@ -61,6 +61,9 @@ type sync1 struct {
 
 func (s *sync1) run(ctx context.Context) (err error) {
 	s.account, err = s.c.o.Accounts.Entry(ctx, s.user)
+	if errors.Is(err, account.ErrNoAccount) {
+		err = s.adopt(ctx)
+	}
 	if err != nil {
 		return err
 	}

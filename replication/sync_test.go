@@ -182,3 +182,38 @@ func TestStrangersAreRefused(t *testing.T) {
 		t.Errorf("users of the replica: %v, %v", users, err)
 	}
 }
+
+// TestSplitBrainIsMerged: after a failover by force both slots have changes, and a user
+// whom only one knows. The new master takes over what the old one has, and both are equal.
+func TestSplitBrainIsMerged(t *testing.T) {
+	id := identities(t)
+	a, b := newNode(t, "a", id), newNode(t, "b", id)
+	b.serve(false, "a")
+	u := a.user("anna")
+	a.deliver(u, "INBOX", letter(1))
+	a.sync(a.client(b), u)
+	a.deliver(u, "INBOX", letter(2)) // the same UID
+	b.deliver(u, "INBOX", letter(3))
+	v, w := a.user("bert"), b.user("bert")
+	a.deliver(v, "INBOX", letter(4))
+	b.stop()
+	a.serve(false, "b")
+	c := b.client(a)
+	if s := b.sync(c, u); s.Merged.Users != 1 || s.Merged.Mail.SameUID != 1 {
+		t.Errorf("met %+v", s.Merged)
+	}
+	same(t, u, a, b)
+	if text := a.seen(u); !strings.Contains(text, letter(2)) || !strings.Contains(text, letter(3)) {
+		t.Errorf("a message is lost:\n%s", text)
+	}
+	if s := b.sync(c, u); s.Rounds != 0 {
+		t.Errorf("after the merge it took %d rounds", s.Rounds)
+	}
+	b.sync(c, v)
+	b.sync(c, w)
+	same(t, v, a, b)
+	same(t, w, a, b)
+	if x, err := b.accounts.Entry(t.Context(), min(v, w)); err != nil || x.Name != "bert" {
+		t.Errorf("the lower id has the name %q, %v", x.Name, err)
+	}
+}
