@@ -75,7 +75,10 @@ type run struct {
 }
 
 func (r *run) do(ctx context.Context) error {
-	items, next, err := r.missing(ctx)
+	items, next, ok, err := r.recent(ctx)
+	if err == nil && !ok {
+		items, next, err = r.missing(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -99,6 +102,46 @@ func (r *run) batch(items []mailstore.Item) int {
 		}
 	}
 	return len(items)
+}
+
+// errMany ends a listing that has become too long.
+var errMany = errors.New("too many")
+
+// recent lists what came after the cursor if that is a batch at most and nothing else
+// is to be done: the common case, for which no segment has to be opened. Another
+// process may have indexed some of it already, which costs so few documents twice.
+func (r *run) recent(ctx context.Context) (items []mailstore.Item, next cursor, ok bool, err error) {
+	if r.o.All || r.o.Mailboxes != nil {
+		return nil, next, false, nil
+	}
+	if resting, due := r.q.listed(r.user, r.o.Retry); due || len(resting) > 0 {
+		return nil, next, false, nil
+	}
+	known := r.q.cursorOf(r.user)
+	claims, err := r.index.Claims(ctx)
+	if err != nil || known.num == 0 || !holds(claims, known.databases) {
+		return nil, next, false, err
+	}
+	next = cursor{known.num, claims}
+	err = r.mail.Contents(ctx, known.num, func(it mailstore.Item) error {
+		if len(items) == r.q.o.Batch {
+			return errMany
+		}
+		next.num = it.Num
+		items = append(items, it)
+		return nil
+	})
+	if errors.Is(err, errMany) {
+		return nil, next, false, nil
+	}
+	return items, next, err == nil, err
+}
+
+// cursorOf is the user's cursor.
+func (q *Squatter) cursorOf(u mailbox.User) cursor {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.cursors[u]
 }
 
 // missing lists what has to be indexed, in rising order of Num, and the cursor
@@ -168,9 +211,7 @@ func (r *run) only(ctx context.Context) (map[mailbox.GUID]bool, error) {
 
 // start returns the Num up to which everything is known to be indexed.
 func (r *run) start(snap *tiers.Snapshot) uint32 {
-	r.q.mu.Lock()
-	c := r.q.cursors[r.user]
-	r.q.mu.Unlock()
+	c := r.q.cursorOf(r.user)
 	if r.o.All {
 		return 0
 	}
@@ -236,12 +277,10 @@ func (r *run) advance(ctx context.Context, next cursor) {
 	if r.o.Mailboxes != nil {
 		return
 	}
-	snap, err := r.index.Snapshot(ctx)
+	now, err := r.index.Claims(ctx)
 	if err != nil {
 		return // the next run compares everything
 	}
-	defer snap.Close()
-	now := databases(snap)
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
 	delete(r.q.cursors, r.user)

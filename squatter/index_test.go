@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -238,4 +239,47 @@ func TestBigMessagesGoInBatchesOfTheirOwn(t *testing.T) {
 	if len(steps) < 3 || steps[len(steps)-1] != 9 {
 		t.Errorf("commits ended at %v; want batches of no more than 200 octets", steps)
 	}
+}
+
+// New mail is indexed without looking into what is indexed already: damage there is
+// met by whoever reads it, and mended by the next run.
+func TestRecentMailOpensNoSegment(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 5)
+	f.index(5, squatter.IndexOptions{})
+	files, err := filepath.Glob(f.path("temp", user.Dir(), "*", "store", "*.terms"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	f.must(os.Truncate(files[0], 10))
+	f.deliver(5, 6)
+	f.index(1, squatter.IndexOptions{})
+	snap, err := f.tiers.User(user).Snapshot(t.Context())
+	f.must(err)
+	if len(snap.Damaged()) != 1 || snap.Docs() != 0 {
+		t.Errorf("%d documents, damaged %v", snap.Docs(), snap.Damaged())
+	}
+	snap.Close()
+	f.index(6, squatter.IndexOptions{})
+	if n := f.indexed(); n != 6 {
+		t.Errorf("%d messages are indexed after the damage was met, want 6", n)
+	}
+	f.damaged = true
+}
+
+// More than a batch is compared with the index: another process may have indexed it.
+func TestManyRecentAreCompared(t *testing.T) {
+	f := newFixture(t, squatter.Options{Batch: 3})
+	f.deliver(0, 2)
+	f.index(2, squatter.IndexOptions{})
+	f.deliver(2, 10)
+	other := squatter.New(squatter.Options{Store: f.store, Tiers: f.tiers, Conf: f.path("conf")})
+	if n, err := other.IndexUser(t.Context(), user, squatter.IndexOptions{}); n != 8 || err != nil {
+		t.Fatal(n, err)
+	}
+	f.deliver(10, 11)
+	f.index(1, squatter.IndexOptions{})
+	f.deliver(11, 13)
+	f.index(2, squatter.IndexOptions{})
+	f.index(0, squatter.IndexOptions{})
 }

@@ -55,8 +55,8 @@ func manyTerms(id, n int) Doc {
 func TestMemoryOfManyTerms(t *testing.T) {
 	x := newIndex(t)
 	var docs []Doc
-	const many = maxTerms*10/21 // with a border for each word, and code points
-	for id := range 4 {
+	const many = maxTerms * 10 / 21 // with a border for each word, and code points
+	for id := range 3 {
 		docs = append(docs, manyTerms(id, many))
 	}
 	docs = append(docs, manyTerms(9, maxTerms))
@@ -69,7 +69,7 @@ func TestMemoryOfManyTerms(t *testing.T) {
 	for id, d := range docs {
 		doc, ok := s.Lookup(d.GUID)
 		indexed := ok && s.Complete(doc)
-		if indexed != (id < 4) {
+		if indexed != (id < 3) {
 			t.Errorf("document %d is a claim: %t", id, indexed)
 		}
 		sure, maybe, err := s.Match(t.Context(), text.NewKey(text.InBody, "", fmt.Sprintf("%06dword000005", id*many+5)))

@@ -155,6 +155,23 @@ func (x *Index) take(s *Snapshot, lock *activefile.Lock) (out []listedDatabase, 
 	return out, nil
 }
 
+// Claims lists the stamps of the databases that claim documents, which the IDs of
+// their segments begin with: those that a snapshot would have, but for damage that
+// nobody has met yet. It reads their manifests alone.
+func (x *Index) Claims(ctx context.Context) ([]string, error) {
+	active, err := x.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("index of %s: %w", x.user, x.advised(err))
+	}
+	var out []string
+	for _, db := range active.Databases {
+		if s := x.source(db); s.live() && len(s.m.Segments) > 0 && x.set.known(s.m.ID) == nil {
+			out = append(out, s.m.ID.String())
+		}
+	}
+	return out, nil
+}
+
 // openListed opens a database's segments. All of them or none are in the
 // snapshot: if one cannot be read the database is damaged.
 func (x *Index) openListed(s *Snapshot, l listedDatabase, hold bool) error {
