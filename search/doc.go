@@ -40,8 +40,10 @@
 // A Searcher keeps, bounded by Options.CacheBytes, the join of the mailboxes it
 // was last asked about: eight bytes a row and four a document; and, bounded by
 // Options.HeadingBytes, what sorting compares: some 100 bytes a message. Their mutexes
-// guard only these caches and are never held while anything is read. Messages are read on at most
-// Options.Workers goroutines, which end before Search returns. No lock on a
+// guard only these caches and are never held while anything is read. Messages and kept
+// text are read on at most Options.Workers goroutines, which end before Search returns, some
+// at a time: for each of these portions a user takes a turn (turns), of which there are as
+// many at once, for all searches, and users who wait are called in a ring. No lock on a
 // user's mail or index is held while messages are matched: the view is a copy,
 // and the snapshot holds handles, not locks.
 //

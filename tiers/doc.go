@@ -30,11 +30,13 @@
 //   - A document in a database of the current versions that is marked complete
 //     holds all terms of its message: it is the claim that the message is indexed.
 //   - What cannot be read is reported and read as absent. A fault in a mapped file
-//     stays in the call that met it; its documents become candidates to verify.
+//     stays in the call that met it; its documents become candidates to verify. So does
+//     a bug, which is told as one.
 //   - Only names that this package made are deleted, by the holder of index.compact.
 //
 // # Locks
 //
 // Lock order: the slot-wide lock of disk compactions, index.compact, index.write,
-// index.lock; Set.mu last, never held during I/O.
+// index.lock; Set.mu and the lock of the remembered texts last, never together and
+// never held during I/O.
 package tiers

@@ -99,6 +99,24 @@ func TestPhraseNeedsNoText(t *testing.T) {
 	}
 }
 
+// A message that has all borders of a phrase, but of two occurrences of its middle word,
+// is no match, and is not taken for one.
+func TestRepeatedWordIsInDoubt(t *testing.T) {
+	x := newSet(t, testOptions(t.TempDir())).User(testUser)
+	var docs []Doc
+	for i := range 3 * few {
+		body := fmt.Sprintf("number %d: see the list and read the kernel", i)
+		if i%3 == 0 {
+			body = fmt.Sprintf("number %d: see the kernel", i)
+		}
+		docs = append(docs, Doc{GUID: mailbox.GUIDOf([]byte(body)), Complete: true, Units: []text.Unit{text.BodyUnit(body)}})
+	}
+	commit(t, x, docs...)
+	if sure, maybe := lookUp(t, x, text.NewKey(text.InBody, "", "see the kernel")); sure != few || maybe != 2*few {
+		t.Errorf("%d are sure and %d to be verified, want %d and %d", sure, maybe, few, 2*few)
+	}
+}
+
 // Few documents of each of many header fields would be many to verify.
 func TestFewOfManyFields(t *testing.T) {
 	x := newSet(t, testOptions(t.TempDir())).User(testUser)
