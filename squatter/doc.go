@@ -21,7 +21,8 @@
 //
 // When to compact what is decided by Policy.Plan, a function of what a survey
 // found; Schedule surveys, plans and does it, at its hours and within its
-// bandwidth. One Schedule at a time works on a slot: who makes one holds a lock of
+// bandwidth, which holds for each piece that a compaction writes; searches that are
+// slow make it wait there, too. One Schedule at a time works on a slot: who makes one holds a lock of
 // the slot for it. Compactions by hand may go on beside it.
 //
 // # Locks, goroutines
