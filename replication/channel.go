@@ -387,6 +387,7 @@ func (c *Channel) Compare(ctx context.Context) (int, error) {
 	n := 0
 	note := func(u mailbox.User) {
 		n++
+		c.o.Client.forget(u) // it is not what it was after the last sync
 		c.Note(synclog.Note{User: u})
 	}
 	err = eachDigest(ctx, c.o.Client.o.Store, c.o.Client.o.Accounts, func(one *userDigest) error {

@@ -46,6 +46,7 @@ type Client struct {
 	conn *grpc.ClientConn
 
 	mu    sync.Mutex
+	slot  string                       // guarded by mu: of the peer, after the last Hello
 	peer  *welcome                     // guarded by mu; nil: Hello is due
 	known map[mailbox.User]*remembered // guarded by mu: what the replica had after the last sync
 }
@@ -126,7 +127,10 @@ func (c *Client) greet(ctx context.Context) (*welcome, error) {
 		return nil, c.wrap(fmt.Errorf("it is this very slot: %w", ErrPeer))
 	}
 	c.mu.Lock()
-	c.peer = w
+	if c.slot != w.slot { // another slot answers under the name: nothing is known of it
+		clear(c.known)
+	}
+	c.peer, c.slot = w, w.slot
 	c.mu.Unlock()
 	return w, nil
 }

@@ -92,7 +92,12 @@ func (n *node) open(dir string) {
 // serve makes the node answer its peers.
 func (n *node) serve(master bool, peers ...string) {
 	n.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	n.serveAt("127.0.0.1:0", master, peers...)
+}
+
+func (n *node) serveAt(address string, master bool, peers ...string) {
+	n.t.Helper()
+	l, err := net.Listen("tcp", address)
 	must(n.t, err)
 	n.address = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -142,7 +147,9 @@ func (n *node) user(name string) mailbox.User {
 func (n *node) mail(u mailbox.User, fn func(m *mailstore.Mail) error) {
 	n.t.Helper()
 	m, err := n.store.Acquire(context.Background(), u)
-	must(n.t, err)
+	if err != nil {
+		n.t.Fatalf("slot %s: %v", n.name, err)
+	}
 	defer m.Release()
 	must(n.t, fn(m))
 }

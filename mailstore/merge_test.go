@@ -1,0 +1,306 @@
+package mailstore
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"teraslot/mailbox"
+)
+
+// reconcile makes to equal to from, and merges first what to has of its own. It returns
+// what was met.
+func reconcile(ctx context.Context, from, to *side) (Merged, error) {
+	_, err := converge(ctx, from, to)
+	if !errors.Is(err, ErrDiverged) {
+		return Merged{}, err
+	}
+	theirs, err := to.m.Image(ctx)
+	if err != nil {
+		return Merged{}, err
+	}
+	entries := map[mailbox.ID][]Entry{}
+	for i := range theirs.Mailboxes {
+		id := theirs.Mailboxes[i].ID
+		if entries[id], err = to.m.Entries(ctx, id); err != nil {
+			return Merged{}, err
+		}
+	}
+	all := &Change{}
+	for id, e := range entries {
+		all.Boxes = append(all.Boxes, BoxChange{ID: id, Entries: e})
+	}
+	if err := supply(ctx, to, from, all); err != nil {
+		return Merged{}, err
+	}
+	met, err := from.m.Merge(ctx, &theirs, entries)
+	if err != nil {
+		return met, err
+	}
+	change, _, err := from.m.Differ(ctx, &theirs, entries)
+	if err != nil {
+		return met, err
+	}
+	digest := theirs.Digest()
+	change.Replaces = &digest
+	if err := supply(ctx, from, to, &change); err != nil {
+		return met, err
+	}
+	return met, to.m.Apply(ctx, digest, &change)
+}
+
+// uidKey is what a client knows a message by.
+type uidKey struct {
+	box      string // id, or name
+	validity mailbox.UIDValidity
+	uid      mailbox.UID
+}
+
+// watcher is a client that keeps all mailboxes of a slot in a cache, as RFC 7162 tells, and
+// the log of what it was told.
+type watcher struct {
+	boxes   map[mailbox.ID]*cacheOf
+	gone    map[uidKey]bool
+	next    map[uidKey]mailbox.UID  // UIDNEXT by id and UIDVALIDITY
+	meaning map[uidKey]mailbox.GUID // what UIDs stand for
+}
+
+// cacheOf is a mailbox as a client has it.
+type cacheOf struct {
+	validity mailbox.UIDValidity
+	highest  mailbox.ModSeq
+	flags    map[mailbox.UID]mailbox.Flags
+}
+
+func newWatcher() *watcher {
+	return &watcher{map[mailbox.ID]*cacheOf{}, map[uidKey]bool{}, map[uidKey]mailbox.UID{}, map[uidKey]mailbox.GUID{}}
+}
+
+// split is the world of a run: slots, their clients, and what must hold for all of them.
+type split struct {
+	t        *rapid.T
+	sides    []*side
+	works    []*works
+	watchers []*watcher
+	active   []bool                // slots that hold themselves for the master
+	sent     map[mailbox.GUID]bool // messages that are to be somewhere in the end
+	met      *Merged
+	ops      *int
+}
+
+// resync brings a client's cache up to date by mod-sequences and checks the promises.
+func (p *split) resync(w *watcher, s *side) {
+	ctx := context.Background()
+	all, err := s.m.Mailboxes(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	seen := map[mailbox.ID]bool{}
+	for _, st := range all {
+		seen[st.ID] = true
+		p.resyncBox(w, s, st)
+	}
+	maps.DeleteFunc(w.boxes, func(id mailbox.ID, _ *cacheOf) bool { return !seen[id] })
+}
+
+func (p *split) resyncBox(w *watcher, s *side, st mailbox.State) {
+	ctx := context.Background()
+	entries, err := s.m.Entries(ctx, st.ID)
+	horizon, err2 := s.m.Horizon(ctx, st.ID)
+	if err := errors.Join(err, err2); err != nil {
+		p.t.Fatal(err)
+	}
+	c := w.boxes[st.ID]
+	if c == nil || c.validity != st.UIDValidity {
+		c = &cacheOf{validity: st.UIDValidity, flags: map[mailbox.UID]mailbox.Flags{}}
+		w.boxes[st.ID] = c
+	}
+	if st.HighestModSeq < c.highest {
+		p.t.Fatalf("%s: HIGHESTMODSEQ fell from %d to %d", st.Name, c.highest, st.HighestModSeq)
+	}
+	nextKey := uidKey{string(st.ID), st.UIDValidity, 0}
+	if st.UIDNext < w.next[nextKey] {
+		p.t.Fatalf("%s: UIDNEXT fell from %d to %d", st.Name, w.next[nextKey], st.UIDNext)
+	}
+	w.next[nextKey] = st.UIDNext
+	live := map[mailbox.UID]mailbox.Flags{}
+	for _, e := range entries {
+		if !e.Expunged {
+			live[e.UID] = e.Flags
+			w.means(p.t, st, e)
+			if w.gone[uidKey{string(st.ID), st.UIDValidity, e.UID}] {
+				p.t.Fatalf("%s: UID %d was told to be expunged and is back", st.Name, e.UID)
+			}
+		}
+		if e.ModSeq > c.highest {
+			if e.Expunged {
+				delete(c.flags, e.UID)
+			} else {
+				c.flags[e.UID] = e.Flags
+			}
+		}
+	}
+	if horizon > c.highest { // expunged records may be missing: compare the UIDs
+		maps.DeleteFunc(c.flags, func(u mailbox.UID, _ mailbox.Flags) bool { _, is := live[u]; return !is })
+	}
+	c.highest = st.HighestModSeq
+	if !maps.EqualFunc(c.flags, live, mailbox.Flags.Equal) {
+		p.t.Fatalf("%s: a client that resynchronises has %v, the mailbox %v", st.Name, c.flags, live)
+	}
+	for uid := mailbox.UID(1); uid < st.UIDNext; uid++ {
+		if _, is := live[uid]; !is {
+			w.gone[uidKey{string(st.ID), st.UIDValidity, uid}] = true
+		}
+	}
+}
+
+// means checks that a UID means one message for whoever was told of it, by its mailbox
+// and by its mailbox's name.
+func (w *watcher) means(t *rapid.T, st mailbox.State, e Entry) {
+	for _, key := range []uidKey{{string(st.ID), st.UIDValidity, e.UID}, {"name " + st.Name, st.UIDValidity, e.UID}} {
+		if old, known := w.meaning[key]; known && old != e.GUID {
+			t.Fatalf("%+v meant %s, and means %s", key, old, e.GUID)
+		}
+		w.meaning[key] = e.GUID
+	}
+}
+
+// work lets a client of a slot do something, and notes what he means to be gone.
+func (p *split) work(i int) {
+	ctx := context.Background()
+	w := p.works[i]
+	actions := w.actions()
+	name := rapid.SampledFrom([]string{"append", "append", "append", "append", "flags", "flags", "flags", "expunge", "expunge", "move", "copy", "create", "delete", "rename",
+		"subscribe", "forget", "swap"}).Draw(p.t, "step")
+	before := p.holds(p.sides[i])
+	w.must(actions[name](ctx))
+	*p.ops++
+	after := p.holds(p.sides[i])
+	for g, n := range before {
+		if after[g] < n {
+			delete(p.sent, g)
+		}
+	}
+	for g, n := range after {
+		if before[g] < n && name == "append" {
+			p.sent[g] = true
+		}
+	}
+	p.resync(p.watchers[i], p.sides[i])
+}
+
+// holds counts the live records of each message.
+func (p *split) holds(s *side) map[mailbox.GUID]int {
+	out := map[mailbox.GUID]int{}
+	all, err := s.m.Mailboxes(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, st := range all {
+		v, err := s.m.View(context.Background(), st.ID)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, r := range v.Records {
+			out[r.GUID]++
+		}
+	}
+	return out
+}
+
+// sync makes a slot equal to one that holds itself for the master. Then their clients
+// may go over to the other, and what they know has to hold there.
+func (p *split) sync(from, to int) {
+	met, err := reconcile(context.Background(), p.sides[from], p.sides[to])
+	if err != nil {
+		p.t.Fatalf("%d to %d: %v", from, to, err)
+	}
+	p.met.Add(&met)
+	same(p.t, p.sides[from], p.sides[to])
+	p.watchers[from], p.watchers[to] = p.watchers[to], p.watchers[from]
+	p.resync(p.watchers[from], p.sides[from])
+	p.resync(p.watchers[to], p.sides[to])
+}
+
+// step is one step of a run.
+func (p *split) step() {
+	var masters, others []int
+	for i, is := range p.active {
+		if is {
+			masters = append(masters, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	m := rapid.SampledFrom(masters).Draw(p.t, "master")
+	switch k := rapid.IntRange(0, 19).Draw(p.t, "kind"); {
+	case k < 15 || len(others) == 0 && len(masters) == 1:
+		p.work(m)
+	case k < 17 && len(others) > 0:
+		p.sync(m, rapid.SampledFrom(others).Draw(p.t, "replica"))
+	case k < 18 && len(others) > 0: // a failover by force
+		p.active[rapid.SampledFrom(others).Draw(p.t, "to")] = true
+	case len(masters) > 1:
+		loser := rapid.SampledFrom(masters).Draw(p.t, "loser")
+		if loser != m {
+			p.active[loser] = false
+			p.sync(m, loser)
+		}
+	}
+}
+
+// end leaves one master, makes all equal, and looks for what was sent.
+func (p *split) end() {
+	m := slices.Index(p.active, true)
+	for range 2 { // what the last ones had of their own reaches the first ones
+		for i := range p.sides {
+			if i != m {
+				p.active[i] = false
+				p.sync(m, i)
+			}
+		}
+	}
+	for i := range p.sides {
+		there := p.holds(p.sides[i])
+		for g := range p.sent {
+			if there[g] == 0 {
+				p.t.Fatalf("message %s, which nobody expunged, is lost", g)
+			}
+		}
+	}
+}
+
+// TestSplitBrain: slots that are parted, changed on both sides and joined again, in any
+// order, keep what they told their clients, lose nothing, and become equal. COUNT is the
+// number of runs, of up to 200 steps each.
+func TestSplitBrain(t *testing.T) {
+	var met Merged
+	ops, runs := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, met: &met, ops: &ops, active: []bool{true, false, false}}
+		clock := time.Unix(1_800_000_000, 0)
+		for i, name := range []string{"A", "B", "C"} {
+			s := newSideAt(t, name, i == 0, func() time.Time { return clock })
+			p.sides = append(p.sides, s)
+			p.works = append(p.works, &works{side: s, t: rt, n: 1000 * i, name: name})
+			p.watchers = append(p.watchers, newWatcher())
+		}
+		p.sync(0, 1)
+		p.sync(0, 2)
+		for range rapid.IntRange(30, 200).Draw(rt, "steps") {
+			clock = clock.Add(time.Duration(rapid.IntRange(0, 1).Draw(rt, "tick")) * time.Second)
+			p.step()
+		}
+		p.end()
+		for _, s := range p.sides {
+			s.close(rt)
+		}
+		runs++
+	})
+	t.Logf("%d runs, %d operations: %+v", runs, ops, met)
+}
