@@ -79,6 +79,9 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 func (m *Mail) start(ctx context.Context) error {
 	if !m.s.o.ReadOnly { // else its owner may write it at the moment
 		if err := checkWAL(m.s.o.FS, m.path); err != nil {
+			if errors.Is(err, errWAL) {
+				m.tellDamage("", "mail.db is not opened", "err", err)
+			}
 			return &Damage{User: m.user, Err: err}
 		}
 	}
@@ -157,8 +160,18 @@ func (m *Mail) wrap(err error) error {
 func (m *Mail) distrust(d *Damage) {
 	if m.broken.CompareAndSwap(nil, d) {
 		m.s.vetted.forget(m.user)
-		m.s.o.Logger.Error("mail.db is damaged: nothing is written to it until it is opened anew", "user", m.user, "err", d)
+		m.tellDamage("", "mail.db is damaged: nothing is written to it until slotctl verify --repair mends it", "err", d)
 	}
+}
+
+// tellDamage logs damage of a mailbox, or of mail.db as a whole, and tells whoever may mend
+// it; once, until that is done.
+func (m *Mail) tellDamage(id mailbox.ID, text string, args ...any) {
+	if !m.s.vetted.tell(viewKey{m.user, id}) {
+		return
+	}
+	m.s.o.Logger.Error(text, append([]any{"user", m.user}, args...)...)
+	m.s.o.Damaged(m.user)
 }
 
 // damage is the error for a record that cannot be trusted.

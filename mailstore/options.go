@@ -37,6 +37,9 @@ type Options struct {
 	// Notify, if set, is told of each change after its commit. It is called
 	// without any lock and must not block for long: whoever made the change waits.
 	Notify func(mailbox.Event)
+	// Damaged, if set, is told of a user whose records or mail.db are found to be damaged, for
+	// whom Repair is due: once, until that is done. It must not block.
+	Damaged func(mailbox.User)
 	// Fence, if set, is asked right before each commit whether this slot may
 	// still write for the user. Its error fails the change.
 	Fence func(context.Context, mailbox.User) error
@@ -108,6 +111,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Step == nil {
 		o.Step = func(string) {}
+	}
+	if o.Damaged == nil {
+		o.Damaged = func(mailbox.User) {}
 	}
 	if o.Fence == nil {
 		o.Fence = func(context.Context, mailbox.User) error { return nil }

@@ -15,6 +15,8 @@ import (
 type vetted struct {
 	mu   sync.Mutex // guards what follows
 	good map[viewKey]struct{}
+	// told are those whose damage was told of, and users whose mail.db is damaged as a whole.
+	told map[viewKey]struct{}
 }
 
 // maxVetted bounds the memory, some 100 octets each; beyond it all are counted anew.
@@ -36,13 +38,29 @@ func (v *vetted) add(k viewKey) {
 	v.good[k] = struct{}{}
 }
 
-// forget makes the mailboxes of a user be counted again.
+// tell reports whether the damage of a mailbox was not told of before.
+func (v *vetted) tell(k viewKey) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, told := v.told[k]; told {
+		return false
+	}
+	if v.told == nil || len(v.told) >= maxVetted {
+		v.told = make(map[viewKey]struct{})
+	}
+	v.told[k] = struct{}{}
+	return true
+}
+
+// forget makes the mailboxes of a user be counted again, and told of again.
 func (v *vetted) forget(u mailbox.User) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for k := range v.good {
-		if k.user == u {
-			delete(v.good, k)
+	for _, known := range []map[viewKey]struct{}{v.good, v.told} {
+		for k := range known {
+			if k.user == u {
+				delete(known, k)
+			}
 		}
 	}
 }

@@ -337,7 +337,8 @@ func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error)
 	case len(now.records)+len(now.damaged) != int(b.Counts.Exists):
 		err = m.damage(b.ID, 0, errCount)
 	case len(now.damaged) > 0:
-		m.s.o.Logger.Error("records are damaged; the mailbox's others are served: see slotctl verify --repair", "user", m.user, "mailbox", b.ID, "uids", now.damaged)
+		m.tellDamage(b.ID, "records are damaged: the mailbox's others are served, and searches in it are refused, until slotctl verify --repair mends them",
+			"mailbox", b.ID, "uids", now.damaged)
 	case sum != b.Checksum:
 		err = m.damage(b.ID, 0, errSum)
 	}

@@ -23,6 +23,9 @@ type Jobs struct {
 	// NoSnapshots leaves out the nightly copy of each mail.db on the archive
 	// partition. Default: false.
 	NoSnapshots bool `toml:"no_snapshots"`
+	// RepairAtOnce mends a user's mail as soon as it is found to be damaged, as slotctl
+	// verify --repair does; else that waits for a person. Default: false.
+	RepairAtOnce bool `toml:"repair_at_once"`
 }
 
 func (j *Jobs) complete() {

@@ -40,6 +40,9 @@ func (s *Slot) Run(ctx context.Context) error {
 	if s.night != nil {
 		tending.goes(s.night.run)
 	}
+	if s.mender != nil {
+		tending.goes(s.mender.run)
+	}
 	s.runPeers(tending)
 	err := errors.Join(s.front(ctx), tended(), indexed())
 	s.saveTemp()

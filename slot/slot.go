@@ -57,6 +57,7 @@ type Slot struct {
 	schedule *squatter.Schedule // nil when offline or another's work
 	searches searchWatch
 	night    *night        // nil when offline or off
+	mender   *mender       // nil unless it is to mend at once
 	imap     *imapd.Server // nil when offline
 	lmtp     *lmtp.Server  // nil when offline
 	cert     *certificate  // nil when offline
@@ -101,7 +102,13 @@ func (s *Slot) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.c.Jobs.RepairAtOnce && !s.o.Offline {
+		s.mender = newMender(s)
+	}
 	if err := s.openData(ctx); err != nil {
+		return err
+	}
+	if err := s.tellVersions(ctx); err != nil {
 		return err
 	}
 	if err := s.heal(ctx); err != nil {
@@ -128,6 +135,7 @@ func (s *Slot) open(ctx context.Context) error {
 func (s *Slot) openData(ctx context.Context) (err error) {
 	mail := s.c.MailstoreOptions()
 	mail.Notify, mail.Logger, mail.Now, mail.Waited = s.notify, s.o.Logger, s.o.Now, s.seen.mailWaited
+	mail.Damaged = s.mender.wake
 	if mail.Slot, err = s.slotID(); err != nil {
 		return err
 	}
