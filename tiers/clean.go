@@ -52,8 +52,8 @@ func (x *Index) clean(ctx context.Context) error {
 			failed = append(failed, x.removeDatabase(db))
 		}
 	}
-	if len(active.Databases) > 0 {
-		failed = append(failed, x.cleanWritable(ctx, active.Databases[0]))
+	for _, db := range active.Databases {
+		failed = append(failed, x.cleanLive(ctx, db))
 	}
 	return errors.Join(failed...)
 }
@@ -126,9 +126,10 @@ func (x *Index) removeFiles(dir string, names *regexp.Regexp) error {
 	return nil
 }
 
-// cleanWritable deletes segments of the first database that its manifest does not
-// name. Only if there are any, index.write is taken, and looked at again.
-func (x *Index) cleanWritable(ctx context.Context, db activefile.Database) (err error) {
+// cleanLive deletes segments of a live database that its manifest does not name: of
+// the first one, or of one that was the first when a commit was interrupted. Only if
+// there are any, index.write is taken, and looked at again.
+func (x *Index) cleanLive(ctx context.Context, db activefile.Database) (err error) {
 	extra, _, err := x.unnamed(db)
 	if err != nil || len(extra) == 0 {
 		return err
