@@ -277,10 +277,13 @@ func (k *checker) index(ctx context.Context, w *world, u mailbox.User, clean boo
 }
 
 // generations holds that a database's name never means two, and that counters
-// only rise.
+// only rise. What an activefile has not given yet was made for nobody.
 func (w *world) generations(u mailbox.User, active activefile.Active, there map[string]string) error {
 	for name, stamp := range there {
 		key := string(u) + " " + name
+		if db, err := activefile.Parse(name); err != nil || db.Generation >= active.Next[db.Tier] {
+			continue
+		}
 		if w.retired[key] {
 			return fmt.Errorf("%s was there, was gone, and is back", name)
 		}
