@@ -455,3 +455,17 @@ func TestMemoryAndFiles(t *testing.T) {
 		t.Errorf("%d octets; %q, %v", total, text, err)
 	}
 }
+
+// TestCleanups run once, the last first.
+func TestCleanups(t *testing.T) {
+	b := &bench{}
+	var order []int
+	for i := range 3 {
+		b.Cleanup(func() { order = append(order, i) })
+	}
+	b.close()
+	b.close()
+	if !slices.Equal(order, []int{2, 1, 0}) {
+		t.Errorf("%v", order)
+	}
+}

@@ -4,10 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 
 	"teraslot/bench/daemon"
 )
@@ -44,6 +47,7 @@ var extra = []workload{
 
 // bench runs workloads. It stands where a test would for package daemon.
 type bench struct {
+	mu       sync.Mutex // guards cleanups: an interrupt runs them as well
 	cleanups []func()
 	table    *table
 	o        options
@@ -112,11 +116,31 @@ func measure(o options, names string, markdown bool) {
 	t := &table{out: os.Stdout, markdown: markdown, peer: o.peer}
 	for _, w := range chosen {
 		b := &bench{table: t, o: o}
+		stop := b.endOnSignal()
 		t.begin(w.name + ": " + w.what)
 		w.run(b)
+		stop()
 		b.close()
 	}
 	daemon.Clean()
+}
+
+// endOnSignal ends the run when somebody interrupts it: what it started goes as well.
+func (b *bench) endOnSignal() (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			b.Fatal("interrupted")
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
 
 // number is a variable of the environment, as make passes them on.
@@ -135,17 +159,24 @@ func (b *bench) must(err error) {
 }
 
 func (b *bench) close() {
-	for _, f := range slices.Backward(b.cleanups) {
+	b.mu.Lock()
+	cleanups := b.cleanups
+	b.cleanups = nil
+	b.mu.Unlock()
+	for _, f := range slices.Backward(cleanups) {
 		f()
 	}
-	b.cleanups = nil
 }
 
 // Helper is part of daemon.TB.
 func (b *bench) Helper() {}
 
 // Cleanup is part of daemon.TB.
-func (b *bench) Cleanup(f func()) { b.cleanups = append(b.cleanups, f) }
+func (b *bench) Cleanup(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cleanups = append(b.cleanups, f)
+}
 
 // TempDir is part of daemon.TB: below var/, on the disk that holds the tree, where
 // fsync is real.
