@@ -1,9 +1,14 @@
 // Package powercut proves that acknowledged mail outlives a power cut. It reads
-// the system calls of a real delivery run, as strace recorded them, and builds
+// the system calls of real runs, as strace recorded them, and builds
 // the states in which a cut of the power at any moment may leave the files:
 // what was written but not synced is absent, present, or torn at a sector; a
 // name that was made, renamed or removed without a sync of its directory may be
 // there in its old form or its new one.
+//
+// One run delivers mail, the other does all that happens to mail later, with the
+// index on disk: it is indexed, compacted, expunged, archived, repacked, saved and
+// backed up, its mailboxes and its user are renamed. What lies in memory is lost as a
+// whole.
 //
 // kill -9 proves nothing of this kind: the page cache outlives a process.
 //
