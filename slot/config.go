@@ -48,6 +48,7 @@ type Config struct {
 	IMAP     IMAP     `toml:"imap"`
 	LMTP     LMTP     `toml:"lmtp"`
 	TLS      TLS      `toml:"tls"`
+	Search   Search   `toml:"search"`
 	Squatter Squatter `toml:"squatter"`
 	Compact  Compact  `toml:"compact"`
 	Jobs     Jobs     `toml:"jobs"`
@@ -158,6 +159,14 @@ type LMTP struct {
 type TLS struct {
 	Cert string `toml:"cert"` // PEM, with its chain
 	Key  string `toml:"key"`  // PEM
+}
+
+// Search bounds SEARCH, SORT and THREAD. What goes beyond is answered with NO.
+type Search struct {
+	// Time is how long one may take. Default: 5m.
+	Time Duration `toml:"time"`
+	// Messages is how many that the index does not know one may read. Default: 0, no limit.
+	Messages int64 `toml:"messages"`
 }
 
 // Squatter configures the rolling indexer inside the daemon.
@@ -276,6 +285,7 @@ func (c *Config) complete(base string) error {
 	orNumber(&c.Squatter.Batch, 20)
 	orNumber(&c.LMTP.Timeout, Duration(5*time.Minute))
 	orNumber(&c.Squatter.Delay, Duration(2*time.Second))
+	orNumber(&c.Search.Time, Duration(5*time.Minute))
 	// An absent list is the default; an empty one is a choice.
 	if c.IMAP.Listen == nil {
 		c.IMAP.Listen = []string{"127.0.0.1:1143"}

@@ -20,7 +20,7 @@ func TestEmptyFileIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Conf != "/var/lib/teraslot/conf" || c.Tiers.Default != "temp" || c.MaxMessage != 64<<20 ||
-		time.Duration(c.Squatter.Delay) != 2*time.Second || c.LMTP.Socket != "/var/lib/teraslot/conf/lmtp.sock" || c.Name == "" {
+		time.Duration(c.Squatter.Delay) != 2*time.Second || time.Duration(c.Search.Time) != 5*time.Minute || c.LMTP.Socket != "/var/lib/teraslot/conf/lmtp.sock" || c.Name == "" {
 		t.Errorf("%+v", c)
 	}
 	for tier, root := range c.Tiers.Roots() {
@@ -62,6 +62,9 @@ func TestConfig(t *testing.T) {
 		{"bad address", "[imap]\nlisten = [\"1143\"]", "imap.listen"},
 		{"address twice", "[imap]\nlisten = [\"127.0.0.1:7\"]\nlisten_tls = [\"127.0.0.1:7\"]", "named by imap.listen and by imap.listen_tls"},
 		{"half a certificate", "[tls]\ncert = \"c.pem\"", "tls.cert and tls.key"},
+		{"bounds of searches", "[search]\ntime = \"20s\"\nmessages = 5000", ""},
+		{"a search of days", "[search]\ntime = \"48h\"", "search.time"},
+		{"fewer than no messages", "[search]\nmessages = -1", "search.messages"},
 		{"batch out of range", "[squatter]\nbatch = -5", "squatter.batch"},
 	} {
 		t.Run(x.name, func(t *testing.T) {

@@ -194,6 +194,7 @@ func (s *Slot) openServers() error {
 		s.night = newNight(s)
 	}
 	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: wake, Logger: s.o.Logger,
+		Limits:     search.Limits{Time: time.Duration(s.c.Search.Time), Messages: s.c.Search.Messages},
 		Registerer: s.registry, Now: s.o.Now})
 	cert, selfSigned, err := openCertificate(s.c, s.o)
 	if err != nil {

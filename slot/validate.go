@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Validate checks what can be checked without opening anything.
@@ -75,6 +76,8 @@ func (c *Config) checkNumbers() error {
 		{"imap.max_per_user", int64(c.IMAP.MaxPerUser), 1, 1 << 20},
 		{"lmtp.max_connections", int64(c.LMTP.MaxConnections), 1, 1 << 20},
 		{"lmtp.max_recipients", int64(c.LMTP.MaxRecipients), 1, 100000},
+		{"search.time, in seconds", int64(time.Duration(c.Search.Time) / time.Second), 1, 24 * 3600},
+		{"search.messages", c.Search.Messages, 0, 1 << 40},
 		{"squatter.batch", int64(c.Squatter.Batch), 1, 100000},
 	} {
 		if x.value < x.low || x.value > x.high {
