@@ -2,7 +2,9 @@ package tiers
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -76,5 +78,35 @@ func TestMemoryOfManyTerms(t *testing.T) {
 		if err != nil || indexed && !sure.Contains(doc) && !maybe.Contains(doc) {
 			t.Errorf("document %d is not found: %v", id, err)
 		}
+	}
+}
+
+// A compaction takes 150 MB and 64 octets a message at most, however large the
+// databases are. COUNT says how many messages there are.
+func TestMemoryOfCompaction(t *testing.T) {
+	n := 4000
+	if s := os.Getenv("COUNT"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	x := newIndex(t)
+	const batch = 2000
+	for at := 0; at < n; at += batch {
+		docs := make([]Doc, 0, batch)
+		for id := at; id < min(at+batch, n); id++ {
+			docs = append(docs, Doc{GUID: plain(id, "").GUID, Complete: true, Units: []text.Unit{
+				text.HeaderUnit("Message-ID", fmt.Sprintf("<%d.%x@example.org>", id, id*2654435761)), text.HeaderUnit("Subject", fmt.Sprintf("subject %d", id%977)),
+				text.BodyUnit(fmt.Sprintf("word%d of %d and the other %d, again %d", id%5003, id%31, id, id%7))}})
+		}
+		commit(t, x, docs...)
+	}
+	var took time.Duration
+	used := highWater(t, func() {
+		before := cpu()
+		compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"})
+		took = cpu() - before
+	})
+	t.Logf("%d messages: %d MB, %v of processor time, %.0f messages a second of it", n, used>>20, took, float64(n)/took.Seconds())
+	if used > 150<<20+64*uint64(n) {
+		t.Errorf("the compaction of %d messages took %d MB", n, used>>20)
 	}
 }
