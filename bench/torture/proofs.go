@@ -41,6 +41,8 @@ var proofs = []proof{
 	{name: "index, several processes on one user", pkg: "tiers", test: "TestProcesses", count: 20},
 	{name: "index, processes killed at each step", pkg: "tiers", test: "TestKill", count: 5},
 	{name: "store against a map", pkg: "mailstore", test: "TestAgainstOracle", count: 300},
+	{name: "a replica after any change of the master", pkg: "mailstore", test: "TestApplyConverges", count: 400},
+	{name: "split brain: promises to clients of both sides", pkg: "mailstore", test: "TestSplitBrain", count: 1800, pieces: 60},
 	{name: "store, a process killed at random", pkg: "mailstore", test: "TestKill", count: 100},
 	{name: "store, cut at every recorded system call", pkg: "mailstore", test: "TestPowerCutReplay", count: 5},
 	{name: "store damaged anywhere, repaired or made anew", pkg: "mailstore", test: "TestRepairAnyDamage", count: 10000},
