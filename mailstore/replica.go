@@ -140,9 +140,27 @@ func (m *Mail) Entries(ctx context.Context, id mailbox.ID) ([]Entry, error) {
 	return out, err
 }
 
+// SoundEntries is Entries that passes over damaged records.
+func (m *Mail) SoundEntries(ctx context.Context, id mailbox.ID) ([]Entry, error) {
+	var out []Entry
+	err := m.read(ctx, func(c *conn) error {
+		b, err := loadBox(c, "id", string(id))
+		if err == nil {
+			out, err = m.entriesBut(c, b, 0, func(error) error { return nil })
+		}
+		return err
+	})
+	return out, err
+}
+
 // entries reads the records of b that changed after a mod-sequence, live and
 // expunged, by UID.
 func (m *Mail) entries(c *conn, b *box, after mailbox.ModSeq) ([]Entry, error) {
+	return m.entriesBut(c, b, after, func(err error) error { return err })
+}
+
+// entriesBut is entries that asks of damaged ones whether to end.
+func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(error) error) ([]Entry, error) {
 	var out []Entry
 	err := c.each("SELECT "+recordList+`, gone, (SELECT thread FROM content WHERE content.num = r.num) FROM (
 		SELECT `+recordList+`, num, 0 AS gone FROM message WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3 UNION ALL
@@ -150,7 +168,7 @@ func (m *Mail) entries(c *conn, b *box, after mailbox.ModSeq) ([]Entry, error) {
 		func(row []driver.Value) error {
 			var e Entry
 			if err := m.scanRecord(b, row, integer(row[6]) != 0, &e.Record); err != nil {
-				return err
+				return damaged(err)
 			}
 			if copy(e.Thread[:], blob(row[7])) != len(e.Thread) {
 				return m.damage(b.ID, e.UID, errNoContent)

@@ -24,6 +24,8 @@ type ChannelOptions struct {
 	// CompareEvery is how often all users are compared although nobody noted a
 	// change; 0: every hour.
 	CompareEvery time.Duration
+	// Heal repairs damage that keeps a user from being synced from the other side, at once.
+	Heal bool
 	// VerifyEvery is how often all records of all users are compared; 0: every week.
 	VerifyEvery time.Duration
 	Now         func() time.Time                     // nil: time.Now
@@ -246,6 +248,9 @@ func (c *Channel) serve(ctx context.Context) error {
 			}
 		}
 		stats, err := c.o.Client.Sync(ctx, u)
+		if c.o.Heal && damaged(err) {
+			stats, err = c.healed(ctx, u, err)
+		}
 		c.finish(ctx, u, j, stats, err)
 		if ctx.Err() != nil {
 			return ctx.Err()

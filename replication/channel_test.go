@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/synclog"
@@ -83,8 +84,9 @@ func TestOneUserHoldsUpNobody(t *testing.T) {
 	a, b, c := pair(t)
 	dir := filepath.Join(t.TempDir(), "channel")
 	r := a.channel(c, dir)
-	bad := a.user("bad")
-	must(t, a.store.RemoveUser(t.Context(), bad)) // the mail is lost, the account is there
+	acc, err := a.accounts.Add(t.Context(), "bad", "secret", account.Quota{}) // his mail is lost
+	must(t, err)
+	bad := acc.ID
 	var users []mailbox.User
 	for i := range 8 {
 		u := a.user(fmt.Sprintf("user%d", i))
@@ -111,7 +113,12 @@ func TestOneUserHoldsUpNobody(t *testing.T) {
 	r.stop()
 	must(t, a.store.CreateUser(t.Context(), bad, mailstore.UserOptions{}))
 	r = a.channel(c, dir)
-	eventually(t, r.done)
+	eventually(t, func() error {
+		if s := r.Status(); s.Syncs == 0 {
+			return errors.New("nobody was synced")
+		}
+		return r.done()
+	})
 	same(t, bad, a, b)
 }
 

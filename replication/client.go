@@ -135,15 +135,15 @@ func (c *Client) greet(ctx context.Context) (*welcome, error) {
 	return w, nil
 }
 
-// ask sends one frame and reads what comes of it.
-func (c *Client) ask(ctx context.Context, name string, question *frame, answer func(x *call) error) error {
+// ask sends one frame, or more, and reads what comes of it.
+func (c *Client) ask(ctx context.Context, name string, question *frame, answer func(x *call) error, more ...*frame) error {
 	x, err := c.dial(ctx, name)
 	if err != nil {
 		return err
 	}
 	defer x.end()
 	// What cannot be sent shows when the answer is read.
-	if err := x.SendMsg(question); err != nil && !errors.Is(err, io.EOF) {
+	if err := sendAll(x, append([]*frame{question}, more...)); err != nil && !errors.Is(err, io.EOF) {
 		return c.wrap(err)
 	}
 	if err := x.CloseSend(); err != nil {
@@ -190,11 +190,12 @@ func (c *Client) state(ctx context.Context, u mailbox.User) (h stateHead, err er
 	return h, err
 }
 
-// records asks for all records of a mailbox.
-func (c *Client) records(ctx context.Context, u mailbox.User, id mailbox.ID) (out []mailstore.Entry, err error) {
+// records asks for all records of a mailbox, by callRecords, or for those that are not
+// damaged, by callSound.
+func (c *Client) records(ctx context.Context, which string, u mailbox.User, id mailbox.ID) (out []mailstore.Entry, err error) {
 	var e encoder
 	e.string(string(u), string(id))
-	err = c.ask(ctx, callRecords, &frame{kindMailbox, e.b}, func(x *call) error {
+	err = c.ask(ctx, which, &frame{kindMailbox, e.b}, func(x *call) error {
 		for {
 			err := receiveKind(x, kindRecords, func(d *decoder) { out = append(out, d.records().Entries...) })
 			if err != nil {

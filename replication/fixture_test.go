@@ -64,6 +64,7 @@ type node struct {
 	accounts *account.Accounts
 	identity *Identity
 	address  string
+	dir      string
 	stop     func()
 }
 
@@ -77,6 +78,7 @@ func newNode(t testing.TB, name string, id func(string) *Identity) *node {
 
 func (n *node) open(dir string) {
 	t := n.t
+	n.dir = dir
 	var err error
 	n.store, err = mailstore.Open(t.Context(), mailstore.Options{Conf: dir, Slot: "slot-" + n.name, RetainDeleted: true})
 	must(t, err)

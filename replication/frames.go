@@ -33,6 +33,7 @@ const (
 	kindDigest                  // userDigest
 	kindCheck                   // user, and whether to read all messages
 	kindFinding                 // text
+	kindDamaged                 // mailboxes and the UIDs of damaged records
 )
 
 // The versions of the protocol that this program speaks.

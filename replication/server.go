@@ -174,13 +174,22 @@ func receiveOffer(x exchange) (u mailbox.User, guids []mailbox.GUID, err error) 
 
 // records tells all records of a mailbox.
 func (s *Server) records(x grpc.ServerStream) error {
+	return s.tellRecords(x, (*mailstore.Mail).Entries)
+}
+
+// sound tells the records of a mailbox that are not damaged.
+func (s *Server) sound(x grpc.ServerStream) error {
+	return s.tellRecords(x, (*mailstore.Mail).SoundEntries)
+}
+
+func (s *Server) tellRecords(x grpc.ServerStream, read func(*mailstore.Mail, context.Context, mailbox.ID) ([]mailstore.Entry, error)) error {
 	var u mailbox.User
 	c := mailstore.BoxChange{Whole: true}
 	if err := receiveKind(x, kindMailbox, func(d *decoder) { u, c.ID = d.user(), d.mailbox() }); err != nil {
 		return err
 	}
 	err := s.with(x.Context(), u, func(m *mailstore.Mail) (err error) {
-		c.Entries, err = m.Entries(x.Context(), c.ID)
+		c.Entries, err = read(m, x.Context(), c.ID)
 		return err
 	})
 	if err != nil {

@@ -28,6 +28,10 @@ const (
 	callFetch   = "Fetch"   // offer → (message, data… | none)…
 	callDigests = "Digests" // – → digest…
 	callCheck   = "Check"   // check → finding…
+	callSound   = "Sound"   // mailbox → records… that are not damaged
+	callDamaged = "Damaged" // user → damaged
+	callUnread  = "Unread"  // user → lacking
+	callMend    = "Mend"    // user, records… → result
 )
 
 // exchange is a call as both sides have it.
@@ -75,6 +79,7 @@ func description() *grpc.ServiceDesc {
 	for name, call := range map[string]func(*Server, grpc.ServerStream) error{
 		callHello: (*Server).hello, callState: (*Server).state, callOffer: (*Server).offer, callApply: (*Server).apply,
 		callRecords: (*Server).records, callFetch: (*Server).fetch, callDigests: (*Server).digests, callCheck: (*Server).check,
+		callDamaged: (*Server).damaged, callSound: (*Server).sound, callUnread: (*Server).unread, callMend: (*Server).mend,
 	} {
 		d.Streams = append(d.Streams, grpc.StreamDesc{
 			StreamName: name, ServerStreams: true, ClientStreams: true,

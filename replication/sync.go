@@ -172,7 +172,7 @@ func (s *sync1) compare(ctx context.Context, ids []mailbox.ID) error {
 			s.known[id] = nil
 			continue
 		}
-		all, err := s.c.records(ctx, s.user, id)
+		all, err := s.c.records(ctx, callRecords, s.user, id)
 		if err != nil {
 			return err
 		}

@@ -140,3 +140,20 @@ func (c *Channel) unqueue(u mailbox.User, j *job) {
 	}
 	c.queue = kept
 }
+
+// Heal is Client.Heal for a user on whom nobody else works meanwhile; then he is synced.
+func (c *Channel) Heal(ctx context.Context, u mailbox.User, report func(string)) error {
+	release, err := c.seize(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = c.o.Client.Heal(ctx, u, func(what string) {
+		c.o.Logger.Warn("replication: healed", "replica", c.Name(), "user", u, "what", what)
+		report(what)
+	})
+	if err == nil {
+		_, err = c.o.Client.Sync(ctx, u)
+	}
+	return err
+}

@@ -39,6 +39,9 @@ type Replication struct {
 	// records are. Default: 1h, 7d.
 	Compare Duration `toml:"compare"`
 	Verify  Duration `toml:"verify"`
+	// Heal repairs damage that keeps a user from being synced from the other side, at
+	// once and not by slotctl alone. Default: false.
+	Heal bool `toml:"heal"`
 }
 
 // Peer is another slot of the store.
@@ -179,7 +182,7 @@ func (s *Slot) openChannel(id string, log *synclog.Log, p Peer) error {
 	}
 	s.peers.clients = append(s.peers.clients, c)
 	s.peers.channels = append(s.peers.channels, replication.NewChannel(replication.ChannelOptions{Client: c, Log: log, Workers: r.Workers,
-		CompareEvery: time.Duration(r.Compare), VerifyEvery: time.Duration(r.Verify), Now: s.o.Now, After: s.o.After, Logger: s.o.Logger}))
+		CompareEvery: time.Duration(r.Compare), VerifyEvery: time.Duration(r.Verify), Heal: r.Heal, Now: s.o.Now, After: s.o.After, Logger: s.o.Logger}))
 	return nil
 }
 

@@ -66,6 +66,9 @@ func (s *Slot) replicationRequests(mux *http.ServeMux) {
 	mux.HandleFunc("POST /replication/verify", s.eachReplica(func(ctx context.Context, c *replication.Channel, u mailbox.User, q ReplicationRequest, found func(string)) error {
 		return c.Verify(ctx, u, q.Messages, found)
 	}))
+	mux.HandleFunc("POST /replication/heal", s.eachReplica(func(ctx context.Context, c *replication.Channel, u mailbox.User, _ ReplicationRequest, found func(string)) error {
+		return c.Heal(ctx, u, found)
+	}))
 	mux.HandleFunc("POST /replication/skip", s.eachReplica(func(_ context.Context, c *replication.Channel, u mailbox.User, _ ReplicationRequest, _ func(string)) error {
 		c.Skip(u)
 		return nil
@@ -168,7 +171,7 @@ func (c *Client) ReplicationStatus(ctx context.Context) (out ReplicationStatus, 
 	return out, err
 }
 
-// Replicate does something for users at replicas: "sync", "verify", "skip" or "retry".
+// Replicate does something for users at replicas: "sync", "verify", "heal", "skip" or "retry".
 // each is told of every outcome.
 func (c *Client) Replicate(ctx context.Context, what string, q ReplicationRequest, each func(ReplicationResult)) error {
 	body, err := jsonBody(q)

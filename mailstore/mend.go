@@ -1,0 +1,111 @@
+package mailstore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"teraslot/mailbox"
+)
+
+// Records that do not match their CRC are mended by those of another slot: if the
+// mailbox's checksum then says that nothing else has changed.
+
+// DamagedRecords returns the UIDs of the live records that do not match their CRC.
+func (m *Mail) DamagedRecords(ctx context.Context) (map[mailbox.ID]mailbox.UIDSet, error) {
+	out := map[mailbox.ID]mailbox.UIDSet{}
+	err := m.read(ctx, func(c *conn) error {
+		boxes, err := loadBoxes(c)
+		if err != nil {
+			return err
+		}
+		for _, b := range boxes {
+			bad, err := m.sound(c, b, 0, math.MaxUint32, func(*mailbox.Record) error { return nil })
+			if err != nil {
+				return err
+			}
+			if len(bad) > 0 {
+				out[b.ID] = mailbox.UIDs(bad...)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// MendRecords puts records in the place of live ones that do not match their CRC, all or
+// none: ErrChecksum if the mailbox's records would then not be those of its checksum,
+// because the other slot's are older or newer.
+func (m *Mail) MendRecords(ctx context.Context, id mailbox.ID, entries []Entry) error {
+	err := m.write(ctx, "", func(t *txn) error {
+		b, err := loadBox(t.c, "id", string(id))
+		if err != nil {
+			return err
+		}
+		bad, err := m.sound(t.c, b, 0, math.MaxUint32, func(*mailbox.Record) error { return nil })
+		if err != nil {
+			return err
+		}
+		for i := range entries {
+			e := &entries[i]
+			if e.Expunged || !slices.Contains(bad, e.UID) {
+				continue
+			}
+			c, found, err := m.contentOf(t.c, e.GUID)
+			if err == nil && !found {
+				err = fmt.Errorf("message %s: %w", e.GUID, ErrLacking)
+			}
+			if err != nil {
+				return err
+			}
+			r := e.Record
+			r.Num = c.num
+			if err := t.c.exec(`REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?)`, recordArgs(b.row, &r)...); err != nil {
+				return err
+			}
+		}
+		return t.checkSum(b)
+	})
+	if err == nil {
+		m.s.views.forget(m.user)
+	}
+	return err
+}
+
+// checkSum returns ErrChecksum unless the live records of b are those of its checksum.
+func (t *txn) checkSum(b *box) error {
+	var sum mailbox.Checksum
+	bad, err := t.m.sound(t.c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
+		sum.Add(r)
+		return nil
+	})
+	if err == nil && (len(bad) > 0 || sum != b.Checksum) {
+		err = fmt.Errorf("mailbox %s: %w", b.ID, ErrChecksum)
+	}
+	return err
+}
+
+// Threads returns the threads of messages; those that are not there are left out.
+func (m *Mail) Threads(ctx context.Context, guids []mailbox.GUID) (map[mailbox.GUID]ThreadKey, error) {
+	out := make(map[mailbox.GUID]ThreadKey, len(guids))
+	err := m.read(ctx, func(c *conn) error {
+		for _, g := range guids {
+			_, err := c.one(`SELECT thread FROM content WHERE guid = ?`, func(row []driver.Value) error {
+				var t ThreadKey
+				if copy(t[:], blob(row[0])) != len(t) {
+					return errors.New("a thread's id is cut short")
+				}
+				out[g] = t
+				return nil
+			}, g[:])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
