@@ -77,8 +77,8 @@ func TestNames(t *testing.T) {
 		{Mailbox: "level", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}},
 		{Mailbox: "user.brong", Delim: '.'},
 	}, dots)
-	if !slices.Equal(out.Mailboxes, []transfer.Place{{There: "INBOX"}, {There: "INBOX.Sent", Here: "Sent"}, {There: "a/b", Here: "a_b"}}) ||
-		!slices.Equal(out.Subscriptions, []string{"", "a_b"}) || len(out.Notices) != 3 {
+	if !slices.Equal(out.Mailboxes, []transfer.Place{{There: "INBOX"}, {There: "INBOX.Sent", Here: "Sent"}, {There: "Sent", Here: "Sent"}, {There: "a/b", Here: "a_b"}}) ||
+		!slices.Equal(out.Subscriptions, []string{"", "a_b"}) || len(out.Notices) != 2 { // transfer gives one of two its own name
 		t.Errorf("%+v", out)
 	}
 }

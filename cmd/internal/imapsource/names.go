@@ -12,7 +12,6 @@ import (
 
 // take notes the mailboxes of a LIST and how they are named here.
 func take(out *transfer.List, all []*imap.ListData, spaces *imap.NamespaceData) {
-	used := map[string]string{}
 	for _, m := range all {
 		here, personal := nameHere(m.Mailbox, m.Delim, spaces)
 		if !personal {
@@ -22,11 +21,6 @@ func take(out *transfer.List, all []*imap.ListData, spaces *imap.NamespaceData) 
 		if strings.Contains(strings.ReplaceAll(m.Mailbox, string(m.Delim), ""), "/") && m.Delim != '/' {
 			out.Notices = append(out.Notices, fmt.Sprintf("%s: here it is %s", m.Mailbox, here))
 		}
-		if old, twice := used[here]; twice {
-			out.Notices = append(out.Notices, fmt.Sprintf("%s: left out, its name here would be that of %s, %s", m.Mailbox, old, here))
-			continue
-		}
-		used[here] = m.Mailbox
 		if slices.Contains(m.Attrs, imap.MailboxAttrSubscribed) {
 			out.Subscriptions = append(out.Subscriptions, here)
 		}

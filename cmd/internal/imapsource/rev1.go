@@ -8,29 +8,51 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"teraslot/imapd/wire"
 )
 
-// rev1Conn hides from the client library that a server knows IMAP4rev2: the library
-// would then write the names of mailboxes as if that had been enabled, and where they
-// are not ASCII the server would not find them. It rewrites lines until it is
-// told to stop, which is before the first message is read.
+// rev1Conn hides from the client library what it cannot bear. It looks at lines until it
+// is told to stop, which is before the first message is read.
+//
+// That a server knows IMAP4rev2: the library would then write the names of mailboxes as
+// if that had been enabled, and where they are not ASCII the server would not find them.
+//
+// Mailboxes whose names are in no encoding that IMAP has, octets of Latin-1 for one: the
+// library would give the whole connection up. They are noted instead.
 type rev1Conn struct {
 	net.Conn
 	lines *bufio.Reader
 	left  []byte // of a line that was read; used by the one goroutine that reads
 	done  atomic.Bool
+
+	mu  sync.Mutex // guards odd
+	odd []string   // names of mailboxes that were left out
 }
 
 func newRev1Conn(c net.Conn, greeting string) *rev1Conn {
 	return &rev1Conn{Conn: c, lines: bufio.NewReaderSize(c, 64<<10), left: []byte(greeting)}
 }
 
+// unnamed are the names of the mailboxes that were left out so far.
+func (c *rev1Conn) unnamed() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.odd)
+}
+
 // Read reads what is left of a line, or the next.
 func (c *rev1Conn) Read(p []byte) (int, error) {
-	if len(c.left) == 0 {
+	for len(c.left) == 0 {
 		if c.done.Load() {
 			return c.lines.Read(p)
 		}
@@ -39,6 +61,9 @@ func (c *rev1Conn) Read(p []byte) (int, error) {
 			return 0, err // of a line that is too long, the beginning comes first
 		}
 		if !c.done.Load() {
+			if line, err = c.listed(line); err != nil {
+				return 0, err
+			}
 			line = bytes.ReplaceAll(line, []byte("IMAP4rev2"), []byte("IMAP4rev0"))
 		}
 		c.left = line
@@ -46,6 +71,63 @@ func (c *rev1Conn) Read(p []byte) (int, error) {
 	n := copy(p, c.left)
 	c.left = c.left[n:]
 	return n, nil
+}
+
+// listedName is the end of a LIST or LSUB response: the delimiter and a name.
+var listedName = regexp.MustCompile(`(?s)^\* (?i:LIST|LSUB) \([^)]*\) (?:"(?:\\?.)"|(?i:NIL)) (.*)\r\n$`)
+
+// literalName is a name that comes as a literal.
+var literalName = regexp.MustCompile(`^\{(\d{1,5})\}$`)
+
+// listed returns a line as it is, with the literal that is a mailbox's name; nothing of a
+// mailbox whose name cannot be read.
+func (c *rev1Conn) listed(line []byte) ([]byte, error) {
+	m := listedName.FindSubmatch(line)
+	if m == nil {
+		return line, nil
+	}
+	name := string(m[1])
+	if size := literalName.FindStringSubmatch(name); size != nil {
+		n, err := strconv.Atoi(size[1])
+		if err != nil {
+			return nil, err
+		}
+		line = append(bytes.Clone(line), make([]byte, n)...)
+		if _, err := io.ReadFull(c.lines, line[len(line)-n:]); err != nil {
+			return nil, err
+		}
+		name = string(line[len(line)-n:])
+		rest, err := c.lines.ReadSlice('\n')
+		if err != nil {
+			return nil, err
+		}
+		line = append(line, rest...)
+	} else if quoted, ok := strings.CutPrefix(name, `"`); ok {
+		name = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(strings.TrimSuffix(quoted, `"`))
+	}
+	if readable(name) {
+		return line, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.odd = append(c.odd, name)
+	return nil, nil
+}
+
+// readable reports whether a name is UTF-8 that is no ASCII, or modified UTF-7, and so the
+// server is told the same name that it told.
+func readable(name string) bool {
+	if strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+		return false
+	}
+	ascii := strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return -1
+		}
+		return r
+	}, name)
+	_, ok := wire.DecodeUTF7(ascii)
+	return ok
 }
 
 // errInjected: octets came in the clear behind the answer to STARTTLS, which somebody

@@ -43,27 +43,26 @@ var ErrPlaintext = errors.New("the server offers no TLS, and the password would 
 const dialTimeout = 30 * time.Second
 
 // dial connects and logs in.
-func (s *Server) dial(ctx context.Context) (*imapclient.Client, error) {
+func (s *Server) dial(ctx context.Context) (*imapclient.Client, *rev1Conn, error) {
 	// The client's Dial functions know no context: connect first.
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", s.at.host)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	names, err := s.secure(conn)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", s.at.host, err), conn.Close())
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w", s.at.host, err), conn.Close())
 	}
 	c := imapclient.New(names, nil)
 	if err = s.logIn(c); err == nil {
 		_, err = c.Capability().Wait() // those of who is logged in
 	}
-	names.done.Store(true)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: log in as %s: %w", s.at.host, s.at.user, err), c.Close())
+		return nil, nil, errors.Join(fmt.Errorf("%s: log in as %s: %w", s.at.host, s.at.user, err), c.Close())
 	}
-	return c, nil
+	return c, names, nil
 }
 
 // secure brings up TLS, unless none is wanted.
@@ -106,7 +105,7 @@ func (s *Server) logIn(c *imapclient.Client) error {
 
 // List asks for all mailboxes and subscriptions.
 func (s *Server) List(ctx context.Context) (out transfer.List, err error) {
-	c, err := s.dial(ctx)
+	c, names, err := s.dial(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -132,6 +131,9 @@ func (s *Server) List(ctx context.Context) (out transfer.List, err error) {
 	}
 	out.Known = extended
 	take(&out, all, spaces)
+	for _, name := range names.unnamed() {
+		out.Notices = append(out.Notices, fmt.Sprintf("%q: left out, its name is neither UTF-8 nor modified UTF-7; rename it there", name))
+	}
 	return out, nil
 }
 

@@ -22,10 +22,11 @@ type session struct{ c *imapclient.Client }
 
 // Connect logs in.
 func (s *Server) Connect(ctx context.Context) (transfer.Session, error) {
-	c, err := s.dial(ctx)
+	c, names, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
+	names.done.Store(true) // messages are not to be looked at
 	return &session{c}, nil
 }
 

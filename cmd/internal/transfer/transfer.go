@@ -88,6 +88,7 @@ func (r *run) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fit(&list)
 	for _, text := range list.Notices {
 		r.notice(text)
 	}
