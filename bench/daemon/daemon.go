@@ -176,8 +176,12 @@ func (s *Slot) End(tb TB) (killed bool) {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
+// patience is how long a process may take to start or to stop: on a machine that is
+// busy with much else, too.
+const patience = 2 * time.Minute
+
 func (s *Slot) await(addr string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -212,8 +216,8 @@ func (s *Slot) Stop(tb TB) {
 	syscall.Kill(-s.process.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-s.exited:
-	case <-time.After(30 * time.Second):
-		tb.Errorf("imapd did not stop within 30 s of SIGTERM\n%s", s.log)
+	case <-time.After(patience):
+		tb.Errorf("imapd did not stop within %s of SIGTERM\n%s", patience, s.log)
 		s.Kill()
 	}
 	s.process = nil
