@@ -80,6 +80,9 @@ func (r *mboxReader) next() (Item, error) {
 	return it, nil
 }
 
+// byteOrderMark is what editors of Windows put before UTF-8.
+var byteOrderMark = []byte("\ufeff")
+
 // first finds the first separator; empty lines may come before it.
 func (r *mboxReader) first() error {
 	for {
@@ -87,7 +90,7 @@ func (r *mboxReader) first() error {
 		if err != nil {
 			return err
 		}
-		if isFrom(line) {
+		if line = bytes.TrimPrefix(line, byteOrderMark); isFrom(line) {
 			r.from = bytes.Clone(line)
 			return nil
 		}

@@ -151,6 +151,7 @@ func detect(path string, info fs.FileInfo) (Format, error) {
 	lines := bufio.NewReader(f)
 	for {
 		line, err := lines.ReadSlice('\n')
+		line = bytes.TrimPrefix(line, byteOrderMark)
 		switch {
 		case err != nil && err != io.EOF && err != bufio.ErrBufferFull:
 			return "", err
