@@ -60,7 +60,7 @@ func (m *mender) mend(ctx context.Context, u mailbox.User) {
 		err = m.s.repair(ctx, a, func(line string) { log.Warn("repair", "did", line) })
 	}
 	if err != nil {
-		log.Error("the repair failed: see docs/operations.md, Damage", "err", err)
+		log.Error("the repair failed: see docs/operations.md, When something is damaged", "err", err)
 		return
 	}
 	log.Warn("the repair is done")
