@@ -11,7 +11,8 @@
 // What to index is never remembered, only found out: a message needs indexing
 // if no document of a current database stands for its GUID (design §4,
 // decision 5). A remembered cursor merely saves comparing what was compared with
-// the same databases before. A message that cannot be extracted or committed is
+// the same databases before: a few messages that came after it are indexed without
+// opening any segment. Large batches are extracted while the one before is committed. A message that cannot be extracted or committed is
 // put on a list with the time of its next try, and the others go on; until then it
 // is scanned by every search that asks about its text, so nothing is lost but
 // time. After some tries it is quarantined: counted, reported, and only tried again
