@@ -144,7 +144,7 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 		return err
 	}
 	// From here on nobody can log in, and a crash ends in a removal.
-	if err := s.accounts.Disable(ctx, name, true); err != nil {
+	if err := s.accounts.BeginRemoval(ctx, name); err != nil {
 		return err
 	}
 	s.step(stepAccountDisabled)
