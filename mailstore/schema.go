@@ -26,23 +26,13 @@ const recordColumns = `
 	fixed BLOB NOT NULL,
 	crc INTEGER NOT NULL`
 
-var schema = []string{
-	`CREATE TABLE account (
-	one INTEGER PRIMARY KEY CHECK (one = 1),
-	user TEXT NOT NULL,
-	modseq INTEGER NOT NULL,
-	uidvalidity INTEGER NOT NULL,
-	box INTEGER NOT NULL,
-	num INTEGER NOT NULL,
-	pack INTEGER NOT NULL,
-	bytes INTEGER NOT NULL,
-	messages INTEGER NOT NULL,
-	quota_bytes INTEGER NOT NULL,
-	quota_messages INTEGER NOT NULL) STRICT`,
-	`CREATE TABLE mailbox (
+// The columns of a mailbox, which a deleted one keeps. Names of deleted ones may be the same.
+const (
+	boxHead = `
 	box INTEGER PRIMARY KEY,
 	id TEXT NOT NULL UNIQUE,
-	name TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL`
+	boxRest = `
 	uidvalidity INTEGER NOT NULL,
 	uidnext INTEGER NOT NULL,
 	modseq INTEGER NOT NULL,
@@ -56,7 +46,23 @@ var schema = []string{
 	sum_b INTEGER NOT NULL,
 	special TEXT NOT NULL,
 	first_unseen INTEGER NOT NULL,
-	recent INTEGER NOT NULL) STRICT`,
+	recent INTEGER NOT NULL`
+)
+
+var schema = []string{
+	`CREATE TABLE account (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	user TEXT NOT NULL,
+	modseq INTEGER NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	box INTEGER NOT NULL,
+	num INTEGER NOT NULL,
+	pack INTEGER NOT NULL,
+	bytes INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	quota_bytes INTEGER NOT NULL,
+	quota_messages INTEGER NOT NULL) STRICT`,
+	`CREATE TABLE mailbox (` + boxHead + ` UNIQUE,` + boxRest + `) STRICT`,
 	`CREATE TABLE keyword (
 	box INTEGER NOT NULL,
 	word TEXT NOT NULL COLLATE NOCASE,
@@ -100,24 +106,7 @@ const (
 	name TEXT NOT NULL,
 	value TEXT NOT NULL,
 	PRIMARY KEY (box, name)) STRICT, WITHOUT ROWID`
-	graveTable = `CREATE TABLE grave (
-	box INTEGER PRIMARY KEY,
-	id TEXT NOT NULL UNIQUE,
-	name TEXT NOT NULL,
-	uidvalidity INTEGER NOT NULL,
-	uidnext INTEGER NOT NULL,
-	modseq INTEGER NOT NULL,
-	created INTEGER NOT NULL,
-	horizon INTEGER NOT NULL,
-	live INTEGER NOT NULL,
-	unseen INTEGER NOT NULL,
-	deleted INTEGER NOT NULL,
-	bytes INTEGER NOT NULL,
-	sum_a INTEGER NOT NULL,
-	sum_b INTEGER NOT NULL,
-	special TEXT NOT NULL,
-	first_unseen INTEGER NOT NULL,
-	recent INTEGER NOT NULL,
+	graveTable = `CREATE TABLE grave (` + boxHead + `,` + boxRest + `,
 	gone INTEGER NOT NULL) STRICT`
 )
 
