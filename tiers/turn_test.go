@@ -3,9 +3,11 @@ package tiers
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"teraslot/disk"
 	"teraslot/mailbox"
 )
 
@@ -23,12 +25,17 @@ func TestOneCompactionToDisk(t *testing.T) {
 		}
 		met++
 		x := s.User(second)
-		for _, dest := range []string{"data", "archive"} {
-			short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			if res, err := x.Compact(short, CompactOptions{Sources: []string{"temp"}, Dest: dest}); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("a second compaction to a disk, %s: %+v, %v", dest, res, err)
-			}
-			cancel()
+		turn, err := disk.OS().TryLock(filepath.Join(o.Conf, lockName), disk.Exclusive)
+		if err == nil {
+			err = turn.Close()
+		}
+		if !errors.Is(err, disk.ErrLocked) {
+			t.Errorf("beside a compaction to a disk, the turn for another: %v", err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if res, err := x.Compact(short, CompactOptions{Sources: []string{"temp"}, Dest: "archive"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a second compaction to a disk: %+v, %v", res, err)
 		}
 		if res, err := x.Compact(t.Context(), CompactOptions{Sources: []string{"temp"}, Dest: "meta"}); err != nil || res.Docs != 3 {
 			t.Errorf("beside it, to meta: %+v, %v", res, err)
