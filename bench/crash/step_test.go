@@ -41,6 +41,9 @@ func TestKillAtEachStep(t *testing.T) {
 	}
 	named := 0
 	for _, step := range stepsInCode(t) {
+		if elsewhere[step] {
+			continue
+		}
 		named++
 		if s.kills[step] < max(count, 1) {
 			t.Errorf("%d processes were killed at %q, want %d", s.kills[step], step, max(count, 1))
@@ -52,6 +55,10 @@ func TestKillAtEachStep(t *testing.T) {
 	t.Logf("proof: seed %d: %d kills at %d steps, %d of them named by the code, in %d scenarios; %d acknowledged messages, none lost",
 		seed, s.done, len(s.kills), named, len(scenarios), s.acked)
 }
+
+// elsewhere are steps that no slot without a replica comes to: package synclog's tests
+// crash there.
+var elsewhere = map[string]bool{"synclog: owed": true}
 
 // stepKills is the state of the test.
 type stepKills struct {
