@@ -18,10 +18,9 @@ type Image struct {
 	ModSeq        mailbox.ModSeq      // the last that was given
 	UIDValidity   mailbox.UIDValidity // the last that was given
 	Quota         Quota
-	Subscriptions []string    // sorted
-	Retired       []Retired   // sorted
-	Mailboxes     []BoxImage  // by id
-	Graves        []GraveMark // by id: mailboxes that were deleted
+	Subscriptions []string   // sorted
+	Retired       []Retired  // sorted
+	Mailboxes     []BoxImage // by id
 	// Names are those of the mailboxes at the mod-sequence Named, when mail was last taken
 	// over from another slot. They tell which side has renamed a mailbox since.
 	Named mailbox.ModSeq
@@ -50,12 +49,6 @@ type Retired struct {
 	Name        string
 	UIDValidity mailbox.UIDValidity
 	Holder      mailbox.ID
-}
-
-// GraveMark is a mailbox that was deleted, for as long as it is retained.
-type GraveMark struct {
-	ID     mailbox.ID
-	ModSeq mailbox.ModSeq // its HIGHESTMODSEQ
 }
 
 // Digest is a SHA-256 over an Image.
@@ -148,16 +141,6 @@ func (m *Mail) loadImage(c *conn) (out Image, err error) {
 		return out, err
 	}
 	if out.Retired, err = allRetired(c); err != nil {
-		return out, err
-	}
-	graves, err := loadGraves(c)
-	for _, g := range graves {
-		if g.ID != stagingID {
-			out.Graves = append(out.Graves, GraveMark{g.ID, g.HighestModSeq})
-		}
-	}
-	slices.SortFunc(out.Graves, func(a, b GraveMark) int { return cmp.Compare(a.ID, b.ID) })
-	if err != nil {
 		return out, err
 	}
 	out.Mailboxes, err = loadBoxImages(c)
