@@ -24,8 +24,8 @@ func (c *Client) Heal(ctx context.Context, u mailbox.User, report func(string)) 
 	}
 	defer m.Release()
 	h := &healing{c: c, mail: m, report: report}
-	for _, step := range []func(context.Context) error{h.ownRecords, h.theirRecords, h.ownMessages, h.theirMessages} {
-		if err := step(ctx); err != nil {
+	for _, mend := range []func(context.Context) error{h.ownRecords, h.theirRecords, h.ownMessages, h.theirMessages} {
+		if err := mend(ctx); err != nil {
 			return fmt.Errorf("user %s: %w", u, err)
 		}
 	}
