@@ -26,6 +26,7 @@ type Lookup struct {
 	Op    Op
 	Text  string
 	Then  string // for Across
+	Ends  bool   // for Across: nothing comes after Then
 }
 
 // Alternative is a way for a message to be a candidate: that all lookups find a
@@ -186,14 +187,14 @@ func (s span) lookups(all []Lookup, field string) []Lookup {
 // the word.
 func borderLookup(left, right span) Lookup {
 	begin, then := head(right.text, edge), backwards(left.text, edge)
-	whole := right.right || right.count >= edge
-	switch {
-	case whole && (left.left || left.count >= edge):
+	ends := left.left || left.count >= edge
+	switch whole := right.right || right.count >= edge; {
+	case whole && ends:
 		return Lookup{Field: FieldBorder, Op: Exact, Text: begin + " " + then}
 	case whole:
 		begin += " "
 	}
-	return Lookup{Field: FieldBorder, Op: Across, Text: begin, Then: then}
+	return Lookup{Field: FieldBorder, Op: Across, Text: begin, Then: then, Ends: ends}
 }
 
 // lookups appends what must be found where a unit has a run that contains r,
@@ -257,7 +258,7 @@ func (l Lookup) Means(term string) bool {
 		return strings.Contains(term, l.Text)
 	case Across:
 		_, rest, _ := strings.Cut(term, " ")
-		return strings.HasPrefix(term, l.Text) && strings.HasPrefix(rest, l.Then)
+		return strings.HasPrefix(term, l.Text) && strings.HasPrefix(rest, l.Then) && (!l.Ends || len(rest) == len(l.Then))
 	}
 	return false
 }

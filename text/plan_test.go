@@ -318,6 +318,18 @@ func TestSignsOfLongKey(t *testing.T) {
 	}
 }
 
+// A short word before the last, short one of a phrase is not the end of a longer one:
+// the border between them has all of it.
+func TestShortInnerWord(t *testing.T) {
+	for body, want := range map[string]bool{"x of you": true, "x of, roof you": false, "fix of yours": true, "x of. Proof, of a. roof you": false} {
+		units := []Unit{BodyUnit(body)}
+		x, p := indexOf(units), NewKey(InBody, "", "x of y").Plan()
+		if x.candidate(p) != want || x.sure(p) != want {
+			t.Errorf("%q: a candidate %v, sure %v; want %v", body, x.candidate(p), x.sure(p), want)
+		}
+	}
+}
+
 // Doubts are what the borders of a phrase leave open, and nothing else.
 func TestDoubts(t *testing.T) {
 	for _, c := range []struct {
@@ -354,7 +366,7 @@ func TestDoubts(t *testing.T) {
 
 // Phrases of few words, all like each other, are proved rightly where they are proved.
 func TestDoubtsProperty(t *testing.T) {
-	vocabulary := []string{"a", "of", "the", "them", "then", "thenes", "thing", "things", "nothing", "anything", "xthing", "thingx", "linux", "minux"}
+	vocabulary := []string{"a", "of", "off", "roof", "proof", "the", "them", "then", "thenes", "bathe", "thing", "things", "nothing", "anything", "xthing", "thingx", "linux", "minux"}
 	proved := 0
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(what string, least, most int) string {

@@ -50,6 +50,45 @@ func TestPhrasesAreProved(t *testing.T) {
 	}
 }
 
+// Words of two letters only are the beginnings and ends of each other, and stand in
+// texts more than once: what is proved of phrases of them is so.
+func TestPhrasesOfWordsInWords(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 12))
+	proved := uint64(0)
+	for round := range 3 {
+		vocabulary := make([]string, 5)
+		for i := range vocabulary {
+			for range 1 + r.IntN(6) {
+				vocabulary[i] += string("ab"[r.IntN(2)])
+			}
+		}
+		words := func(n int) string {
+			all := make([]string, n)
+			for i := range all {
+				all[i] = vocabulary[r.IntN(len(vocabulary))]
+			}
+			return strings.Join(all, " ")
+		}
+		docs := make([]Doc, 120)
+		for i := range docs {
+			docs[i] = Doc{GUID: mailbox.GUIDOf([]byte(fmt.Sprint("words", round, i))), Complete: true,
+				Units: []text.Unit{text.BodyUnit(words(1 + r.IntN(7))), text.BodyUnit(words(r.IntN(4)))}}
+		}
+		x := newSet(t, testOptions(t.TempDir())).User(testUser)
+		commit(t, x, docs...)
+		for range 150 {
+			k := text.NewKey(text.InBody, "", words(2+r.IntN(3)))
+			from := r.IntN(min(3, len(k.Pattern)))
+			k.Pattern = k.Pattern[from : len(k.Pattern)-r.IntN(min(3, len(k.Pattern)-from))]
+			sure, _ := lookUp(t, x, k)
+			proved += sure
+		}
+	}
+	if proved == 0 {
+		t.Error("nothing was proved")
+	}
+}
+
 // lookUp compares what the index says of a key with the documents' texts.
 func lookUp(t *testing.T, x *Index, k text.Key) (proved, open uint64) {
 	t.Helper()

@@ -259,7 +259,7 @@ func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq[uint64] {
 		then := []byte(l.Then)
 		return x.prefixed(f, l.Text, func(term []byte) bool {
 			_, rest, _ := bytes.Cut(term, []byte{' '})
-			return bytes.HasPrefix(rest, then)
+			return bytes.HasPrefix(rest, then) && (!l.Ends || len(rest) == len(then))
 		})
 	case text.Suffix:
 		return x.containing(f, l.Text+"\n")
