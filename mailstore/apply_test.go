@@ -141,6 +141,18 @@ func converge(ctx context.Context, from, to *side) (compared bool, err error) {
 
 // same fails if a client could tell the two apart.
 func same(t interface{ Fatalf(string, ...any) }, a, b *side) {
+	alike(t, a, b)
+	all, err := a.m.Mailboxes(context.Background())
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for _, st := range all {
+		sameBytes(t, a, b, st.ID)
+	}
+}
+
+// alike is same without the messages' bytes.
+func alike(t interface{ Fatalf(string, ...any) }, a, b *side) {
 	ctx := context.Background()
 	x, err := a.m.Image(ctx)
 	y, err2 := b.m.Image(ctx)
@@ -170,12 +182,19 @@ func same(t interface{ Fatalf(string, ...any) }, a, b *side) {
 		if !slices.EqualFunc(gone(p), gone(q), Entry.same) {
 			t.Fatalf("%s: expunged records differ:\n%+v\n%+v", x.Mailboxes[i].Name, gone(p), gone(q))
 		}
-		sameBytes(t, a, b, live(q))
 	}
 }
 
-func sameBytes(t interface{ Fatalf(string, ...any) }, a, b *side, entries []Entry) {
+// sameBytes fails unless both sides give the same bytes of a mailbox's messages.
+func sameBytes(t interface{ Fatalf(string, ...any) }, a, b *side, id mailbox.ID) {
+	entries, err := a.m.Entries(context.Background(), id)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 	for _, e := range entries {
+		if e.Expunged {
+			continue
+		}
 		var got [2][]byte
 		for i, s := range []*side{a, b} {
 			c, err := s.m.OpenGUID(context.Background(), e.GUID)
@@ -229,6 +248,12 @@ func (w *works) must(err error) {
 }
 
 func (w *works) append(ctx context.Context) error {
+	_, err := w.deliver(ctx)
+	return err
+}
+
+// deliver appends a message to some mailbox.
+func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) {
 	w.n++
 	parent := rapid.IntRange(0, w.n).Draw(w.t, "parent")
 	text := fmt.Sprintf("Message-ID: <%d@x>\r\nIn-Reply-To: <%d@x>\r\nSubject: %d\r\n\r\nbody %s%s\r\n", w.n, parent, w.n, w.name, strings.Repeat("x", w.n%7))
@@ -237,11 +262,14 @@ func (w *works) append(ctx context.Context) error {
 	}
 	msg, err := w.s.Spool(ctx, strings.NewReader(text))
 	if err != nil {
-		return err
+		return mailbox.GUID{}, err
 	}
 	defer msg.Close()
-	_, err = w.m.Append(ctx, "", Append{Mailbox: w.box("into").ID, Message: msg, Flags: mailbox.MakeFlags(`\Seen`, "Key")})
-	return err
+	recs, err := w.m.Append(ctx, "", Append{Mailbox: w.box("into").ID, Message: msg, Flags: mailbox.MakeFlags(`\Seen`, "Key")})
+	if err != nil {
+		return mailbox.GUID{}, err
+	}
+	return recs[0].GUID, nil
 }
 
 // actions are what users do; their names are the steps of a failing run.
@@ -254,6 +282,15 @@ func (w *works) actions() map[string]func(context.Context) error {
 			b := w.box("of")
 			op := rapid.SampledFrom([]FlagOp{ReplaceFlags, AddFlags, RemoveFlags}).Draw(w.t, "op")
 			_, err := w.m.StoreFlags(ctx, "", b.ID, w.uids(b), op, mailbox.MakeFlags(`\Deleted`, rapid.SampledFrom([]string{"Key", "other"}).Draw(w.t, "word")), nil)
+			return err
+		},
+		"drop": func(ctx context.Context) error {
+			b := w.box("of")
+			uids := w.uids(b)
+			_, err := w.m.StoreFlags(ctx, "", b.ID, uids, AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+			if err == nil {
+				_, _, err = w.m.Expunge(ctx, "", b.ID, &uids)
+			}
 			return err
 		},
 		"expunge": func(ctx context.Context) error { _, _, err := w.m.Expunge(ctx, "", w.box("of").ID, nil); return err },

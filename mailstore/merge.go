@@ -203,18 +203,27 @@ func touched(b *BoxImage, entries []Entry, base mailbox.ModSeq) bool {
 	return b.HighestModSeq > base || slices.ContainsFunc(entries, func(e Entry) bool { return e.ModSeq > base })
 }
 
-// take takes a mailbox over as one side has it.
+// take takes a mailbox over as one side has it. The other's is new here: were it to keep its
+// mod-sequences, it would be older than what further slots have had from here without it, and a merge
+// with them would hold it for deleted.
 func (g *merger) take(b *BoxImage, entries []Entry, own bool) {
-	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, *b)
 	if own {
+		g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, *b)
 		return
 	}
-	g.out.Boxes = append(g.out.Boxes, BoxChange{ID: b.ID, Entries: entries, Whole: true})
-	for i := range entries {
-		if !entries[i].Expunged {
+	taken := *b
+	taken.HighestModSeq, taken.CreatedModSeq, taken.Counts, taken.Checksum = g.modseq, g.modseq, mailbox.Counts{}, mailbox.Checksum{}
+	change := BoxChange{ID: b.ID, Whole: true}
+	for _, e := range entries {
+		e.ModSeq, e.CreatedModSeq = g.modseq, g.modseq
+		change.Entries = append(change.Entries, e)
+		if !e.Expunged {
+			taken.count(&e.Record)
 			g.merged.Taken++
 		}
 	}
+	g.out.Boxes = append(g.out.Boxes, change)
+	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, taken)
 }
 
 // both merges a mailbox that both sides have.
@@ -405,6 +414,9 @@ func (m *boxMerger) one(e Entry, other *BoxImage, own bool) {
 	switch {
 	case e.CreatedModSeq > m.base && e.UID >= other.UIDNext:
 		m.taken(own)
+		if !own { // new here: see merger.take
+			e.CreatedModSeq = m.modseq
+		}
 		m.write(e)
 	case e.CreatedModSeq > m.base: // the other side has given the UID
 		m.taken(own)
@@ -488,6 +500,7 @@ func (m *boxMerger) flags(h, t Entry) Entry {
 			theirs = m.t.HighestModSeq > m.h.HighestModSeq || m.t.HighestModSeq == m.h.HighestModSeq && !m.first
 		}
 	}
+	h.CreatedModSeq, t.CreatedModSeq = max(h.CreatedModSeq, t.CreatedModSeq), max(h.CreatedModSeq, t.CreatedModSeq)
 	if theirs {
 		return t
 	}
