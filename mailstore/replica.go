@@ -303,11 +303,11 @@ func (t *txn) stage(b *box, one *Staged) error {
 	return t.c.exec(`INSERT INTO expunged VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, append(recordArgs(b.row, &r), t.now)...)
 }
 
-// unstage gives up what is staged and no record names.
+// unstage gives up what is staged and no record names, nor any longer.
 func (t *txn) unstage() error {
 	g, err := t.grave(stagingID)
 	if errors.Is(err, ErrNoMailbox) {
-		return nil
+		return t.forgetUnheld()
 	}
 	if err == nil {
 		err = t.dropRecords(g.row)

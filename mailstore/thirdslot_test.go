@@ -82,3 +82,38 @@ func TestThirdSlot(t *testing.T) {
 		})
 	}
 }
+
+// TestApplyForgetsWhatNobodyHolds: a message of which an Apply removes the last record is
+// forgotten with it, also where nothing was staged.
+func TestApplyForgetsWhatNobodyHolds(t *testing.T) {
+	ctx := context.Background()
+	a, b := newSide(t, "A", true), newSide(t, "B", false)
+	a.put(t, Inbox, "Subject: both\r\n\r\nhave it\r\n")
+	if _, err := reconcile(ctx, a, b); err != nil {
+		t.Fatal(err)
+	}
+	b.put(t, "Archive", "Subject: one\r\n\r\nhad it\r\n")
+	inbox, err := a.m.MailboxNamed(ctx, Inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := a.m.MailboxNamed(ctx, "Archive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := mailbox.UIDRange(1, 9)
+	if _, err := a.m.Copy(ctx, "", inbox.ID, all, archive.ID); err != nil { // the same UID
+		t.Fatal(err)
+	}
+	if _, err := b.m.StoreFlags(ctx, "", archive.ID, all, AddFlags, mailbox.MakeFlags(`\Deleted`), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.m.Expunge(ctx, "", archive.ID, &all); err != nil {
+		t.Fatal(err)
+	}
+	met, err := reconcile(ctx, a, b)
+	if err != nil || met.SameUID != 1 {
+		t.Fatalf("met %+v, %v", met, err)
+	}
+	same(t, a, b) // close verifies both
+}
