@@ -114,20 +114,21 @@ func compare(t *testing.T, what string, g *growth, want [][2]int) {
 
 // TestKernelGrowth measures the figures above anew.
 func TestKernelGrowth(t *testing.T) {
+	few := len(kernel.body)
 	if os.Getenv("COUNT") == "" {
-		t.Skip("reads 105 MB of mail: COUNT asks for it")
+		few = 2 // of 105 MB
 	}
 	var mail [][]byte
 	for _, m := range corpus.Messages(t, "kernel-list") {
 		mail = append(mail, m.Raw)
 	}
-	body := &growth{distinct: map[string]bool{}, read: points(kernel.body)}
-	header := &growth{distinct: map[string]bool{}, read: points(kernel.header)}
+	body := &growth{distinct: map[string]bool{}, read: points(kernel.body[:few])}
+	header := &growth{distinct: map[string]bool{}, read: points(kernel.header[:few])}
 	measure(t, slices.Values(mail), body, header)
 	for _, c := range []struct {
 		g    *growth
 		want [][2]int
-	}{{body, kernel.body}, {header, kernel.header}} {
+	}{{body, kernel.body[:few]}, {header, kernel.header[:few]}} {
 		for i, p := range c.want {
 			// The table was read off at ends of messages.
 			if i >= len(c.g.at) || math.Abs(float64(c.g.at[i])/float64(p[1])-1) > 0.02 {
