@@ -172,6 +172,26 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 	return b, err
 }
 
+// SetSpecialUse gives a mailbox a special use, an attribute of RFC 6154, and takes it from
+// those that had it: afterwards no other has it. "" takes the mailbox's own back.
+func (m *Mail) SetSpecialUse(ctx context.Context, id mailbox.ID, use string) error {
+	if use != "" && !specialUses[use] {
+		return fmt.Errorf("%q: %w", use, ErrSpecialUse)
+	}
+	return m.write(ctx, "", func(t *txn) error {
+		b, err := t.box(id)
+		if err != nil {
+			return err
+		}
+		if use != "" {
+			if err := t.c.exec(`UPDATE mailbox SET special = '' WHERE special = ?`, use); err != nil {
+				return err
+			}
+		}
+		return t.c.exec(`UPDATE mailbox SET special = ? WHERE box = ?`, use, b.row)
+	})
+}
+
 // Delete removes a mailbox with its messages: for good, or with
 // Options.RetainDeleted until Forget, see Unearth. Mailboxes below it stay
 // (RFC 9051 §6.3.5); its name is then a level without a mailbox, which may be

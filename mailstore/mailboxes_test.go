@@ -117,6 +117,37 @@ func TestCreateRenameDelete(t *testing.T) {
 	}
 }
 
+// TestSetSpecialUse: a use goes from one mailbox to another, and two never have the same.
+func TestSetSpecialUse(t *testing.T) {
+	_, m := newStore(t, Options{})
+	ctx := t.Context()
+	for _, name := range []string{"Sent Items", "Sent Mail"} {
+		if _, err := m.Create(ctx, "", name, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct{ name, use, want string }{
+		{"Sent Items", `\Sent`, `Archive\Archive Drafts\Drafts INBOX Junk\Junk Sent Sent Items\Sent Sent Mail Trash\Trash`},
+		{"Sent Items", `\Sent`, `Archive\Archive Drafts\Drafts INBOX Junk\Junk Sent Sent Items\Sent Sent Mail Trash\Trash`},
+		{"Sent Mail", `\Sent`, `Archive\Archive Drafts\Drafts INBOX Junk\Junk Sent Sent Items Sent Mail\Sent Trash\Trash`},
+		{"Trash", `\Sent`, `Archive\Archive Drafts\Drafts INBOX Junk\Junk Sent Sent Items Sent Mail Trash\Sent`},
+		{"Junk", "", `Archive\Archive Drafts\Drafts INBOX Junk Sent Sent Items Sent Mail Trash\Sent`},
+	} {
+		if err := m.SetSpecialUse(ctx, named(t, m, step.name).ID, step.use); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, m); got != step.want {
+			t.Errorf("%s has %s: %s, want %s", step.name, step.use, got, step.want)
+		}
+	}
+	if err := m.SetSpecialUse(ctx, named(t, m, Inbox).ID, `\All`); !errors.Is(err, ErrSpecialUse) {
+		t.Errorf("a use that there is none of: %v", err)
+	}
+	if err := m.SetSpecialUse(ctx, "none", `\Sent`); !errors.Is(err, ErrNoMailbox) {
+		t.Errorf("no mailbox: %v", err)
+	}
+}
+
 // TestRenameLevel renames a level that is no mailbox, for what is below it, and
 // onto the name of one of the mailboxes that move.
 func TestRenameLevel(t *testing.T) {

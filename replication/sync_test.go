@@ -51,7 +51,8 @@ func TestSyncMakesAUserEqual(t *testing.T) {
 		_, err2 := m.Move(ctx, "", inbox.ID, mailbox.UIDRange(20, 30), sent.ID)
 		_, _, err3 := m.Expunge(ctx, "", inbox.ID, nil)
 		return errors.Join(err, err2, err3, m.Rename(ctx, "", "Archive", "Old/Archive"), m.Subscribe(ctx, "", "News", true),
-			m.SetQuota(ctx, mailstore.Quota{Bytes: 1e9}), m.SetSetting(ctx, sent.ID, mailstore.SettingExpire, &mailstore.Age{Never: true}))
+			m.SetQuota(ctx, mailstore.Quota{Bytes: 1e9}), m.SetSetting(ctx, sent.ID, mailstore.SettingExpire, &mailstore.Age{Never: true}),
+			m.SetSpecialUse(ctx, sent.ID, `\Archive`))
 	})
 	if s := a.sync(c, u); s.Messages != 0 || s.Rounds != 1 {
 		t.Errorf("the second sync sent %d messages in %d rounds, want none in one", s.Messages, s.Rounds)

@@ -25,7 +25,9 @@ type PrepareMailbox struct {
 	// UIDValidity and HighestModSeq are those of the other server; 0 if it does not say.
 	UIDValidity   mailbox.UIDValidity
 	HighestModSeq mailbox.ModSeq
-	DryRun        bool // change nothing
+	// SpecialUse, if the mailbox has one there, is taken from the mailbox that has it here.
+	SpecialUse string
+	DryRun     bool // change nothing
 }
 
 // Prepared is the first line of its answer. Lines of Known follow, and one that
@@ -67,10 +69,12 @@ type FinishMailbox struct {
 	Expunge    string      // UIDs of messages to expunge, as in IMAP; "" is none
 }
 
-// Subscribe is what POST /subscribe takes: names to subscribe, mailboxes or not.
+// Subscribe is what POST /subscribe takes: names to subscribe, mailboxes or not, and
+// names to take off the subscriptions.
 type Subscribe struct {
 	User  string
 	Names []string
+	Not   []string
 }
 
 // transferRequests adds the handlers of this file.
@@ -82,6 +86,11 @@ func (s *Slot) transferRequests(mux *http.ServeMux) {
 		return s.withMail(ctx, r.User, func(m *mailstore.Mail) error {
 			for _, name := range r.Names {
 				if err := m.Subscribe(ctx, "", name, true); err != nil {
+					return err
+				}
+			}
+			for _, name := range r.Not {
+				if err := m.Subscribe(ctx, "", name, false); err != nil {
 					return err
 				}
 			}
@@ -128,6 +137,9 @@ func prepare(ctx context.Context, m *mailstore.Mail, r PrepareMailbox) (out Prep
 		if b, err = m.Create(ctx, "", r.Name, ""); errors.Is(err, mailstore.ErrExists) {
 			b, err = m.MailboxNamed(ctx, r.Name) // made meanwhile, with one below it
 		}
+	}
+	if err == nil && r.SpecialUse != "" && b.SpecialUse != r.SpecialUse && !r.DryRun {
+		err = m.SetSpecialUse(ctx, b.ID, r.SpecialUse)
 	}
 	if err != nil {
 		return out, nil, err
@@ -265,7 +277,7 @@ func (c *Client) Finish(ctx context.Context, f FinishMailbox) error {
 	return c.call(ctx, http.MethodPost, "/mailbox/finish", f, nil)
 }
 
-// Subscribe subscribes names for a user.
+// Subscribe changes what a user is subscribed to.
 func (c *Client) Subscribe(ctx context.Context, s Subscribe) error {
 	return c.call(ctx, http.MethodPost, "/subscribe", s, nil)
 }

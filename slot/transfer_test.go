@@ -89,18 +89,52 @@ func TestTransfer(t *testing.T) {
 	if outcomes[0].UID != 20 || outcomes[1].UID != 21 || outcomes[2].UID != 22 {
 		t.Errorf("%+v", outcomes)
 	}
-	if err := r.client.Subscribe(t.Context(), Subscribe{"anna", []string{"Work/Plans", "None"}}); err != nil {
+	if err := r.client.Subscribe(t.Context(), Subscribe{"anna", []string{"Work/Plans", "None"}, []string{"Trash"}}); err != nil {
 		t.Fatal(err)
 	}
 	err := r.withMail(t.Context(), "anna", func(m *mailstore.Mail) error {
 		names, err := m.Subscriptions(t.Context())
-		if !slices.Contains(names, "Work/Plans") || !slices.Contains(names, "None") {
+		if !slices.Contains(names, "Work/Plans") || !slices.Contains(names, "None") || slices.Contains(names, "Trash") {
 			t.Errorf("subscriptions %q", names)
 		}
 		return err
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTransferSpecialUse: the use comes along, and no other mailbox keeps it.
+func TestTransferSpecialUse(t *testing.T) {
+	r := start(t, newConfig(t, ""), Options{})
+	r.addUser("anna")
+	withSent := func() (names []string) {
+		err := r.withMail(t.Context(), "anna", func(m *mailstore.Mail) error {
+			all, err := m.Mailboxes(t.Context())
+			for _, b := range all {
+				if b.SpecialUse == `\Sent` {
+					names = append(names, b.Name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	for _, step := range []struct {
+		dry  bool
+		name string
+		want string
+	}{{true, "Trash", "Sent"}, {false, "Sent Items", "Sent Items"}, {false, "Sent", "Sent"}, {false, "Sent", "Sent"}} {
+		r.prepared(PrepareMailbox{Name: step.name, UIDValidity: 9, SpecialUse: `\Sent`, DryRun: step.dry})
+		if got := withSent(); !slices.Equal(got, []string{step.want}) {
+			t.Errorf("%+v: %q", step, got)
+		}
+	}
+	if _, _, err := r.client.Prepare(t.Context(), PrepareMailbox{User: "anna", Name: "x", UIDValidity: 1, SpecialUse: `\All`}); err == nil {
+		t.Error("a use that no mailbox has is taken")
 	}
 }
 

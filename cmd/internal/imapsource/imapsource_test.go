@@ -70,12 +70,17 @@ func TestNames(t *testing.T) {
 	}
 	var out transfer.List
 	take(&out, []*imap.ListData{
-		{Mailbox: "INBOX", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrSubscribed}},
+		{Mailbox: "INBOX", Delim: '.'},
 		{Mailbox: "INBOX.Sent", Delim: '.'},
 		{Mailbox: "Sent", Delim: '.'},
-		{Mailbox: "a/b", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrSubscribed}},
+		{Mailbox: "a/b", Delim: '.'},
 		{Mailbox: "level", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect}},
 		{Mailbox: "user.brong", Delim: '.'},
+	}, dots)
+	takeSubscribed(&out, []*imap.ListData{
+		{Mailbox: "INBOX", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrSubscribed}},
+		{Mailbox: "a/b", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrSubscribed}},
+		{Mailbox: "user.brong", Delim: '.', Attrs: []imap.MailboxAttr{imap.MailboxAttrSubscribed}},
 	}, dots)
 	if !slices.Equal(out.Mailboxes, []transfer.Place{{There: "INBOX"}, {There: "INBOX.Sent", Here: "Sent"}, {There: "Sent", Here: "Sent"}, {There: "a/b", Here: "a_b"}}) ||
 		!slices.Equal(out.Subscriptions, []string{"", "a_b"}) || len(out.Notices) != 2 { // transfer gives one of two its own name

@@ -16,15 +16,16 @@ import (
 	"teraslot/mailbox"
 )
 
-// answering is a server that answers LIST by lines, and what else it is asked by OK.
-func answering(t *testing.T, lines string) string {
+// answering is a server that has capabilities besides IMAP4rev1, answers commands that begin
+// by some text by lines, and what else it is asked by OK alone.
+func answering(t *testing.T, capabilities string, lines map[string]string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	untagged := map[string]string{"CAPABILITY": "* CAPABILITY IMAP4rev1\r\n", "LIST": lines, "LOGOUT": "* BYE\r\n"}
+	lines["CAPABILITY"], lines["LOGOUT"] = "* CAPABILITY IMAP4rev1"+capabilities+"\r\n", "* BYE\r\n"
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
@@ -34,8 +35,13 @@ func answering(t *testing.T, lines string) string {
 		io.WriteString(conn, "* OK [CAPABILITY IMAP4rev1] ready\r\n")
 		for r := bufio.NewScanner(conn); r.Scan(); {
 			tag, rest, _ := strings.Cut(r.Text(), " ")
-			command, _, _ := strings.Cut(rest, " ")
-			io.WriteString(conn, untagged[command]+tag+" OK done\r\n")
+			answer := ""
+			for command, text := range lines {
+				if strings.HasPrefix(rest, command) {
+					answer = text
+				}
+			}
+			io.WriteString(conn, answer+tag+" OK done\r\n")
 		}
 	}()
 	return l.Addr().String()
@@ -49,7 +55,15 @@ func TestUnreadableNames(t *testing.T) {
 	for _, name := range names {
 		answer += `* LIST (\HasNoChildren) "/" ` + name + "\r\n"
 	}
-	at := answering(t, answer)
+	for _, capabilities := range []string{"", " LIST-EXTENDED"} { // with it, they are listed twice
+		list := listOf(t, answering(t, capabilities, map[string]string{"LIST": answer}))
+		checkUnreadable(t, list)
+	}
+}
+
+// listOf is what a server lists.
+func listOf(t *testing.T, at string) transfer.List {
+	t.Helper()
 	s, err := Open("imap://anna@"+at+"/", Options{Password: "x", Plaintext: true})
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +74,11 @@ func TestUnreadableNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return list
+}
+
+func checkUnreadable(t *testing.T, list transfer.List) {
+	t.Helper()
 	want := []transfer.Place{{There: "fine é", Here: "fine é"}, {There: "récent", Here: "récent"}, {There: "plain", Here: "plain"},
 		{There: "INBOX"}, {There: "&", Here: "&"}}
 	if !slices.Equal(list.Mailboxes, want) {
@@ -73,6 +92,49 @@ func TestUnreadableNames(t *testing.T) {
 	}
 	if len(list.Notices) != 6 {
 		t.Errorf("told\n%s", all)
+	}
+}
+
+// TestSpecialUses: they come in answer to a plain LIST as well as when they are asked for,
+// in whatever case, and what none can have here is told of.
+func TestSpecialUses(t *testing.T) {
+	const boxes = `* LIST (\HasNoChildren) "/" INBOX` + "\r\n" +
+		`* LIST (\HasNoChildren \Sent) "/" "Sent Items"` + "\r\n" +
+		`* LIST (\JUNK \HasNoChildren) "/" Spam` + "\r\n" +
+		`* LIST (\NoSelect \Drafts) "/" Level` + "\r\n" +
+		`* LIST (\All \Archive) "/" "All Mail"` + "\r\n" +
+		`* LIST (\Trash \Archive) "/" Bin` + "\r\n" +
+		`* LIST (\Important) "/" Pressing` + "\r\n"
+	want := []transfer.Place{{There: "INBOX"}, {There: "Sent Items", Here: "Sent Items", Use: `\Sent`}, {There: "Spam", Here: "Spam", Use: `\Junk`},
+		{There: "All Mail", Here: "All Mail", Use: `\Archive`}, {There: "Bin", Here: "Bin", Use: `\Trash`}, {There: "Pressing", Here: "Pressing"}}
+	notices := []string{`All Mail: the use \All, which no mailbox has here`, `Bin: the use \Archive, besides \Trash`,
+		`Pressing: the use \Important, which no mailbox has here`}
+	for capabilities, lines := range map[string]map[string]string{
+		"":                           {`LIST "" "*"`: boxes},
+		" SPECIAL-USE":               {`LIST "" "*"`: boxes},
+		" SPECIAL-USE LIST-EXTENDED": {`LIST "" "*" RETURN (SPECIAL-USE)`: boxes},
+	} {
+		list := listOf(t, answering(t, capabilities, lines))
+		if !slices.Equal(list.Mailboxes, want) || !slices.Equal(list.Notices, notices) {
+			t.Errorf("with%s: %+v", capabilities, list)
+		}
+	}
+}
+
+// TestSubscriptions: names that are subscribed and no mailboxes are among them, levels
+// above subscribed ones are not.
+func TestSubscriptions(t *testing.T) {
+	lines := map[string]string{
+		`LIST "" "*"`: `* LIST () "." INBOX` + "\r\n" + `* LIST () "." Work` + "\r\n" + `* LIST () "." Work.Plans` + "\r\n",
+		`LIST (SUBSCRIBED) "" "*"`: `* LIST (\Subscribed) "." INBOX` + "\r\n" + `* LIST (\Subscribed \NonExistent) "." Gone.Away` + "\r\n" +
+			`* LIST (\HasChildren) "." Work ("CHILDINFO" ("SUBSCRIBED"))` + "\r\n" + `* LIST (\Subscribed) "." Work.Plans` + "\r\n",
+	}
+	list := listOf(t, answering(t, " LIST-EXTENDED", lines))
+	if !list.Known || !slices.Equal(list.Subscriptions, []string{"", "Gone/Away", "Work/Plans"}) || len(list.Mailboxes) != 3 {
+		t.Errorf("%+v", list)
+	}
+	if list = listOf(t, answering(t, "", lines)); list.Known || len(list.Subscriptions) > 0 {
+		t.Errorf("where it does not tell: %+v", list)
 	}
 }
 

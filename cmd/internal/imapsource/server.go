@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -122,16 +123,24 @@ func (s *Server) List(ctx context.Context) (out transfer.List, err error) {
 	}
 	extended := c.Caps().Has(imap.CapListExtended)
 	var o *imap.ListOptions
-	if extended {
-		o = &imap.ListOptions{ReturnSubscribed: true}
+	if extended && c.Caps().Has(imap.CapSpecialUse) {
+		o = &imap.ListOptions{ReturnSpecialUse: true}
 	}
 	all, err := c.List("", "*", o).Collect()
 	if err != nil {
 		return out, fmt.Errorf("LIST: %w", err)
 	}
-	out.Known = extended
 	take(&out, all, spaces)
-	for _, name := range names.unnamed() {
+	if extended {
+		// By itself: only so come names that are subscribed and no mailboxes (RFC 5258 §3.4).
+		subscribed, err := c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
+		if err != nil {
+			return out, fmt.Errorf("LIST (SUBSCRIBED): %w", err)
+		}
+		out.Known = true
+		takeSubscribed(&out, subscribed, spaces)
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names.unnamed()))) {
 		out.Notices = append(out.Notices, fmt.Sprintf("%q: left out, its name is neither UTF-8 nor modified UTF-7; rename it there", name))
 	}
 	return out, nil

@@ -1,5 +1,5 @@
 // Package transfer carries a user's mail from another server to a slot with what
-// clients know of it: UIDs, UIDVALIDITY, flags, keywords, dates, subscriptions.
+// clients know of it: UIDs, UIDVALIDITY, flags, keywords, dates, subscriptions, special uses.
 //
 // A run compares each mailbox with what is here and carries over the difference:
 // messages that are missing, flags that differ, and (on request) what was expunged
@@ -10,6 +10,10 @@
 // size, under the other server's UIDVALIDITY. What was deleted here stays deleted.
 // All else is read, and stored unless the mailbox has the same octets: nothing is
 // lost and nothing doubled, but its UID is then a new one, and reported.
+//
+// A special use (RFC 6154) comes with its mailbox, which keeps its name: clients go on with
+// what they have. The mailbox of the new account that had the use stays, without it. Of
+// several with one use, that with the name that new accounts have it under gets it.
 //
 // Mailboxes are carried over by several connections at once; the messages of one by
 // one connection, in rising order of UIDs, because UIDs only rise. While messages are

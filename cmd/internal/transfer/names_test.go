@@ -40,7 +40,7 @@ func TestFittingProperties(t *testing.T) {
 
 // TestFit: no two mailboxes get one name, subscriptions follow, and INBOX stays.
 func TestFit(t *testing.T) {
-	list := List{Mailboxes: []Place{{"INBOX", ""}, {"a_b", "a_b"}, {"a/b", "a_b"}, {"x\xe9", "x\xe9"}, {"x%E9", "x%E9"}},
+	list := List{Mailboxes: []Place{{There: "INBOX"}, {There: "a_b", Here: "a_b"}, {There: "a/b", Here: "a_b"}, {There: "x\xe9", Here: "x\xe9"}, {There: "x%E9", Here: "x%E9"}},
 		Subscriptions: []string{"", "x\xe9", "a_b", "gone\xff"}}
 	fit(&list)
 	var here []string

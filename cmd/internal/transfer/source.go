@@ -18,7 +18,8 @@ type Source interface {
 // List is what there is.
 type List struct {
 	Mailboxes []Place
-	// Subscriptions are names here. Known is false where the source has none.
+	// Subscriptions are names here, of mailboxes or not. Known is false where the
+	// source tells none.
 	Subscriptions []string
 	Known         bool
 	// Notices tell what is left out, and why.
@@ -26,7 +27,10 @@ type List struct {
 }
 
 // Place is a mailbox's name there and here. "" is INBOX here.
-type Place struct{ There, Here string }
+type Place struct {
+	There, Here string
+	Use         string // its special use, in the case of RFC 6154, or ""
+}
 
 // Session reads one mailbox at a time, for one goroutine.
 type Session interface {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"teraslot/mailstore"
 	"teraslot/slot"
 )
 
@@ -95,10 +97,11 @@ func (r *run) all(ctx context.Context) error {
 	if !list.Known {
 		r.notice("the source does not tell subscriptions: none are taken over")
 	}
+	r.oneForEachUse(&list)
 	if err := r.mailboxes(ctx, list.Mailboxes); err != nil {
 		return err
 	}
-	return r.subscribe(ctx, list.Subscriptions)
+	return r.subscribe(ctx, list)
 }
 
 // mailboxes carries over all, some at once.
@@ -125,15 +128,25 @@ func (r *run) mailboxes(ctx context.Context, all []Place) error {
 	return g.Wait()
 }
 
-func (r *run) subscribe(ctx context.Context, names []string) error {
-	if len(names) == 0 || r.o.DryRun {
+// subscribe makes the subscriptions here what they are there, for what there is there.
+// What is here alone keeps its own, and INBOX is always subscribed.
+func (r *run) subscribe(ctx context.Context, list List) error {
+	if !list.Known || r.o.DryRun {
 		return nil
 	}
-	here := make([]string, len(names))
-	for i, name := range names {
-		here[i] = r.here(name)
+	change := slot.Subscribe{User: r.o.User}
+	for _, name := range list.Subscriptions {
+		if here := r.here(name); !r.excluded(here) {
+			change.Names = append(change.Names, here)
+		}
 	}
-	return r.client.Subscribe(ctx, slot.Subscribe{User: r.o.User, Names: here})
+	for _, p := range list.Mailboxes {
+		here := r.here(p.Here)
+		if here != mailstore.Inbox && !r.excluded(here) && !slices.Contains(change.Names, here) {
+			change.Not = append(change.Not, here)
+		}
+	}
+	return r.client.Subscribe(ctx, change)
 }
 
 // here is the name of a mailbox here.
@@ -228,7 +241,7 @@ func (r *run) mailbox(ctx context.Context, s Session, p Place) error {
 	}
 	name := r.here(p.Here)
 	here, known, err := r.client.Prepare(ctx, slot.PrepareMailbox{User: r.o.User, Name: name, UIDValidity: box.UIDValidity,
-		HighestModSeq: box.HighestModSeq, DryRun: r.o.DryRun})
+		HighestModSeq: box.HighestModSeq, SpecialUse: p.Use, DryRun: r.o.DryRun})
 	if err != nil {
 		return err
 	}
