@@ -7,4 +7,7 @@
 // Mailboxes of the user's own namespace are read, their names without its prefix:
 // "INBOX.Sent" of a server that puts all below INBOX is "Sent" here. Levels are parted
 // by "/" here; a "/" within a level becomes "_", and is reported.
+//
+// Special uses (RFC 6154) are taken where a server tells them, asked or not. Subscriptions
+// take LIST-EXTENDED (RFC 5258).
 package imapsource
