@@ -25,10 +25,11 @@ stopped when it is run again; without one, --skip-existing finds out by content.
 
 From imaps://LOGIN@HOST/ (or imap://, with STARTTLS), and from a Maildir that
 Dovecot has served, UIDs, flags, keywords, dates, subscriptions and (over IMAP)
-special uses are kept, so that clients go on with what they have: run it once while the old server is in use, as
-often as you like after that, and once more when the old server takes no more mail.
-Each run carries over only what is new; what was deleted here stays deleted. Flags
-are those of the old server until then. What cannot be kept is told.`
+special uses are kept, so that clients go on with what they have: run it once while
+the old server is in use, as often as you like after that, and once more when the
+old server takes no more mail. Each run carries over only what is new; what was
+deleted here stays deleted. Flags, uses and subscriptions are those of the old
+server until then. What cannot be kept is told.`
 
 // importFlags are those of slotctl import.
 type importFlags struct {

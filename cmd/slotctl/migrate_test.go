@@ -592,3 +592,45 @@ func TestThereAndBack(t *testing.T) {
 		t.Errorf("here\n%s\nthere\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// TestMigrateUses moves a user from one slot to another: uses and subscriptions are then as
+// he had arranged them, whatever the new account was made with, and stay so when the
+// migration is run again.
+func TestMigrateUses(t *testing.T) {
+	a, b := newMigration(t), newMigration(t)
+	c, err := a.slot.DialIMAP("anna", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	o := &old{t: t, c: c, delim: "/"}
+	o.check(c.Rename("Sent", "Gesendet", nil).Wait())
+	o.check(c.Create("Bin", &imap.CreateOptions{SpecialUse: []imap.MailboxAttr{imap.MailboxAttrTrash}}).Wait()) // Trash is one, too
+	o.check(c.Delete("Junk").Wait())
+	for _, name := range []string{"Trash", "Sent"} {
+		o.check(c.Unsubscribe(name).Wait())
+	}
+	for _, name := range []string{"Gesendet", "Later"} {
+		o.check(c.Subscribe(name).Wait())
+	}
+	b.from, b.flag = "imap://anna@"+a.slot.IMAP+"/", []string{"--plaintext"}
+	for range 2 {
+		cmd := slices.Concat([]string{"--config", b.slot.Config, "import", "anna", b.from}, b.flag)
+		out, err := b.slot.Run(t.Context(), t, secret+"\n", "slotctl", cmd...)
+		if err != nil || !strings.Contains(out, `not kept: Bin: the use \Trash, which Trash has`) {
+			t.Fatal(out, err)
+		}
+		b.sameUses("Archive \\Archive", "Drafts \\Drafts", "Gesendet \\Sent", "Junk \\Junk", "Trash \\Trash")
+		// What only the new account has stays, subscribed as it was made.
+		names := func(name string) string {
+			if name == "Junk" || name == "Sent" {
+				return ""
+			}
+			return name
+		}
+		want, got := clientState(t, a.slot.IMAP, secret, names), clientState(t, b.slot.IMAP, secret, names)
+		if !slices.Equal(got, want) {
+			t.Errorf("here\n%s\nthere\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
