@@ -3,6 +3,7 @@ package exporter
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -216,6 +217,9 @@ func TestMboxComesBack(t *testing.T) {
 	dir := t.TempDir()
 	if r := p.export("anna", dir, Options{Format: Mbox, Flags: true}); r.Written != n {
 		t.Errorf("%+v", r)
+	}
+	if _, err := source.Open(dir, source.Options{}); !errors.Is(err, source.ErrFormat) {
+		t.Errorf("the directory is no directory of messages: %v", err)
 	}
 	for _, name := range []string{"INBOX", "Lists/Go", "Lists", "Entwürfe & mehr/日本", "INBOX/Unter", "Sent"} {
 		mail, err := source.Open(filepath.Join(dir, name+".mbox"), source.Options{Format: source.Mbox})

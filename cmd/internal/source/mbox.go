@@ -179,6 +179,32 @@ func isFrom(text []byte) bool {
 	return ok && !bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
 }
 
+// several reports whether a file that begins with a "From " line holds more than one
+// message. A date and an empty line before it may also stand in a letter; a header field
+// behind it, in one that quotes an mbox.
+func several(file []byte) bool {
+	blank := false
+	for len(file) > 0 {
+		var line []byte
+		line, file, _ = bytes.Cut(file, []byte("\n"))
+		if blank && isSeparator(line) && beginsWithField(file) {
+			return true
+		}
+		blank = len(bytes.TrimRight(line, "\r")) == 0
+	}
+	return false
+}
+
+// beginsWithField reports whether text begins with the name of a header field and its colon (RFC 5322 §3.6.8).
+func beginsWithField(text []byte) bool {
+	for i, c := range text {
+		if c == ':' || c <= ' ' || c >= 127 {
+			return i > 0 && c == ':'
+		}
+	}
+	return false
+}
+
 // isSeparator is stricter, because writers forget to quote: within a file, a
 // "From " line separates messages only if it has a date.
 func isSeparator(line []byte) bool {

@@ -55,6 +55,8 @@ var ErrFormat = errors.New("not mail in a known format")
 var (
 	ErrTooBig = errors.New("message is too big")
 	ErrEmpty  = errors.New("message is empty")
+	// ErrSeveral: what a directory of messages has there is a whole mailbox.
+	ErrSeveral = errors.New("an mbox of several messages: import it by itself")
 	// ErrNoFile: a pipe, a device, a link to nothing or to a directory.
 	ErrNoFile = errors.New("not a file")
 )
@@ -197,6 +199,9 @@ func (s *Source) readFile(path string) (body []byte, date time.Time, err error) 
 		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
 	}
 	if isFrom(b) {
+		if s.o.Format == Directory && several(b) {
+			return nil, date, ErrSeveral
+		}
 		line, rest, _ := bytes.Cut(b, []byte("\n"))
 		date, _ = fromDate(line)
 		b = rest
@@ -205,7 +210,7 @@ func (s *Source) readFile(path string) (body []byte, date time.Time, err error) 
 	if int64(len(b)) > s.o.MaxMessage {
 		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
 	}
-	if len(bytes.TrimSpace(b)) == 0 {
+	if len(b) == 0 { // an empty line is a message to those who served it
 		return nil, date, ErrEmpty
 	}
 	return b, date, nil
@@ -239,9 +244,15 @@ type entry struct {
 	err           error // it cannot be read
 }
 
+// exportLedger lies in what slotctl export wrote, of whatever format.
+const exportLedger = "teraslot-export.json"
+
 // openDirectory takes every file below the path as a message; a path that is a file
 // itself is one.
 func (s *Source) openDirectory() error {
+	if _, err := os.Lstat(filepath.Join(s.path, exportLedger)); err == nil {
+		return fmt.Errorf("an export to mboxes, not messages: import each mbox by itself: %w", ErrFormat)
+	}
 	var entries []entry
 	err := filepath.WalkDir(s.path, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

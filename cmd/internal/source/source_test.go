@@ -338,6 +338,50 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// TestMboxesInDirectory: an mbox of several messages is not taken for one message, and an export to mboxes
+// not for a directory of messages.
+func TestMboxesInDirectory(t *testing.T) {
+	const one, two = "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\nx\n\n", "From a@b Mon Jan  6 10:20:30 2020\nA: 2\n\ny\n"
+	dir := write(t, map[string]string{
+		"crlf":    strings.ReplaceAll(one+two, "\n", "\r\n"),
+		"forward": one + "From me to you Mon Jan  6 10:20:30 2020\nno field\n",
+		"old":     one,
+		"several": one + two,
+	})
+	const refused = "an mbox of several messages: import it by itself"
+	want := map[string]string{
+		"crlf": refused, "several": refused, "old": "|A: 1\r\n\r\nx",
+		"forward": "|A: 1\r\n\r\nx\r\n\r\nFrom me to you Mon Jan  6 10:20:30 2020\r\nno field",
+	}
+	if got := told(items(t, dir, Options{Folders: true})); !maps.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "teraslot-export.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrFormat) {
+		t.Errorf("an export to mboxes: %v", err)
+	}
+	if list := items(t, filepath.Join(dir, "several"), Options{}); len(list) != 2 || list[0].Err != nil {
+		t.Errorf("by itself: %v", list)
+	}
+}
+
+// TestMessageOfEmptyLine: it is one for those who served it, and APPEND takes it; only a file with
+// nothing in it is none.
+func TestMessageOfEmptyLine(t *testing.T) {
+	dir := write(t, map[string]string{"cur/1": "\n", "cur/2": "", "new/3": "\r\n"})
+	got := items(t, dir, Options{})
+	if len(got) != 3 {
+		t.Fatalf("%v", got)
+	}
+	for i, want := range []string{"\n", ErrEmpty.Error(), "\n"} {
+		if b := bodies(got)[i]; b != want {
+			t.Errorf("%s: %q, want %q", got[i].Place, b, want)
+		}
+	}
+}
+
 func TestUnreadableMessageStopsNothing(t *testing.T) {
 	if os.Geteuid() == 0 {
 		// The superuser reads every file: let the file vanish instead.
