@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"teraslot/account"
+	"teraslot/bench/line"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/synclog"
@@ -169,18 +170,18 @@ func TestSyncByNameIsDone(t *testing.T) {
 // end all is there, once.
 func TestBrokenLines(t *testing.T) {
 	a, b, _ := pair(t)
-	p := newProxy(t, b.address)
-	c := a.clientAt("b", p.address())
+	p := newLine(t, b.address)
+	c := a.clientAt("b", p.Address())
 	u := a.user("anna")
 	for i := range 60 {
 		a.deliver(u, "INBOX", letter(i)+strings.Repeat("and so on\r\n", 300))
 	}
 	sent := int64(0)
 	for limit := 2_000; limit < 200_000; limit += limit / 3 { // cut further and further on
-		p.set(false, limit, 0)
+		p.Set(line.Fault{Limit: limit})
 		s, err := c.Sync(within(t, 20*time.Second), u)
 		sent += s.Messages
-		p.cut()
+		p.Cut()
 		if err == nil {
 			break
 		}
@@ -188,7 +189,7 @@ func TestBrokenLines(t *testing.T) {
 			t.Fatalf("cut after %d octets: %v", limit, err)
 		}
 	}
-	p.set(false, 0, time.Millisecond)
+	p.Set(line.Fault{Delay: time.Millisecond})
 	eventually(t, func() error {
 		s, err := c.Sync(t.Context(), u)
 		sent += s.Messages
@@ -198,15 +199,15 @@ func TestBrokenLines(t *testing.T) {
 	if sent > 3*60 {
 		t.Errorf("%d messages were sent for 60: what had arrived was not found", sent)
 	}
-	p.set(true, 0, 0)
+	p.Set(line.Fault{Silent: true})
 	a.deliver(u, "INBOX", letter(99))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := c.Sync(ctx, u); !Unreachable(err) {
 		t.Errorf("a silent line: %v", err)
 	}
-	p.set(false, 0, 0)
-	p.cut()
+	p.Set(line.Fault{})
+	p.Cut()
 	eventually(t, func() error { _, err := c.Sync(t.Context(), u); return err })
 	same(t, u, a, b)
 }
