@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -30,8 +31,15 @@ type demo struct {
 	free                bool
 	out                 io.Writer
 	addresses           map[string]string // of IMAP
-	running             map[string]*exec.Cmd
+	running             map[string]*process
 	sent                int
+}
+
+// process is a slot that was started.
+type process struct {
+	*exec.Cmd
+	exited chan struct{} // closed when it has ended
+	err    error         // how; set before exited is closed
 }
 
 func (d *demo) config(name string) string  { return filepath.Join(d.root, name+".toml") }
@@ -39,7 +47,7 @@ func (d *demo) address(name string) string { return d.addresses[name] }
 
 // ports gives each address of the files a free one, if that is wanted.
 func (d *demo) ports() (map[string]string, error) {
-	d.addresses, d.running = map[string]string{}, map[string]*exec.Cmd{}
+	d.addresses, d.running = map[string]string{}, map[string]*process{}
 	out := map[string]string{}
 	if !d.free {
 		return out, nil
@@ -53,7 +61,7 @@ func (d *demo) ports() (map[string]string, error) {
 			if out[string(at)] != "" {
 				continue
 			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			l, err := freePort()
 			if err != nil {
 				return nil, err
 			}
@@ -62,6 +70,17 @@ func (d *demo) ports() (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// freePort listens on a port below those that the system gives to connections: when it is
+// let go it stays free until a slot takes it.
+func freePort() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 func (d *demo) slotctl(ctx context.Context, name, input string, args ...string) error {
@@ -91,7 +110,12 @@ func (d *demo) start(name string) error {
 	if err := c.Start(); err != nil {
 		return err
 	}
-	d.running[name] = c
+	p := &process{Cmd: c, exited: make(chan struct{})}
+	go func() {
+		p.err = c.Wait()
+		close(p.exited)
+	}()
+	d.running[name] = p
 	return nil
 }
 
@@ -100,7 +124,7 @@ func (d *demo) kill(name string) error {
 	c := d.running[name]
 	delete(d.running, name)
 	err := c.Process.Kill()
-	_ = c.Wait() // killed: its status says no more
+	<-c.exited
 	return err
 }
 
@@ -108,11 +132,22 @@ func (d *demo) kill(name string) error {
 func (d *demo) stop() error {
 	var errs []error
 	for name, c := range d.running {
-		if err := errors.Join(c.Process.Signal(syscall.SIGTERM), c.Wait()); err != nil {
+		err := c.Process.Signal(syscall.SIGTERM)
+		<-c.exited
+		if err := errors.Join(err, c.err); err != nil {
 			errs = append(errs, fmt.Errorf("slot %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// log is what a slot has written.
+func (d *demo) log(name string) string {
+	b, err := os.ReadFile(filepath.Join(d.root, name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 func (d *demo) sayf(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
@@ -176,8 +211,13 @@ func (d *demo) dial(ctx context.Context, name string) (*imapclient.Client, error
 			err = errors.Join(err, c.Close())
 		}
 		last = err
+		select {
+		case <-d.running[name].exited:
+			return nil, fmt.Errorf("slot %s ended: %w\n%s", name, d.running[name].err, d.log(name))
+		default:
+		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("slot %s: %w: %w", name, err, last)
+			return nil, fmt.Errorf("slot %s: %w: %w\n%s", name, err, last, d.log(name))
 		}
 	}
 }
