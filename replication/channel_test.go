@@ -27,9 +27,16 @@ type running struct {
 // channel runs a channel of n, with its log in dir.
 func (n *node) channel(c *Client, dir string) *running {
 	n.t.Helper()
+	return n.channelOf(ChannelOptions{Client: c}, dir)
+}
+
+// channelOf is channel with options, of which Client has to be there.
+func (n *node) channelOf(o ChannelOptions, dir string) *running {
+	n.t.Helper()
 	log, err := synclog.Open(synclog.Options{Dir: dir, FlushEvery: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	must(n.t, err)
-	ch := NewChannel(ChannelOptions{Client: c, Log: log, Logger: slog.New(slog.DiscardHandler)})
+	o.Log, o.Logger = log, slog.New(slog.DiscardHandler)
+	ch := NewChannel(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	flushing, stopFlushing := context.WithCancel(context.Background())
 	done, flushed := make(chan error, 1), make(chan error, 1)

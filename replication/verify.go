@@ -82,10 +82,20 @@ func (c *Channel) Verify(ctx context.Context, u mailbox.User, messages bool, rep
 		return err
 	}
 	defer release()
-	return c.o.Client.Verify(ctx, u, messages, func(what string) {
-		c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
-		report(what)
-	})
+	verify := func() error {
+		return c.o.Client.Verify(ctx, u, messages, func(what string) {
+			c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
+			report(what)
+		})
+	}
+	err = verify()
+	if c.o.Heal && damaged(err) {
+		report(err.Error())
+		if _, err = c.healed(ctx, u, err); err == nil {
+			err = verify()
+		}
+	}
+	return err
 }
 
 // seize makes the caller the only one who works on a user.
