@@ -14,6 +14,7 @@
 //	dovecot-uidlist    version 3: UIDVALIDITY, next UID, mailbox GUID, each UID's file
 //	dovecot-keywords   what the letters a to z in file names mean
 //	maildirfolder      in folders below the top
+//	teraslot-name      the mailbox's name, where the folder's is not all of it
 //
 // and the top has subscriptions. A message is cur/<name>,S=<size>,W=<size with
 // CRLF>:2,<flags>; its time of modification is the internal date. The name is made
@@ -22,6 +23,10 @@
 // In the form mbox, the mailbox A/B is the file A/B.mbox, in the mboxrd form:
 // every line of ">"s and "From " gets one more ">". Levels have "%", a dot in
 // front, and the dot of an ending that this package uses written as %25 and %2E.
+//
+// Names of files have 255 octets at most, those of mailboxes up to 1024, which modified
+// UTF-7 makes more of. What is too long, the folder's name or a level's, is cut, and
+// ends in "\7e" or "%7E" and the first half of the SHA-256 of all of it.
 //
 // # The bytes
 //

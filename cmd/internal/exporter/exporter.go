@@ -33,8 +33,6 @@ var (
 	ErrForeign = errors.New("the directory is neither empty nor an export of this user in this format")
 	// ErrInUse is returned where another export runs.
 	ErrInUse = errors.New("another export to the directory runs")
-	// ErrName is reported for a mailbox whose name makes no file name.
-	ErrName = errors.New("the name is too long for a file")
 	// ErrKeywords is reported for a keyword that has no letter in its folder.
 	ErrKeywords = errors.New("a Maildir folder has 26 keywords")
 )
@@ -180,10 +178,9 @@ func choose(all []mailbox.State, names []string) ([]mailbox.State, error) {
 
 // mailbox exports one. Its entry in the ledger is written when all of it is there.
 func (r *run) mailbox(ctx context.Context, box mailbox.State) error {
-	path, err := mailboxPath(r.o.Format, box.Name)
-	if err != nil {
-		r.fail(box.Name, err)
-		return nil
+	path := mailboxPath(r.o.Format, box.Name)
+	if isShortened(r.o.Format, path) {
+		r.o.Notice(fmt.Sprintf("%s: exported to %s, its name is too long for a file's", box.Name, filepath.Join(r.dir, path)))
 	}
 	view, err := r.mail.View(ctx, box.ID)
 	if errors.Is(err, mailstore.ErrNoMailbox) {

@@ -412,20 +412,6 @@ func (b *box) overwrite(name, old, to string) {
 	b.check(err)
 }
 
-// TestLongNames: a mailbox whose name makes no file name is reported, and the
-// others are exported.
-func TestLongNames(t *testing.T) {
-	for format, name := range map[Format]string{Maildir: strings.Repeat("x", 252), Mbox: strings.Repeat("%", 90)} {
-		b := newBox(t)
-		b.add(name, "Subject: x\r\n\r\nx\r\n", morning)
-		b.add("Short", "Subject: x\r\n\r\nx\r\n", morning)
-		r, told, err := b.export(t.TempDir(), Options{Format: format})
-		if err != nil || r.Written != 1 || r.Failed != 1 || len(told.places) != 1 || !strings.Contains(told.places[0], name+": ") {
-			t.Errorf("%s: %+v, %v, %q", format, r, err, told.places)
-		}
-	}
-}
-
 // TestManyKeywords: the most used have letters, and the others are reported.
 func TestManyKeywords(t *testing.T) {
 	b := newBox(t)

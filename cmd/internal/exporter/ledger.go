@@ -118,11 +118,7 @@ func (r *run) checkEmpty() error {
 func (l *ledger) track(all []mailbox.State, format Format) error {
 	paths := make(map[mailbox.ID]string)
 	for _, box := range all {
-		path, err := mailboxPath(format, box.Name)
-		if err != nil && !errors.Is(err, ErrName) {
-			return err
-		}
-		paths[box.ID] = path
+		paths[box.ID] = mailboxPath(format, box.Name)
 	}
 	for id, e := range l.Mailboxes {
 		if paths[id] != e.Path {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"teraslot/cmd/internal/source"
 	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -91,13 +92,27 @@ func (f *folder) make() error {
 	return f.mark()
 }
 
-// mark makes the empty file by which a folder below the top is known (Maildir++).
+// mark makes the empty file by which a folder below the top is known (Maildir++), and
+// where the folder's name is not all of the mailbox's, a file with that.
 func (f *folder) mark() error {
-	name := filepath.Join(f.dir, "maildirfolder")
+	if filepath.Base(f.dir) != "."+storageName(f.name) {
+		if err := f.publishOnce(source.NameFile, f.name+"\n"); err != nil {
+			return err
+		}
+	}
+	return f.publishOnce("maildirfolder", "")
+}
+
+// publishOnce writes a small file, unless there is one.
+func (f *folder) publishOnce(name, text string) error {
+	name = filepath.Join(f.dir, name)
 	if _, there, err := exists(f.fs, name); err != nil || there {
 		return err
 	}
-	return disk.Publish(f.fs, name, 0o600, func(io.Writer) error { return nil })
+	return disk.Publish(f.fs, name, 0o600, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
 }
 
 // list finds what earlier runs finished. A file whose size is not what its name

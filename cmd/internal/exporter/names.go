@@ -1,10 +1,12 @@
 package exporter
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
@@ -15,21 +17,42 @@ import (
 const maxFileName = 255
 
 // mailboxPath is where a mailbox is exported, below the directory. Different names
-// have different paths, and none is a file of the export itself.
-func mailboxPath(format Format, name string) (string, error) {
-	var path string
+// have different paths, and none is a file of the export itself. Names that are too long
+// for a file are cut, and end in what tells them from others that begin like them.
+func mailboxPath(format Format, name string) string {
 	if format == Maildir {
-		path = folderDir(name)
-	} else {
-		path = mboxFile(name)
+		return folderDir(name)
 	}
-	for part := range strings.SplitSeq(path, "/") {
-		// ".new" is what disk.Publish appends.
-		if len(part)+len(".new") > maxFileName {
-			return "", fmt.Errorf("%d bytes: %w", len(part), ErrName)
-		}
+	return filepath.FromSlash(mboxFile(name))
+}
+
+// fits reports whether a file can have the name; ".new" is what disk.Publish appends.
+func fits(file string) bool { return len(file)+len(".new") <= maxFileName }
+
+// shortened makes a file name of as much of the beginning of name as fits, and of its
+// digest. mark parts them: no name of another mailbox has that in its files' names.
+func shortened(name, mark, ending string, file func(string) string) string {
+	end := fmt.Sprintf("%s%.16x%s", mark, sha256.Sum256([]byte(name)), ending)
+	for len(name) > 0 && !fits(file(name)+end) {
+		_, size := utf8.DecodeLastRuneInString(name)
+		name = strings.TrimSuffix(name[:len(name)-size], mailstore.Separator)
 	}
-	return filepath.FromSlash(path), nil
+	return file(name) + end
+}
+
+// The marks of shortened names: names that are whole have neither, because what would
+// make one is escaped.
+const (
+	folderMark = `\7e`
+	mboxMark   = "%7E"
+)
+
+// isShortened reports whether a mailbox's path has not all of its name.
+func isShortened(format Format, path string) bool {
+	if format == Maildir {
+		return strings.Contains(path, folderMark)
+	}
+	return strings.Contains(path, mboxMark)
 }
 
 // folderDir is the Maildir++ directory of a mailbox; INBOX is at the top.
@@ -37,7 +60,10 @@ func folderDir(name string) string {
 	if name == mailstore.Inbox {
 		return "."
 	}
-	return "." + storageName(name)
+	if dir := "." + storageName(name); fits(dir) {
+		return dir
+	}
+	return shortened(name, folderMark, "", func(cut string) string { return "." + storageName(cut) })
 }
 
 // listEscapes are those of Dovecot's listescape: the separator of Maildir++
@@ -60,17 +86,28 @@ const mboxEnding = ".mbox"
 func mboxFile(name string) string {
 	levels := strings.Split(name, mailstore.Separator)
 	for i, level := range levels {
-		level = strings.ReplaceAll(level, "%", "%25")
-		if rest, ok := strings.CutPrefix(level, "."); ok {
-			level = "%2E" + rest
+		ending := ""
+		if i == len(levels)-1 {
+			ending = mboxEnding
 		}
-		switch end := filepath.Ext(level); end {
-		case mboxEnding, ".json", ".lock", ".new":
-			level = strings.TrimSuffix(level, end) + "%2E" + end[1:]
+		if levels[i] = levelFile(level) + ending; !fits(levels[i]) {
+			levels[i] = shortened(level, mboxMark, ending, levelFile)
 		}
-		levels[i] = level
 	}
-	return strings.Join(levels, mailstore.Separator) + mboxEnding
+	return strings.Join(levels, mailstore.Separator)
+}
+
+// levelFile is a level in the name of a file.
+func levelFile(level string) string {
+	level = strings.ReplaceAll(level, "%", "%25")
+	if rest, ok := strings.CutPrefix(level, "."); ok {
+		level = "%2E" + rest
+	}
+	switch end := filepath.Ext(level); end {
+	case mboxEnding, ".json", ".lock", ".new":
+		level = strings.TrimSuffix(level, end) + "%2E" + end[1:]
+	}
+	return level
 }
 
 // origin ends the names of messages' files, where a Maildir has the host.

@@ -15,9 +15,12 @@ import (
 // names draws mailbox names that are hard to make files of.
 func names() *rapid.Generator[string] {
 	level := rapid.OneOf(
-		rapid.SampledFrom([]string{"INBOX", ".", "..", "cur", "tmp", "a.mbox", "a%2Embox", "%", ".a", "%2Ea", `\`, `\2e`, "&", "&-", "~", "Grüße", "日本", "😀",
+		rapid.SampledFrom([]string{"INBOX", ".", "..", "cur", "tmp", "a.mbox", "a%2Embox", "%", "%7E", `\7e`, ".a", "%2Ea", `\`, `\2e`, "&", "&-", "~", "Grüße", "日本", "😀",
 			ledgerFile, lockFile, ledgerFile + ".new", "a.b", "dovecot-uidlist", "subscriptions", ".json"}),
-		rapid.StringMatching(`[a-c.%\\&]{1,4}`))
+		rapid.StringMatching(`[a-c.%\\&]{1,4}`),
+		// Too long by itself, or with others; alike but for the end.
+		rapid.Map(rapid.StringMatching(`[ü.%b]{1,2}`), func(end string) string { return strings.Repeat("ab.ü%", 15) + end }),
+		rapid.Map(rapid.StringMatching(`[a-c]{1,2}`), func(end string) string { return strings.Repeat("x", 245) + end }))
 	return rapid.Map(rapid.SliceOfN(level, 1, 4), func(levels []string) string { return strings.Join(levels, "/") })
 }
 
@@ -35,9 +38,11 @@ func TestPaths(t *testing.T) {
 		for _, format := range []Format{Maildir, Mbox} {
 			var paths [2]string
 			for i, name := range clean {
-				var err error
-				if paths[i], err = mailboxPath(format, name); err != nil {
-					t.Fatal(err)
+				paths[i] = mailboxPath(format, name)
+				for part := range strings.SplitSeq(paths[i], "/") {
+					if len(part)+len(".new") > maxFileName {
+						t.Fatalf("%q is too long", part)
+					}
 				}
 				if !filepath.IsLocal(paths[i]) || paths[i] != "." && filepath.Clean(paths[i]) != paths[i] {
 					t.Fatalf("%q", paths[i])
@@ -48,9 +53,12 @@ func TestPaths(t *testing.T) {
 				if format == Maildir && paths[i][0] != '.' {
 					t.Fatalf("%q is no folder", paths[i])
 				}
-				if got := nameOf(t, format, paths[i]); got != name {
+				if got, whole := nameOf(t, format, paths[i]); whole && got != name {
 					t.Fatalf("%q is %q, which is %q", name, paths[i], got)
 				}
+			}
+			if clean[0] != clean[1] && paths[0] == paths[1] {
+				t.Fatalf("%q and %q are both %q", clean[0], clean[1], paths[0])
 			}
 			// A file where another mailbox needs a directory.
 			if format == Mbox && strings.HasPrefix(paths[0], paths[1]+"/") {
@@ -60,14 +68,17 @@ func TestPaths(t *testing.T) {
 	})
 }
 
-// nameOf takes a path back to a name.
-func nameOf(t *rapid.T, format Format, path string) string {
+// nameOf takes a path back to a name, unless it has not all of it.
+func nameOf(t *rapid.T, format Format, path string) (name string, whole bool) {
+	if isShortened(format, path) {
+		return "", false
+	}
 	if format == Mbox {
 		path = strings.TrimSuffix(path, mboxEnding)
-		return strings.NewReplacer("%25", "%", "%2E", ".").Replace(path)
+		return strings.NewReplacer("%25", "%", "%2E", ".").Replace(path), true
 	}
 	if path == "." {
-		return mailstore.Inbox
+		return mailstore.Inbox, true
 	}
 	levels := strings.Split(path[1:], ".")
 	for i, level := range levels {
@@ -77,7 +88,7 @@ func nameOf(t *rapid.T, format Format, path string) string {
 		}
 		levels[i] = strings.NewReplacer(`\5c`, `\`, `\2e`, ".").Replace(decoded)
 	}
-	return strings.Join(levels, "/")
+	return strings.Join(levels, "/"), true
 }
 
 // TestFileNames: what is written is read back, and nothing else is taken for it.

@@ -18,6 +18,7 @@ import (
 	"teraslot/bench/corpus"
 	"teraslot/cmd/internal/importer"
 	"teraslot/cmd/internal/source"
+	"teraslot/cmd/internal/transfer"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/slot"
@@ -241,6 +242,72 @@ func withoutStatus(items iter.Seq[source.Item]) iter.Seq[source.Item] {
 			if !yield(it) {
 				return
 			}
+		}
+	}
+}
+
+// longNames are of mailboxes whose names make no names of files, with what is beside, above
+// and below them.
+func longNames() []string {
+	long, wide := strings.Repeat("x", 1000), strings.Repeat("日本", 100)
+	return []string{long, long + "y", long + "/below", strings.Repeat("%", 90), wide, wide + "/" + wide[:399], strings.Repeat("a.b/", 63) + "c", strings.Repeat("x", 251)}
+}
+
+// TestLongNamesComeBack: what has a name that no file can have is exported, under
+// another, and comes back from a Maildir under its own, subscribed as before.
+func TestLongNamesComeBack(t *testing.T) {
+	p := newPair(t)
+	names := longNames()
+	for i, name := range names {
+		p.load("anna", "", slices.Values([]source.Item{{Key: "1", Mailbox: name, Body: fmt.Appendf(nil, "Subject: %d\r\n\r\n%d\r\n", i, i)}}))
+	}
+	if err := p.client.Subscribe(t.Context(), slot.Subscribe{User: "anna", Names: names}); err != nil {
+		t.Fatal(err)
+	}
+	want := p.holdings("anna")
+	dir := t.TempDir()
+	for range 2 {
+		told := 0
+		r := p.export("anna", dir, Options{Notice: func(string) { told++ }})
+		if told < len(names) { // and of levels above
+			t.Errorf("told of %d", told)
+		}
+		if r.Written+r.Kept != len(names) || r.Failed != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	mail, err := source.Open(dir, source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, found, err := mail.UIDs()
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	r, err := transfer.Run(t.Context(), p.client, from, transfer.Options{User: "bert", Notice: func(text string) { t.Error(text) },
+		Report: func(place string, err error) { t.Errorf("%s: %v", place, err) }})
+	if err != nil || r.Stored != len(names) || r.Renamed != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	p.compare(want)
+	p.read("bert", func(m *mailstore.Mail) {
+		all, err := m.Mailboxes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range all {
+			if slices.Contains(names, b.Name) && !b.Subscribed {
+				t.Errorf("%.20s… is not subscribed", b.Name)
+			}
+		}
+	})
+	boxes := t.TempDir()
+	if r := p.export("anna", boxes, Options{Format: Mbox}); r.Written != len(names) || r.Failed != 0 {
+		t.Errorf("to mboxes: %+v", r)
+	}
+	for i, name := range names {
+		if b, err := os.ReadFile(filepath.Join(boxes, mailboxPath(Mbox, name))); err != nil || !bytes.HasSuffix(b, fmt.Appendf(nil, "\n\n%d\n\n", i)) {
+			t.Errorf("%.20s…: %v", name, err)
 		}
 	}
 }

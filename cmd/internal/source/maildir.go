@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
+	"teraslot/mailstore"
 )
 
 // folder is one Maildir: a directory with cur, new and tmp.
@@ -49,11 +51,44 @@ func maildirs(path string) (found []folder, links []string, err error) {
 			return err
 		}
 		f := folder{dir: at, mailbox: folderName(rel)}
+		if name, err := readName(at); err != nil {
+			return err
+		} else if name != "" {
+			f.mailbox = name
+		}
 		f.keywords, err = readKeywords(at)
 		found = append(found, f)
 		return err
 	})
 	return found, links, err
+}
+
+// NameFile, in a folder of an export, has the mailbox's name where that is too long for
+// the folder's.
+const NameFile = "teraslot-name"
+
+// maxNameFile bounds what is read of such a file.
+const maxNameFile = 4096
+
+// readName reads a folder's NameFile; "" if it has none.
+func readName(dir string) (string, error) {
+	f, err := os.Open(filepath.Join(dir, NameFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxNameFile+1))
+	if err != nil {
+		return "", err
+	}
+	name := strings.TrimSuffix(string(b), "\n")
+	if _, err := mailstore.CleanName(name); err != nil || len(b) > maxNameFile {
+		return "", fmt.Errorf("%s: %w", f.Name(), errors.Join(mailstore.ErrName, err))
+	}
+	return name, nil
 }
 
 // hasCur reports whether a directory has the one that makes it a Maildir.
