@@ -59,6 +59,7 @@ func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, erro
 		}
 		if s.selects(state.ID) {
 			s.unselect()
+			s.tellClosed("The selected mailbox is deleted")
 		}
 		s.tellGone(state.Name, c.Mailbox)
 		return nil

@@ -192,10 +192,18 @@ func (m *model) deleteBox() {
 		m.Skip("too few mailboxes")
 	}
 	m.boxes = slices.DeleteFunc(m.boxes, func(x *modelBox) bool { return x == b })
+	untagged, completion := c.say("DELETE " + nameOf(b))
+	c.want(completion, "OK")
 	if c.box == b {
 		c.leaveBox()
+		closed := func(line string) bool { return strings.HasPrefix(line, "* OK [CLOSED] ") }
+		i := slices.IndexFunc(untagged, closed)
+		if i < 0 {
+			m.Fatalf("%s is not told CLOSED when it deletes its mailbox: %q", c.name, untagged)
+		}
+		untagged = slices.Delete(untagged, i, i+1)
 	}
-	c.news("DELETE "+nameOf(b), "OK", true)
+	c.hear(untagged, expectation{expunge: true})
 	for i, other := range m.conns {
 		if other.box != b {
 			continue

@@ -10,6 +10,12 @@ import (
 	"teraslot/mailstore"
 )
 
+// tellClosed says that no mailbox is selected from here on, where no command of the client says so
+// (RFC 9051 §3, §7.1).
+func (s *session) tellClosed(text string) {
+	s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeOK, Code: wire.CodeClosed, Text: text})
+}
+
 // selectMailbox is SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3). The mailbox that
 // was selected is left first, whatever comes of this command.
 func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completion, error) {
@@ -19,7 +25,7 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 	if s.view != nil {
 		s.announce(ctx)
 		s.unselect()
-		s.out.Untagged(wire.Reply{Type: imap.StatusResponseTypeOK, Code: wire.CodeClosed, Text: "The mailbox before is closed"})
+		s.tellClosed("The mailbox before is closed")
 	}
 	var sel mailstore.Selection
 	var listed *wire.ListEntry
