@@ -36,6 +36,7 @@ var workloads = []workload{
 	{"several", "one search of twenty mailboxes", severalMailboxes},
 	{"select", "SELECT of 100,000 messages", selectLarge},
 	{"limits", "what this machine can do: memory, disk, fsync, a command that does nothing", limits},
+	{"replica", "the first full sync of a replica, and its lag under a steady flow", replica},
 	{"idle", "memory of 1,000 sessions that idle", idleSessions},
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,7 +16,6 @@ import (
 
 	"teraslot/bench/daemon"
 	"teraslot/bench/line"
-	"teraslot/replication"
 	"teraslot/slot"
 )
 
@@ -53,31 +51,18 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, users ...string) *world {
 	t.Helper()
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), users: users, acked: map[string]map[string]bool{}}
-	dir := daemon.Scratch(t)
-	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := replication.WriteIdentities(filepath.Join(dir, "keys"), time.Now(), "m", "r"); err != nil {
-		t.Fatal(err)
-	}
-	listen := daemon.FreeAddress(t)
-	var err error
-	if w.line, err = line.New(listen); err != nil {
-		t.Fatal(err)
-	}
+	w.master, w.replica = daemon.NewStore(t, daemon.Scratch(t), "[squatter]\noff = true\n", func(address string) string {
+		var err error
+		if w.line, err = line.New(address); err != nil {
+			t.Fatal(err)
+		}
+		return w.line.Address()
+	})
 	t.Cleanup(func() {
 		if err := w.line.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	config := func(name, role, listen, peer, address string) string {
-		key := filepath.Join(dir, "keys", name)
-		return fmt.Sprintf("[squatter]\noff = true\n[replication]\nstore = \"test\"\nrole = %q\nlisten = %q\ncert = %q\nkey = %q\nauthority = %q\n"+
-			"[[replication.peers]]\nname = %q\naddress = %q\n",
-			role, listen, key+replication.CertSuffix, key+replication.KeySuffix, filepath.Join(dir, "keys", replication.AuthorityFile), peer, address)
-	}
-	w.replica = daemon.New(t, filepath.Join(dir, "r"), config("r", "replica", listen, "m", "127.0.0.1:1"))
-	w.master = daemon.New(t, filepath.Join(dir, "m"), config("m", "master", "", "r", w.line.Address()))
 	for _, u := range users {
 		w.master.AddUser(t, u, password)
 		w.acked[u] = map[string]bool{}
