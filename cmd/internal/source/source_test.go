@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"teraslot/mailbox"
+	"teraslot/mailstore"
 )
 
 // write makes files below a new directory; names that end in "/" are directories.
@@ -76,6 +77,21 @@ func told(list []Item) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestNameFile: a folder of an export is the mailbox that its file names; a name that no
+// mailbox can have is an error with the file's, and nothing is guessed.
+func TestNameFile(t *testing.T) {
+	dir := write(t, map[string]string{"cur/1": "A: 1\n", ".Cut/cur/2": "A: 2\n", ".Cut/" + NameFile: "Work/Größe\n"})
+	if got := told(items(t, dir, Options{})); !maps.Equal(got, map[string]string{"1": "|A: 1", "2": "Work/Größe|A: 2"}) {
+		t.Errorf("%q", got)
+	}
+	for _, name := range []string{"", "\n", "a//b\n", "a\nb\n", "\xff\n", strings.Repeat("x", maxNameFile+1)} {
+		dir := write(t, map[string]string{"cur/1": "A: 1\n", ".Cut/cur/2": "A: 2\n", ".Cut/" + NameFile: name})
+		if _, _, err := maildirs(dir); !errors.Is(err, mailstore.ErrName) || !strings.Contains(err.Error(), NameFile) {
+			t.Errorf("%.20q: %v", name, err)
+		}
+	}
 }
 
 // What is no regular file is read if it leads to one; else it is reported, and
