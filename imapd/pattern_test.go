@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
 
@@ -69,6 +70,29 @@ func TestMatchPatternEqualsDefinition(t *testing.T) {
 		name := rapid.StringMatching(`[ab/]{0,8}`).Draw(t, "name")
 		if got, want := matchPattern(pattern, name), slowMatch(pattern, name); got != want {
 			t.Fatalf("matchPattern(%q, %q) = %v, by definition %v", pattern, name, got, want)
+		}
+	})
+}
+
+// FuzzPattern: any octets in reference, pattern and name. The match is that of the
+// definition, wherever that can be tried, and LIST answers the same to letters and marks
+// that are written apart (RFC 5198 §3).
+func FuzzPattern(f *testing.F) {
+	for _, seed := range [][3]string{{"", "*", "INBOX"}, {"inb", "ox/%", "INBOX/a"}, {"a/", "%*%/b", "a/x/y/b"}, {"Entwu", "\u0308*", "Entw\u00fcrfe"},
+		{"\xff", "%\xff", "\xff\xff"}, {"", strings.Repeat("*%", 40), strings.Repeat("/a", 30)}, {"/", "/", "//"}} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	f.Fuzz(func(t *testing.T, reference, pattern, name string) {
+		if len(reference)+len(pattern) > 2000 || len(name) > 1024 {
+			t.Skip()
+		}
+		if got := matchPattern(pattern, name); strings.Count(pattern, "*")+strings.Count(pattern, "%") <= 4 && len(name) <= 30 && got != slowMatch(inboxCase(pattern), name) {
+			t.Errorf("matchPattern(%q, %q) = %v, by definition %v", pattern, name, got, !got)
+		}
+		e := &entry{name: name}
+		parted, _ := e.matches(reference, []string{pattern})
+		if apart, _ := e.matches("", []string{norm.NFD.String(reference + pattern)}); apart != parted {
+			t.Errorf("%q matches %q after %q: %v, with marks apart: %v", name, pattern, reference, parted, apart)
 		}
 	})
 }
