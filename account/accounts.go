@@ -299,12 +299,15 @@ func (a *Accounts) Rename(ctx context.Context, name, newname string) error {
 
 // change sets columns of one user.
 func (a *Accounts) change(ctx context.Context, name, columns string, values ...any) error {
-	folded, err := Fold(name)
-	if err != nil {
-		return err
+	folded := name
+	if !lostName(name) {
+		var err error
+		if folded, err = Fold(name); err != nil {
+			return err
+		}
 	}
 	defer a.cache.forget() // as in update
-	err = changed(a.db.ExecContext(ctx, "UPDATE users SET "+columns+" WHERE name = ?", append(values, folded)...))
+	err := changed(a.db.ExecContext(ctx, "UPDATE users SET "+columns+" WHERE name = ?", append(values, folded)...))
 	if err != nil {
 		return fmt.Errorf("change user %s: %w", folded, err)
 	}

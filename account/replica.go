@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"teraslot/mailbox"
@@ -78,9 +79,20 @@ func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
 	return all, rows.Err()
 }
 
+// lostName reports whether a name is one that Put gives to a user who has lost his.
+func lostName(name string) bool {
+	id, is := strings.CutPrefix(name, "\x00")
+	if !is {
+		return false
+	}
+	_, err := mailbox.ParseUser(id)
+	return err == nil
+}
+
 // Put makes a user, who has mail, what another slot says that he is. A user of another id who has the
 // name loses it to this one: names were exchanged, or his entry is on its way. Until it
-// comes he has a name that nobody can log in with.
+// comes he has a name that nobody can log in with. A removal of the user that was begun here is
+// called off.
 func (a *Accounts) Put(ctx context.Context, e Entry) error {
 	if err := e.check(); err != nil {
 		return err
@@ -95,7 +107,7 @@ func (a *Accounts) Put(ctx context.Context, e Entry) error {
 			name, e.Hash = nil, ""
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO users (id, name, hash, quota_bytes, quota_messages, created, disabled, mail)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET mail = 1, name = excluded.name,
+			VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET mail = 1, removing = 0, name = excluded.name,
 			hash = excluded.hash, quota_bytes = excluded.quota_bytes, quota_messages = excluded.quota_messages,
 			created = excluded.created, disabled = excluded.disabled`,
 			string(e.ID), name, e.Hash, e.Quota.Bytes, e.Quota.Messages, e.Created.Unix(), truth(e.Disabled))

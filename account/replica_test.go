@@ -97,3 +97,66 @@ func TestDigestCoversAll(t *testing.T) {
 		seen[e.Digest()] = name
 	}
 }
+
+// TestPutCallsOffARemoval: a user who was being removed, or was removed, when another slot's
+// word came that he is there, is there. No start of the slot goes on removing him.
+func TestPutCallsOffARemoval(t *testing.T) {
+	ctx := t.Context()
+	for _, finished := range []bool{false, true} {
+		a := open(t, filepath.Join(t.TempDir(), "a.db"), Options{})
+		acc := add(t, a, "anna", "one")
+		e, err := a.Entry(ctx, acc.ID)
+		check(t, err)
+		check(t, a.BeginRemoval(ctx, "anna"))
+		if finished {
+			check(t, a.Remove(ctx, "anna"))
+		}
+		check(t, a.Put(ctx, e))
+		if got, err := a.ByID(ctx, acc.ID); err != nil || got.Removing || got.Disabled || !got.HasMail {
+			t.Errorf("after Put (finished %v): %+v, %v", finished, got, err)
+		}
+	}
+}
+
+// TestRemoveWhoLostHisName: whose name another user has got can be removed all the same.
+func TestRemoveWhoLostHisName(t *testing.T) {
+	ctx := t.Context()
+	a := open(t, filepath.Join(t.TempDir(), "a.db"), Options{})
+	old := add(t, a, "anna", "one")
+	e, err := a.Entry(ctx, old.ID)
+	check(t, err)
+	e.ID = mailbox.User("ffffffffffffffffffffffffffffffff")
+	check(t, a.Put(ctx, e))
+	nameless, err := a.ByID(ctx, old.ID)
+	check(t, err)
+	if _, err := a.Lookup(ctx, nameless.Name); !errors.Is(err, ErrNoAccount) {
+		t.Errorf("a name that was lost is found: %v", err)
+	}
+	check(t, a.BeginRemoval(ctx, nameless.Name))
+	check(t, a.MadeMail(ctx, nameless.Name))
+	check(t, a.Remove(ctx, nameless.Name))
+	if got, err := a.Entry(ctx, old.ID); err != nil || !got.Removed {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := a.Lookup(ctx, "anna"); err != nil || got.ID != e.ID {
+		t.Errorf("the other is %+v, %v", got, err)
+	}
+}
+
+// TestSnapshotRemovesNobody: a copy of slot.db that is put back later may be of a moment when
+// a removal was under way that was called off since.
+func TestSnapshotRemovesNobody(t *testing.T) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	a := open(t, filepath.Join(dir, "a.db"), Options{})
+	acc := add(t, a, "anna", "one")
+	check(t, a.BeginRemoval(ctx, "anna"))
+	check(t, a.Snapshot(ctx, filepath.Join(dir, "b.db")))
+	b := open(t, filepath.Join(dir, "b.db"), Options{})
+	if got, err := b.ByID(ctx, acc.ID); err != nil || got.Removing || !got.Disabled {
+		t.Errorf("in the copy: %+v, %v", got, err)
+	}
+	if got, err := a.ByID(ctx, acc.ID); err != nil || !got.Removing {
+		t.Errorf("in the original: %+v, %v", got, err)
+	}
+}
