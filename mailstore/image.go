@@ -129,14 +129,17 @@ func (m *Mail) loadImage(c *conn) (out Image, err error) {
 	if err != nil {
 		return out, err
 	}
-	if out.Lineage, err = loadLineage(c); err != nil {
+	base, err := loadLineage(c)
+	if err != nil {
 		return out, err
 	}
-	out.Named = out.Lineage.End()
+	out.Named = base.End()
 	if out.Names, err = loadBaseNames(c); err != nil {
 		return out, err
 	}
-	out.Lineage = out.Lineage.with(m.s.o.Slot, out.ModSeq)
+	if out.Lineage, _, err = m.wholeLineage(c, out.ModSeq); err != nil {
+		return out, err
+	}
 	if out.Subscriptions, err = loadSubscriptions(c); err != nil {
 		return out, err
 	}

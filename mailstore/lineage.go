@@ -3,7 +3,9 @@ package mailstore
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/hex"
 	"slices"
+	"strings"
 
 	"teraslot/mailbox"
 )
@@ -55,6 +57,63 @@ func (l Lineage) with(slot string, upTo mailbox.ModSeq) Lineage {
 		return out
 	}
 	return append(out, Tenure{slot, upTo})
+}
+
+// Mail that was put back from a copy goes on where another history of the same slot went
+// on already. So from then on the slot writes under another name, its own and the number of
+// the renewal behind a stroke. mail.db does not know the slot's name: both names lack it
+// there, if the tenure ended with a renewal.
+const renewedMark = "/"
+
+// tenant is the name under which this slot writes now, without its own.
+func tenant(c *conn) (string, error) {
+	renewed, err := wasRenewed(c)
+	if err != nil || !renewed {
+		return "", err
+	}
+	name := renewedMark
+	_, err = c.one(`SELECT id FROM renewal`, func(row []driver.Value) error {
+		name += hex.EncodeToString(blob(row[0]))
+		return nil
+	})
+	return name, err
+}
+
+// of returns the lineage with the slot's name in the places that lack it.
+func (l Lineage) of(slot string) Lineage {
+	var out Lineage
+	for _, one := range l {
+		if one.Slot == "" || strings.HasPrefix(one.Slot, renewedMark) {
+			one.Slot = slot + one.Slot
+		}
+		out = out.with(one.Slot, one.UpTo)
+	}
+	return out
+}
+
+// wholeLineage is the user's lineage up to a mod-sequence, and the name under which this slot
+// writes.
+func (m *Mail) wholeLineage(c *conn, upTo mailbox.ModSeq) (Lineage, string, error) {
+	l, err := loadLineage(c)
+	if err != nil {
+		return nil, "", err
+	}
+	name, err := tenant(c)
+	name = m.s.o.Slot + name
+	return l.of(m.s.o.Slot).with(name, upTo), name, err
+}
+
+// endTenure writes down what this slot wrote up to now, before it gets another name.
+func (t *txn) endTenure() error {
+	l, err := loadLineage(t.c)
+	if err != nil {
+		return err
+	}
+	name, err := tenant(t.c)
+	if err != nil {
+		return err
+	}
+	return t.storeLineage(l.with(name, t.account.modseq))
 }
 
 // loadLineage reads what other slots wrote. The table is made when a slot first takes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"teraslot/mailbox"
 )
@@ -70,7 +71,11 @@ func (m *Mail) Merge(ctx context.Context, theirs *Image, entries map[mailbox.ID]
 		}
 		out = g.merged
 		// This slot made the merged mail.
-		change.Image.Lineage = here.Lineage.with(m.s.o.Slot, change.Image.ModSeq)
+		_, name, err := m.wholeLineage(t.c, here.ModSeq)
+		if err != nil {
+			return err
+		}
+		change.Image.Lineage = here.Lineage.with(name, change.Image.ModSeq)
 		a := &application{txn: t, change: change, before: *here}
 		return a.steps()
 	})
@@ -106,11 +111,12 @@ type version struct {
 // merger makes one mail of two.
 type merger struct {
 	here, there version
-	base        mailbox.ModSeq        // what is not newer was the same on both sides
-	names       map[mailbox.ID]string // at the base; nil: not known
-	modseq      mailbox.ModSeq        // of all that the merge changes: above both sides'
-	first       bool                  // this slot's id is the lower one
-	renewed     map[mailbox.ID]bool   // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
+	base        mailbox.ModSeq          // what is not newer was the same on both sides
+	names       map[mailbox.ID]string   // at the base; nil: not known
+	modseq      mailbox.ModSeq          // of all that the merge changes: above both sides'
+	restored    map[mailbox.ModSeq]bool // given by renewals to records that were as they are at the base
+	first       bool                    // this slot's id is the lower one
+	renewed     map[mailbox.ID]bool     // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
 	out         Change
 	merged      Merged
 }
@@ -118,6 +124,9 @@ type merger struct {
 func newMerger(here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map[mailbox.ID][]Entry) *merger {
 	g := &merger{here: version{here, own}, there: version{there, theirs}, base: here.Lineage.Base(there.Lineage), renewed: map[mailbox.ID]bool{}}
 	g.modseq = max(here.ModSeq, there.ModSeq) + 1
+	g.restored = map[mailbox.ModSeq]bool{}
+	here.Lineage.restored(g.base, g.restored)
+	there.Lineage.restored(g.base, g.restored)
 	g.first = here.Lineage.last() < there.Lineage.last()
 	for _, v := range []version{g.here, g.there} {
 		if v.Named == g.base && g.names == nil {
@@ -129,6 +138,19 @@ func newMerger(here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map
 	}
 	return g
 }
+
+// restored adds to out the mod-sequences that renewals gave to all records of copies that are
+// no newer than the base: these records are the base's.
+func (l Lineage) restored(base mailbox.ModSeq, out map[mailbox.ModSeq]bool) {
+	for i := 1; i < len(l); i++ {
+		if strings.Contains(l[i].Slot, renewedMark) && (l[i-1].UpTo <= base || out[l[i-1].UpTo]) {
+			out[l[i-1].UpTo+renewModSeqs+1] = true
+		}
+	}
+}
+
+// changed reports whether a record was changed after the base.
+func (g *merger) changed(e *Entry) bool { return e.ModSeq > g.base && !g.restored[e.ModSeq] }
 
 // last is the slot that wrote last.
 func (l Lineage) last() string {
@@ -423,7 +445,7 @@ func (m *boxMerger) one(e Entry, other *BoxImage, own bool) {
 		m.merged.Moved++
 		m.expunge(e)
 		m.moved = append(m.moved, e)
-	case e.ModSeq > m.base: // expunged there, and forgotten; changed here since
+	case m.changed(&e): // expunged there, and forgotten; changed here since
 		m.merged.ExpungeChange++
 		m.merged.Kept++
 		m.expunge(e)
@@ -475,7 +497,7 @@ func (m *boxMerger) conflict(h, t Entry) {
 // side changed it later.
 func (m *boxMerger) oneExpunged(live, gone Entry) {
 	m.merged.Expunged++
-	if live.ModSeq > m.base {
+	if m.changed(&live) {
 		m.merged.ExpungeChange++
 		// What came on both sides after the base are two deliveries of the same bytes.
 		if live.ModSeq > gone.ModSeq || live.CreatedModSeq > m.base {
@@ -489,7 +511,7 @@ func (m *boxMerger) oneExpunged(live, gone Entry) {
 // flags decides between two sets of flags of a message.
 func (m *boxMerger) flags(h, t Entry) Entry {
 	m.merged.Flags++
-	hc, tc := h.ModSeq > m.base, t.ModSeq > m.base
+	hc, tc := m.changed(&h), m.changed(&t)
 	if hc && tc {
 		m.merged.FlagsBoth++
 	}

@@ -98,7 +98,8 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 	default:
 		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
 	}
-	return nil, s.publishDatabase(path, u, Quota{})
+	// From its first mod-sequence on it is another history than the one that was lost.
+	return nil, s.publishDatabase(path, u, Quota{}, renewalTable, `INSERT INTO renewal VALUES (1, randomblob(16))`)
 }
 
 // latestCopy sets mail.db aside and names what is to take its place: the copy, or mail.db

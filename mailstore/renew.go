@@ -29,6 +29,9 @@ const (
 // comparing all UIDs. Nobody may use the mail meanwhile.
 func (m *Mail) Renew(ctx context.Context) error {
 	err := m.write(ctx, "", func(t *txn) error {
+		if err := t.endTenure(); err != nil {
+			return err
+		}
 		if err := t.noteRenewal(); err != nil {
 			return err
 		}
@@ -107,16 +110,18 @@ func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
 	return nil
 }
 
+const renewalTable = `CREATE TABLE IF NOT EXISTS renewal (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT`
+
 // noteRenewal remembers that mail was put back, by a number that nothing else has: two
 // states that follow one copy are told apart (Snapshot.Fingerprint), whatever the
-// clock said both times, and nothing is adopted any more (adoptable).
+// clock said both times, nothing is adopted any more (adoptable), and this mail takes no
+// other slot's place because its mod-sequences are higher (tenant).
 func (t *txn) noteRenewal() error {
 	var id [16]byte
 	if _, err := io.ReadFull(t.m.s.o.Rand, id[:]); err != nil {
 		return err
 	}
-	err := t.c.exec(`CREATE TABLE IF NOT EXISTS renewal (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT`)
-	if err != nil {
+	if err := t.c.exec(renewalTable); err != nil {
 		return err
 	}
 	return t.c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])
