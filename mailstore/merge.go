@@ -77,7 +77,10 @@ func (m *Mail) Merge(ctx context.Context, theirs *Image, entries map[mailbox.ID]
 		}
 		change.Image.Lineage = here.Lineage.with(name, change.Image.ModSeq)
 		a := &application{txn: t, change: change, before: *here}
-		return a.steps()
+		if err := a.steps(); err != nil {
+			return err
+		}
+		return t.noteMerged(theirs)
 	})
 	m.s.views.forget(m.user)
 	return out, err

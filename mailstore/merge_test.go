@@ -38,7 +38,11 @@ func reconcile(ctx context.Context, from, to *side) (Merged, error) {
 	if err := supply(ctx, to, from, all); err != nil {
 		return Merged{}, err
 	}
-	met, err := from.m.Merge(ctx, &theirs, entries)
+	var met Merged
+	done, err := from.m.HasMerged(ctx, &theirs)
+	if err == nil && !done {
+		met, err = from.m.Merge(ctx, &theirs, entries)
+	}
 	if err != nil {
 		return met, err
 	}

@@ -29,6 +29,11 @@ func (s *sync1) merge(ctx context.Context) error {
 	if err := s.ask(ctx); err != nil {
 		return err
 	}
+	digest := s.theirs.Digest()
+	if done, err := s.mail.HasMerged(ctx, &s.theirs); done || err != nil { // and the line broke
+		s.replaces = &digest
+		return err
+	}
 	ids := make([]mailbox.ID, 0, len(s.theirs.Mailboxes))
 	for i := range s.theirs.Mailboxes {
 		ids = append(ids, s.theirs.Mailboxes[i].ID)
@@ -45,7 +50,6 @@ func (s *sync1) merge(ctx context.Context) error {
 	}
 	s.stats.Merged.add(&Merged{1, met})
 	s.c.o.Logger.Warn("replication: a user had changed on both sides, and is merged", "replica", s.c.o.Name, "user", s.user, "met", fmt.Sprintf("%+v", met))
-	digest := s.theirs.Digest()
 	s.replaces = &digest
 	return nil
 }
