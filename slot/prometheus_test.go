@@ -135,7 +135,7 @@ var constant = map[string]string{
 // an answer for every panel.
 func TestPrometheus(t *testing.T) {
 	k := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)}
-	c := newConfig(t, "[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\nmax_connections = 3\n[lmtp]\nlisten = [\"127.0.0.1:0\"]\nmax_connections = 2\n[squatter]\ndelay = \"1s\"\n[jobs]\nscrub = \"1d\"\n")
+	c := newConfig(t, "[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\nmax_connections = 3\n[lmtp]\nlisten = [\"127.0.0.1:0\"]\nmax_connections = 8\n[squatter]\ndelay = \"1s\"\n[jobs]\nscrub = \"1d\"\n")
 	r := start(t, c, Options{Now: k.Now, After: k.After})
 	p := startPrometheus(t, r.Addresses().Metrics[0])
 	p.sees("up == 1")
@@ -298,7 +298,7 @@ func (r *running) refusals() {
 	r.t.Helper()
 	for _, address := range []string{r.Addresses().IMAP[0], r.Addresses().LMTP[0]} {
 		var open []net.Conn
-		for range 5 {
+		for range 12 {
 			c, err := net.Dial("tcp", address)
 			if err != nil {
 				r.t.Fatal(err)
@@ -316,7 +316,7 @@ func (r *running) refusals() {
 	}
 	await(r.t, "left", func() bool {
 		_, text := r.get("/metrics")
-		return strings.Contains(text, "\nteraslot_imap_connections 0\n")
+		return strings.Contains(text, "\nteraslot_imap_connections 0\n") && strings.Contains(text, "\nteraslot_lmtp_connections 0\n")
 	})
 }
 
