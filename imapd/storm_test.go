@@ -31,9 +31,8 @@ import (
 //   - at most one session that may claim it sees a message as \Recent;
 //   - EXPUNGE is never told during FETCH, STORE and SEARCH.
 type storm struct {
-	h     *harness
-	user  string
-	boxes []string
+	h    *harness
+	user string
 
 	mu     sync.Mutex       // guards all below
 	texts  map[place]string // as far as anybody knows
