@@ -145,6 +145,9 @@ func (s *Slot) TryStart(tb TB, under ...string) error {
 	args := append(under, Bin(tb, "imapd"), "serve", "--config", s.Config)
 	s.process = exec.Command(args[0], args[1:]...)
 	if s.Steps != "" {
+		if commands.tags != "steps" {
+			tb.Fatal("a slot told of its steps, by commands that are built without them: call daemon.Tags(\"steps\") first")
+		}
 		s.process.Env = append(os.Environ(), "TERASLOT_STEPS="+s.Steps)
 	}
 	s.log = &lockedBuffer{}

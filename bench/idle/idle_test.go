@@ -11,6 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	daemon.Tags("steps") // the hashes of passwords are cheap
 	code := m.Run()
 	daemon.Clean()
 	os.Exit(code)
