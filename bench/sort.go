@@ -40,6 +40,9 @@ func (b *bench) sortIn(src source, huge bool) {
 		}
 	}
 	b.table.note("%s: %d messages; %d runs each", src.name, loaded.messages, syncRuns)
+	s.Start(b)
+	settle(b, s) // what was loaded is indexed
+	s.Stop(b)
 	for _, first := range []string{"UID SORT (SUBJECT) UTF-8 ALL", "UID THREAD REFERENCES UTF-8 ALL"} {
 		s.Start(b)
 		c := dial(b, s, "user0")
@@ -49,7 +52,6 @@ func (b *bench) sortIn(src source, huge bool) {
 		s.Stop(b)
 	}
 	s.Start(b)
-	settle(b, s)
 	own, other := dial(b, s, "user0"), p.dial()
 	own.do(sortCommands[0].text)
 	for _, c := range sortCommands {
