@@ -48,6 +48,22 @@ func index(b *bench) {
 	}
 }
 
+// attached measures the index of mail that carries files, which have no text.
+func attached(b *bench) {
+	n := 2000
+	if b.o.count > 0 {
+		n = b.o.count
+	}
+	src := b.madeWith(n, 80)
+	s := b.slot()
+	addUsers(b, s, 1)
+	loaded := b.load(s, "user0", src)
+	b.table.note("%s: %.1f MB, %.1f kB a message", src.name, mb(loaded.octets), float64(loaded.octets)/1000/float64(loaded.messages))
+	b.squatter(s, "-i", "-r", "-u", "user0")
+	b.squatter(s, "-z", "data", "-t", "temp", "-u", "user0")
+	b.sizes(filepath.Join(s.Root, "search/data"), loaded.octets)
+}
+
 // sizes prints the octets below a search root, by kind of file.
 func (b *bench) sizes(dir string, raw int64) {
 	kinds := map[string]int64{}

@@ -27,6 +27,7 @@ type workload struct {
 var workloads = []workload{
 	{"deliver", "LMTP, each reply after the message is durable", deliver},
 	{"index", "import, bulk indexing, compaction, sizes", index},
+	{"files", "the size of the index of mail that carries files, 60 kB a message", attached},
 	{"queries", "distinct searches by kind, warm and cold, against the oracle", askAll},
 	{"fresh", "from delivery to being found, on 100,000 messages", fresh},
 	{"spread", "200 deliveries a second to 500 users, indexing included", spread},

@@ -55,10 +55,18 @@ func (b *bench) sources() []source {
 func (b *bench) first() source { return b.sources()[0] }
 
 // made is synthetic mail, labelled as such.
-func (b *bench) made(n int) source {
-	return source{fmt.Sprintf("synthetic, %d messages", n), func(yield func(corpus.Message, error) bool) {
+func (b *bench) made(n int) source { return b.madeWith(n, 0) }
+
+// madeWith is synthetic mail of which so many of 100 messages carry a file; see
+// synthetic.Options.
+func (b *bench) madeWith(n, files int) source {
+	name := fmt.Sprintf("synthetic, %d messages", n)
+	if files > 0 {
+		name += fmt.Sprintf(", %d of 100 with a file", files)
+	}
+	return source{name, func(yield func(corpus.Message, error) bool) {
 		i := 0
-		for m := range synthetic.Messages(synthetic.Options{Seed: b.o.seed, Count: n}) {
+		for m := range synthetic.Messages(synthetic.Options{Seed: b.o.seed, Count: n, Files: files}) {
 			if i++; !yield(corpus.Message{Name: fmt.Sprint(i), Raw: m.Raw}, nil) {
 				return
 			}

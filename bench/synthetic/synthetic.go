@@ -15,6 +15,8 @@ const Label = "X-Synthetic: made by teraslot for measurements, nobody wrote this
 type Options struct {
 	Seed  uint64
 	Count int // messages
+	// Files is how many of 100 messages carry a file. 0: 3.
+	Files int
 }
 
 // Message is one message.
@@ -41,6 +43,7 @@ const (
 func Messages(o Options) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		g := newGenerator(o.Seed)
+		g.files = o.Files
 		for i := range o.Count {
 			if !yield(g.message(i)) {
 				return
@@ -55,6 +58,7 @@ const kept = 400
 // generator makes messages one after another.
 type generator struct {
 	rand    *rand.Rand
+	files   int      // Options.Files
 	threads []thread // at most kept
 	lexica  []*lexicon
 }

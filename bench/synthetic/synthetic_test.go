@@ -120,6 +120,22 @@ func TestEveryKindLanguageAndScript(t *testing.T) {
 	}
 }
 
+// TestFiles: so many messages carry a file as was asked for, and no others.
+func TestFiles(t *testing.T) {
+	carry, size := 0, 0
+	for _, m := range generate(Options{Seed: 1, Count: 500, Files: 80}) {
+		if size += len(m.Raw); m.Kind == Attachment {
+			carry++
+		}
+	}
+	if carry < 370 || carry > 430 {
+		t.Errorf("%d of 500 messages carry a file, of 80 in 100", carry)
+	}
+	if size < 500*55_000 {
+		t.Errorf("%d octets in 500 messages", size)
+	}
+}
+
 // TestSpelling: a lexicon has few words that are spelled alike, and none is empty.
 func TestSpelling(t *testing.T) {
 	for _, l := range newGenerator(1).lexica {

@@ -31,6 +31,9 @@ func (d *draft) text() []string {
 }
 
 func (d *draft) pickKind() Kind {
+	if d.files > 0 && d.rand.IntN(100) < d.files {
+		return Attachment
+	}
 	switch n := d.rand.IntN(100); {
 	case d.lexicon == d.lexica[0] && n < 45:
 		return Patch
