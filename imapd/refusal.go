@@ -37,6 +37,7 @@ var causes = []struct {
 	{mailstore.ErrNoMailbox, imap.ResponseCodeNonExistent, "No such mailbox"},
 	{mailstore.ErrExists, imap.ResponseCodeAlreadyExists, "Mailbox exists already"},
 	{mailstore.ErrName, imap.ResponseCodeCannot, "Not a name for a mailbox"},
+	{mailstore.ErrUseTaken, imap.ResponseCode(wire.CodeUseAttr), "Another mailbox has that use"}, // RFC 6154 §3
 	{mailstore.ErrInbox, imap.ResponseCodeCannot, "INBOX cannot be changed so"},
 	{mailstore.ErrNoMessage, imap.ResponseCode(wire.CodeExpungeIssued), "A message is no longer there"},
 	{mailstore.ErrOverQuota, imap.ResponseCodeOverQuota, "Over quota"},

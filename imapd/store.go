@@ -32,9 +32,6 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 	if err != nil || uids.IsEmpty() {
 		return nil, err
 	}
-	if c.Op != wire.StoreRemove {
-		s.introduce(flags)
-	}
 	if c.Silent {
 		return nil, s.storeSilently(ctx, c, told, uids, flags)
 	}
@@ -68,18 +65,25 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 // client cannot know what its flags are now: those are stored apart, and told like
 // any change of another.
 func (s *session) storeSilently(ctx context.Context, c *wire.Store, told mailbox.ModSeq, uids mailbox.UIDSet, flags mailbox.Flags) error {
-	return s.withMail(ctx, func(m *mailstore.Mail) error {
+	changed := false
+	err := s.withMail(ctx, func(m *mailstore.Mail) error {
 		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, &told)
 		if err != nil {
 			return err
 		}
 		s.knowsAll(&res)
+		changed = len(res.Changed) > 0
 		if res.Failed.IsEmpty() {
 			return nil
 		}
-		_, err = m.StoreFlags(ctx, s.id, s.view.id, res.Failed, flagOps[c.Op], flags, nil)
+		res, err = m.StoreFlags(ctx, s.id, s.view.id, res.Failed, flagOps[c.Op], flags, nil)
+		changed = changed || len(res.Changed) > 0
 		return err
 	})
+	if changed && c.Op != wire.StoreRemove {
+		s.introduce(flags) // the flags of messages are not told here, those of the mailbox are
+	}
+	return err
 }
 
 // knowsAll notes that the client knows the flags that one change made. Where it

@@ -30,6 +30,8 @@ var (
 	ErrName = errors.New("not a mailbox name")
 	// ErrSpecialUse: the attribute is not one that a mailbox may have.
 	ErrSpecialUse = errors.New("not a special use")
+	// ErrUseTaken: another mailbox has that special use.
+	ErrUseTaken = errors.New("another mailbox has that special use")
 	// ErrInbox: what was asked cannot be done to INBOX.
 	ErrInbox = errors.New("INBOX cannot be changed so")
 	// ErrNoMessage: the message is not there, or no longer.

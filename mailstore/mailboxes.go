@@ -95,7 +95,8 @@ func (m *Mail) Horizon(ctx context.Context, id mailbox.ID) (mailbox.ModSeq, erro
 }
 
 // Create makes a mailbox, and those above it that are missing (RFC 9051 §6.3.4).
-// One trailing separator is ignored. specialUse is an attribute of RFC 6154 or "".
+// One trailing separator is ignored. specialUse is an attribute of RFC 6154 or "", and one
+// that no other mailbox has: a mailbox that is made takes none away (§3).
 func (m *Mail) Create(ctx context.Context, session, name, specialUse string) (mailbox.State, error) {
 	clean, err := CleanName(strings.TrimSuffix(name, Separator))
 	if err != nil {
@@ -107,8 +108,16 @@ func (m *Mail) Create(ctx context.Context, session, name, specialUse string) (ma
 	var out mailbox.State
 	err = m.write(ctx, session, func(t *txn) error {
 		b, err := t.createWithParents(clean, specialUse)
-		if err == nil {
-			out = b.State
+		if err != nil {
+			return err
+		}
+		out = b.State
+		if specialUse == "" {
+			return nil
+		}
+		others, err := t.c.integer(`SELECT count(*) FROM mailbox WHERE special = ? AND box != ?`, specialUse, b.row)
+		if err == nil && others > 0 {
+			err = fmt.Errorf("%q of %q: %w", specialUse, clean, ErrUseTaken)
 		}
 		return err
 	})

@@ -89,6 +89,14 @@ func TestCreateRenameDelete(t *testing.T) {
 		}
 	}
 	_, err := m.Create(ctx, "", "a/b/c/", `\Junk`)
+	run(err, ErrUseTaken)
+	_, err = m.Create(ctx, "", "Sent", `\Sent`)
+	run(err, ErrExists)
+	if got := names(t, m); got != defaultNames {
+		t.Errorf("refused, and made: %s", got)
+	}
+	run(m.Delete(ctx, "", named(t, m, "Junk").ID), nil)
+	_, err = m.Create(ctx, "", "a/b/c/", `\Junk`)
 	run(err, nil)
 	_, err = m.Create(ctx, "", "Inbox", "")
 	run(err, ErrExists)
@@ -96,7 +104,7 @@ func TestCreateRenameDelete(t *testing.T) {
 	run(err, ErrSpecialUse)
 	_, err = m.Create(ctx, "", "x//y", "")
 	run(err, ErrName)
-	if got, want := names(t, m), `Archive\Archive Drafts\Drafts INBOX Junk\Junk Sent\Sent Trash\Trash a a/b a/b/c\Junk`; got != want {
+	if got, want := names(t, m), `Archive\Archive Drafts\Drafts INBOX Sent\Sent Trash\Trash a a/b a/b/c\Junk`; got != want {
 		t.Errorf("have %s, want %s", got, want)
 	}
 	before := named(t, m, "a/b/c")
@@ -112,7 +120,7 @@ func TestCreateRenameDelete(t *testing.T) {
 	run(m.Delete(ctx, "", before.ID+""), nil)
 	run(m.Delete(ctx, "", before.ID), ErrNoMailbox)
 	run(m.Delete(ctx, "", named(t, m, Inbox).ID), ErrInbox)
-	if got, want := names(t, m), defaultNames+" a z"; got != want {
+	if got, want := names(t, m), `Archive\Archive Drafts\Drafts INBOX Sent\Sent Trash\Trash a z`; got != want {
 		t.Errorf("have %s, want %s", got, want)
 	}
 }
