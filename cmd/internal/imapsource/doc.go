@@ -9,5 +9,5 @@
 // by "/" here; a "/" within a level becomes "_", and is reported.
 //
 // Special uses (RFC 6154) are taken where a server tells them, asked or not. Subscriptions
-// take LIST-EXTENDED (RFC 5258).
+// take LIST-EXTENDED (RFC 5258) or LSUB (RFC 3501).
 package imapsource

@@ -17,7 +17,7 @@ import (
 )
 
 // answering is a server that has capabilities besides IMAP4rev1, answers commands that begin
-// by some text by lines, and what else it is asked by OK alone.
+// by some text by lines or, if that is "refused", by BAD, and what else it is asked by OK alone.
 func answering(t *testing.T, capabilities string, lines map[string]string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,6 +40,10 @@ func answering(t *testing.T, capabilities string, lines map[string]string) strin
 				if strings.HasPrefix(rest, command) {
 					answer = text
 				}
+			}
+			if answer == "refused" {
+				io.WriteString(conn, tag+" BAD no\r\n")
+				continue
 			}
 			io.WriteString(conn, answer+tag+" OK done\r\n")
 		}
@@ -133,7 +137,14 @@ func TestSubscriptions(t *testing.T) {
 	if !list.Known || !slices.Equal(list.Subscriptions, []string{"", "Gone/Away", "Work/Plans"}) || len(list.Mailboxes) != 3 {
 		t.Errorf("%+v", list)
 	}
-	if list = listOf(t, answering(t, "", lines)); list.Known || len(list.Subscriptions) > 0 {
+	// RFC 3501 §6.3.9: all that LSUB names under "*" is subscribed, \Noselect or not.
+	lines[`LSUB "" "*"`] = `* LSUB () "." INBOX` + "\r\n" + `* LSUB (\NoSelect) "." "Gone.Away"` + "\r\n" + `* lsub (\HasNoChildren) NIL {4}` + "\r\nWork\r\n"
+	list = listOf(t, answering(t, "", lines))
+	if !list.Known || !slices.Equal(list.Subscriptions, []string{"", "Gone/Away", "Work"}) || len(list.Mailboxes) != 3 {
+		t.Errorf("by LSUB: %+v", list)
+	}
+	lines[`LSUB "" "*"`] = "refused"
+	if list = listOf(t, answering(t, "", lines)); list.Known || len(list.Subscriptions) > 0 || len(list.Mailboxes) != 3 {
 		t.Errorf("where it does not tell: %+v", list)
 	}
 }

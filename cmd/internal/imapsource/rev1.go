@@ -29,11 +29,15 @@ import (
 //
 // Mailboxes whose names are in no encoding that IMAP has, octets of Latin-1 for one: the
 // library would give the whole connection up. They are noted instead.
+//
+// That a server tells subscriptions by LSUB alone, which the library does not know: what it
+// asks by LIST (SUBSCRIBED) is asked by LSUB while lsub is set, and answered as by LIST.
 type rev1Conn struct {
 	net.Conn
 	lines *bufio.Reader
 	left  []byte // of a line that was read; used by the one goroutine that reads
 	done  atomic.Bool
+	lsub  atomic.Bool
 
 	mu  sync.Mutex // guards odd
 	odd []string   // names of mailboxes that were left out
@@ -65,6 +69,7 @@ func (c *rev1Conn) Read(p []byte) (int, error) {
 				return 0, err
 			}
 			line = bytes.ReplaceAll(line, []byte("IMAP4rev2"), []byte("IMAP4rev0"))
+			line = lsubAnswer.ReplaceAll(line, []byte(`* LIST (\Subscribed)`))
 		}
 		c.left = line
 	}
@@ -72,6 +77,21 @@ func (c *rev1Conn) Read(p []byte) (int, error) {
 	c.left = c.left[n:]
 	return n, nil
 }
+
+// Write writes a command, which the library gives whole.
+func (c *rev1Conn) Write(p []byte) (int, error) {
+	if !c.lsub.Load() {
+		return c.Conn.Write(p)
+	}
+	if _, err := c.Conn.Write(bytes.Replace(p, []byte(" LIST (SUBSCRIBED) "), []byte(" LSUB "), 1)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// lsubAnswer is the beginning of LSUB. Of the names that "*" matches all are subscribed,
+// \Noselect ones too (RFC 3501 §6.3.9).
+var lsubAnswer = regexp.MustCompile(`^\* (?i:LSUB) \([^)]*\)`)
 
 // listedName is the end of a LIST or LSUB response: the delimiter and a name.
 var listedName = regexp.MustCompile(`(?s)^\* (?i:LIST|LSUB) \([^)]*\) (?:"(?:\\?.)"|(?i:NIL)) (.*)\r\n$`)

@@ -131,15 +131,12 @@ func (s *Server) List(ctx context.Context) (out transfer.List, err error) {
 		return out, fmt.Errorf("LIST: %w", err)
 	}
 	take(&out, all, spaces)
-	if extended {
-		// By itself: only so come names that are subscribed and no mailboxes (RFC 5258 §3.4).
-		subscribed, err := c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
-		if err != nil {
-			return out, fmt.Errorf("LIST (SUBSCRIBED): %w", err)
-		}
-		out.Known = true
-		takeSubscribed(&out, subscribed, spaces)
+	subscribed, known, err := subscriptions(c, names, extended)
+	if err != nil {
+		return out, err
 	}
+	out.Known = known
+	takeSubscribed(&out, subscribed, spaces)
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names.unnamed()))) {
 		out.Notices = append(out.Notices, fmt.Sprintf("%q: left out, its name is neither UTF-8 nor modified UTF-7; rename it there", name))
 	}
@@ -152,4 +149,20 @@ func namespaces(c *imapclient.Client) (*imap.NamespaceData, error) {
 		return nil, nil
 	}
 	return c.Namespace().Wait()
+}
+
+// subscriptions asks for what is subscribed, by itself: only so come names that are subscribed
+// and no mailboxes (RFC 5258 §3.4). known is false where the server does not tell, which one
+// that has nothing but IMAP4rev2 need not by LSUB.
+func subscriptions(c *imapclient.Client, names *rev1Conn, extended bool) (list []*imap.ListData, known bool, err error) {
+	names.lsub.Store(!extended)
+	list, err = c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
+	var refused *imap.Error
+	switch {
+	case err == nil:
+		return list, true, nil
+	case !extended && errors.As(err, &refused):
+		return nil, false, nil
+	}
+	return nil, false, fmt.Errorf("listing subscriptions: %w", err)
 }
