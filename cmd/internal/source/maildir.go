@@ -206,7 +206,7 @@ func (s *Source) openMaildir() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if !yield(s.letter(l)) {
+			if !yield(s.letter(l, false)) {
 				return nil
 			}
 		}
@@ -258,7 +258,8 @@ func splitFlags(name string) (unique, flags string) {
 	return name, ""
 }
 
-func (s *Source) letter(l letter) Item {
+// letter reads a message; as it is where clients have been served it.
+func (s *Source) letter(l letter, served bool) Item {
 	path := filepath.Join(l.folder.dir, l.file)
 	it := Item{
 		Place:   path,
@@ -271,7 +272,7 @@ func (s *Source) letter(l letter) Item {
 	if l.err != nil {
 		return it
 	}
-	it.Body, it.Date, it.Err = s.readFile(path)
+	it.Body, it.Date, it.Err = s.readFile(path, served)
 	if info, err := os.Stat(path); err == nil && it.Date.IsZero() {
 		it.Date = info.ModTime() // what IMAP servers over Maildir give as INTERNALDATE
 	}

@@ -129,7 +129,7 @@ func (r *mboxReader) message() ([]byte, error) {
 		}
 		blank = begins && len(bytes.TrimRight(line, "\r\n")) == 0
 		if begins {
-			line = r.unquote(line)
+			line = unquote(line, r.mboxo)
 		}
 		begins = line[len(line)-1] == '\n'
 		if int64(len(body)) <= r.max {
@@ -162,14 +162,23 @@ func trimSeparatorLine(body []byte) []byte {
 	return body
 }
 
-// unquote takes one level of quoting off a line.
-func (r *mboxReader) unquote(line []byte) []byte {
+// unquote takes one level of quoting off a line, of mboxrd or of mboxo.
+func unquote(line []byte, mboxo bool) []byte {
 	rest := bytes.TrimLeft(line, ">")
 	depth := len(line) - len(rest)
-	if depth == 0 || !bytes.HasPrefix(rest, []byte("From ")) || r.mboxo && depth > 1 {
+	if depth == 0 || !bytes.HasPrefix(rest, []byte("From ")) || mboxo && depth > 1 {
 		return line
 	}
 	return line[1:]
+}
+
+// unquoteAll takes one level of quoting off all lines.
+func unquoteAll(text []byte, mboxo bool) []byte {
+	out := make([]byte, 0, len(text))
+	for line := range bytes.Lines(text) {
+		out = append(out, unquote(line, mboxo)...)
+	}
+	return out
 }
 
 // isFrom reports whether text begins with an mbox "From " line. A From field

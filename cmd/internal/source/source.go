@@ -184,29 +184,30 @@ func regular(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// readFile reads a file that holds one message.
-func (s *Source) readFile(path string) (body []byte, date time.Time, err error) {
-	f, err := os.Open(path)
+// readFile reads a file that holds one message. A "From " line before it is taken off; with a
+// date in it the file is an mbox, and quoted like others. Where a server has given the
+// file to clients as it is, served, that line is part of the message.
+func (s *Source) readFile(path string, served bool) (body []byte, date time.Time, err error) {
+	b, err := s.readAll(path)
 	if err != nil {
 		return nil, date, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, s.o.MaxMessage+1))
-	if err != nil {
-		return nil, date, err
-	}
-	if int64(len(b)) > s.o.MaxMessage {
-		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
-	}
-	if isFrom(b) {
+	mbox := false
+	if isFrom(b) && !served {
 		if s.o.Format == Directory && several(b) {
 			return nil, date, ErrSeveral
 		}
 		line, rest, _ := bytes.Cut(b, []byte("\n"))
-		date, _ = fromDate(line)
+		date, mbox = fromDate(line)
 		b = rest
 	}
+	if mbox && s.o.Format == Directory {
+		b = unquoteAll(b, s.o.Mboxo)
+	}
 	b = toCRLF(b)
+	if mbox && s.o.Format == Directory {
+		b = trimSeparatorLine(b)
+	}
 	if int64(len(b)) > s.o.MaxMessage {
 		return nil, date, fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
 	}
@@ -214,6 +215,20 @@ func (s *Source) readFile(path string) (body []byte, date time.Time, err error) 
 		return nil, date, ErrEmpty
 	}
 	return b, date, nil
+}
+
+// readAll reads a file of at most Options.MaxMessage.
+func (s *Source) readAll(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, s.o.MaxMessage+1))
+	if err == nil && int64(len(b)) > s.o.MaxMessage {
+		err = fmt.Errorf("more than %d bytes: %w", s.o.MaxMessage, ErrTooBig)
+	}
+	return b, err
 }
 
 // toCRLF gives each line feed its carriage return.
@@ -301,7 +316,7 @@ func (s *Source) openDirectory() error {
 func (s *Source) entry(e entry) Item {
 	it := Item{Place: e.path, Key: e.path, Mailbox: e.mailbox, Read: e.size, Err: e.err}
 	if e.err == nil {
-		it.Body, it.Date, it.Err = s.readFile(e.path)
+		it.Body, it.Date, it.Err = s.readFile(e.path, false)
 		it.Flags = statusFlags(it.Body)
 	}
 	return it

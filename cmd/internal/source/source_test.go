@@ -359,18 +359,33 @@ func TestDirectory(t *testing.T) {
 func TestMboxesInDirectory(t *testing.T) {
 	const one, two = "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\nx\n\n", "From a@b Mon Jan  6 10:20:30 2020\nA: 2\n\ny\n"
 	dir := write(t, map[string]string{
-		"crlf":    strings.ReplaceAll(one+two, "\n", "\r\n"),
-		"forward": one + "From me to you Mon Jan  6 10:20:30 2020\nno field\n",
-		"old":     one,
-		"several": one + two,
+		"crlf":     strings.ReplaceAll(one+two, "\n", "\r\n"),
+		"forward":  one + "From me to you Mon Jan  6 10:20:30 2020\nno field\n",
+		"old":      one,
+		"quoted":   one + "p\n\n>From me\n>>From you\nend\n\n",
+		"dateless": "From me\nA: 1\n\n>From me\n",
+		"several":  one + two,
 	})
 	const refused = "an mbox of several messages: import it by itself"
 	want := map[string]string{
 		"crlf": refused, "several": refused, "old": "|A: 1\r\n\r\nx",
+		// An mbox of one message is quoted like others; what has no date in its "From " line is none.
+		"quoted": "|A: 1\r\n\r\nx\r\n\r\np\r\n\r\nFrom me\r\n>From you\r\nend", "dateless": "|A: 1\r\n\r\n>From me",
 		"forward": "|A: 1\r\n\r\nx\r\n\r\nFrom me to you Mon Jan  6 10:20:30 2020\r\nno field",
 	}
 	if got := told(items(t, dir, Options{Folders: true})); !maps.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+	want["quoted"] = strings.Replace(want["quoted"], "\n>From you", "\n>>From you", 1)
+	if got := told(items(t, dir, Options{Folders: true, Mboxo: true})); !maps.Equal(got, want) {
+		t.Errorf("by a writer who quoted less: got %q\nwant %q", got, want)
+	}
+	// The empty line that parts messages goes, one that ends the header stays.
+	for file, want := range map[string]string{"x\n\n": "A: 1\n\nx\n", "x\n\n\n": "A: 1\n\nx\n\n", "": "A: 1\n\n"} {
+		path := filepath.Join(write(t, map[string]string{"m": "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\n" + file}), "m")
+		if got := bodies(items(t, filepath.Dir(path), Options{})); !slices.Equal(got, []string{want}) {
+			t.Errorf("of %q there is %q, want %q", file, got, want)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "teraslot-export.json"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)

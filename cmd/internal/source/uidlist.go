@@ -138,7 +138,7 @@ func (r *reading) Fetch(ctx context.Context, messages []transfer.Message, fn fun
 		l := r.letters[m.Key]
 		it := Item{Err: l.err}
 		if l.err == nil {
-			it = r.letter(l)
+			it = r.letter(l, true)
 		}
 		if err := fn(m, it.Body, it.Err); err != nil {
 			return err

@@ -82,6 +82,42 @@ func TestUIDs(t *testing.T) {
 	}
 }
 
+// TestServedAsItIs: where UIDs are kept the message is, octet by octet, the one that clients
+// have under them, a line that looks like an mbox's at its top too.
+func TestServedAsItIs(t *testing.T) {
+	const text = "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\n>From me\n\n"
+	dir := write(t, map[string]string{"cur/1.a:2,S": text, "dovecot-uidlist": "3 V5 N8\n7 :1.a:2,S\n"})
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, _, err := s.UIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := from.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, messages, err := session.Open(t.Context(), transfer.Place{There: s.path})
+	if err != nil || len(messages) != 1 {
+		t.Fatal(messages, err)
+	}
+	err = session.Fetch(t.Context(), messages, func(m transfer.Message, body []byte, err error) error {
+		if want := strings.ReplaceAll(text, "\n", "\r\n"); string(body) != want || err != nil {
+			t.Errorf("%q, %v, want %q", body, err, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	// Without UIDs there is nothing to be kept, and the line is no part of the mail.
+	if got := bodies(items(t, dir, Options{})); !slices.Equal(got, []string{"A: 1\n\n>From me\n\n"}) {
+		t.Errorf("read as mail: %q", got)
+	}
+}
+
 // TestNoUIDs: other sources have none.
 func TestNoUIDs(t *testing.T) {
 	dir := write(t, map[string]string{"cur/1.a:2,": "A: 1\n\n"})
