@@ -14,6 +14,7 @@
 //	dovecot-uidlist    version 3: UIDVALIDITY, next UID, mailbox GUID, each UID's file
 //	dovecot-keywords   what the letters a to z in file names mean
 //	maildirfolder      in folders below the top
+//	teraslot-zones     the zones of internal dates, but for UTC
 //	teraslot-name      the mailbox's name, where the folder's is not all of it
 //
 // and the top has subscriptions. A message is cur/<name>,S=<size>,W=<size with
@@ -58,6 +59,6 @@
 //
 // # What it does not do
 //
-// The zone of an internal date, special uses, annotations and MODSEQ have no place
-// in these forms. A Maildir has 26 keywords a folder: what is left out is reported.
+// Special uses, annotations and MODSEQ have no place in these forms, nor has the zone of an
+// internal date in an mbox. A Maildir has 26 keywords a folder: what is left out is reported.
 package exporter

@@ -200,6 +200,8 @@ func TestMaildirLayout(t *testing.T) {
 		folder + "/maildirfolder":           "",
 		"dovecot-keywords":                  "0 $Forwarded\n1 work\n",
 		"dovecot-uidlist":                   fmt.Sprintf("3 V%d N3 G%s00000000\n1 :%s\n2 :%s\n", inbox.UIDValidity, inbox.ID, first, second),
+		"teraslot-zones":                    "60 " + first + "\n",
+		folder + "/teraslot-zones":          "60 " + third + "\n",
 		folder + "/dovecot-uidlist":         fmt.Sprintf("3 V%d N2 G%s00000000\n1 :%s\n", lists.UIDValidity, lists.ID, third),
 		"cur/" + first + ":2,DPSab":         "Subject: 1\n\none\n\n@2020-01-06T09:20:30Z",
 		"cur/" + second + ":2,":             "Subject: 2\r\n\r\none\ntwo\r\n\n@1969-12-31T23:59:55Z",

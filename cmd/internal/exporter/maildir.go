@@ -63,7 +63,25 @@ func (r *run) maildir(ctx context.Context, name string, view *mailstore.View, di
 			return err
 		}
 	}
+	if err := f.publishZones(); err != nil {
+		return err
+	}
 	return f.publishUIDs()
+}
+
+// publishZones writes the zones of internal dates, which a file's time of modification does
+// not have. Servers over Maildir pass over the file.
+func (f *folder) publishZones() error {
+	return disk.Publish(f.fs, filepath.Join(f.dir, source.ZonesFile), 0o600, func(to io.Writer) error {
+		w := bufio.NewWriter(to)
+		for i := range f.view.Records {
+			rec := &f.view.Records[i]
+			if _, ok := f.names[rec.UID]; ok && rec.InternalDate.Zone != 0 {
+				fmt.Fprintf(w, "%d %s\n", rec.InternalDate.Zone, f.names[rec.UID])
+			}
+		}
+		return w.Flush()
+	})
 }
 
 // make makes the directories, and empties tmp of what a run left that was broken

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
@@ -174,7 +175,8 @@ type letter struct {
 	unique string // the name without its flags
 	flags  string
 	size   int64
-	err    error // it cannot be read
+	date   time.Time // of modification, which IMAP servers over Maildir give as INTERNALDATE
+	err    error     // it cannot be read
 }
 
 func (s *Source) openMaildir() error {
@@ -218,6 +220,10 @@ func (s *Source) openMaildir() error {
 // list returns the messages of a folder in the order of their unique names,
 // which begin with the time of delivery.
 func (f folder) list() ([]letter, error) {
+	zones, err := readZones(f.dir)
+	if err != nil {
+		return nil, err
+	}
 	var all []letter
 	for _, sub := range []string{"cur", "new"} {
 		entries, err := os.ReadDir(filepath.Join(f.dir, sub))
@@ -232,6 +238,7 @@ func (f folder) list() ([]letter, error) {
 				continue // no message
 			}
 			l := letter{folder: f, file: filepath.Join(sub, e.Name())}
+			l.unique, l.flags = splitFlags(e.Name())
 			info, err := regular(filepath.Join(f.dir, l.file))
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
@@ -239,9 +246,8 @@ func (f folder) list() ([]letter, error) {
 			case err != nil:
 				l.err = err
 			default:
-				l.size = info.Size()
+				l.size, l.date = info.Size(), zones.in(info.ModTime(), l.unique)
 			}
-			l.unique, l.flags = splitFlags(e.Name())
 			all = append(all, l)
 		}
 	}
@@ -273,8 +279,8 @@ func (s *Source) letter(l letter, served bool) Item {
 		return it
 	}
 	it.Body, it.Date, it.Err = s.readFile(path, served)
-	if info, err := os.Stat(path); err == nil && it.Date.IsZero() {
-		it.Date = info.ModTime() // what IMAP servers over Maildir give as INTERNALDATE
+	if it.Date.IsZero() {
+		it.Date = l.date
 	}
 	return it
 }

@@ -116,11 +116,7 @@ func (r *reading) Open(_ context.Context, p transfer.Place) (transfer.Mailbox, [
 	var messages []transfer.Message
 	for _, l := range letters {
 		r.letters[l.file] = l
-		m := transfer.Message{UID: list.uids[l.unique], Flags: f.decode(l.flags), Key: l.file}
-		if info, err := os.Stat(filepath.Join(f.dir, l.file)); err == nil {
-			m.Date = info.ModTime() // what Dovecot gives as INTERNALDATE
-		}
-		messages = append(messages, m)
+		messages = append(messages, transfer.Message{UID: list.uids[l.unique], Flags: f.decode(l.flags), Date: l.date, Key: l.file})
 	}
 	slices.SortStableFunc(messages, func(a, b transfer.Message) int {
 		// Those without a UID come last, in the order of their names.
