@@ -22,6 +22,9 @@ import (
 // the directory that it names.
 const childEnv = "MAILSTORE_TEST_CHILD"
 
+// closingEnv makes the child close the user's databases after every few messages.
+const closingEnv = "MAILSTORE_TEST_CLOSING"
+
 // ack is what the child prints for each change that was acknowledged to it.
 type ack struct {
 	Op      string // append, expunging (told before: UID to UID+3 may go), expunge, move
@@ -57,9 +60,18 @@ func childOptions(dir string) Options {
 
 func work(dir string, told func(ack)) error {
 	ctx := context.Background()
-	s, err := Open(ctx, childOptions(dir))
+	o := childOptions(dir)
+	o.IdleTime = time.Nanosecond
+	s, err := Open(ctx, o)
 	if err != nil {
 		return err
+	}
+	if os.Getenv(closingEnv) != "" {
+		for round := 0; ; round++ {
+			if err := appendAndClose(ctx, s, 1+round%3, told); err != nil {
+				return err
+			}
+		}
 	}
 	m, err := s.Acquire(ctx, user1)
 	if err != nil {
@@ -87,6 +99,33 @@ func work(dir string, told func(ack)) error {
 	}
 	wg.Go(func() { errs <- tidyForever(m, inbox.ID, trash.ID, tell) })
 	return <-errs
+}
+
+// appendAndClose adds some messages and closes the user's databases.
+func appendAndClose(ctx context.Context, s *Store, messages int, told func(ack)) error {
+	m, err := s.Acquire(ctx, user1)
+	if err != nil {
+		return err
+	}
+	defer s.CloseIdle()
+	defer m.Release()
+	inbox, err := m.MailboxNamed(ctx, Inbox)
+	if err != nil {
+		return err
+	}
+	for i := range messages {
+		n := (int(inbox.UIDNext) + i) * 1000
+		msg, err := s.Spool(ctx, strings.NewReader(sized(n, n%9*1000)))
+		if err != nil {
+			return err
+		}
+		recs, err := m.Append(ctx, "", Append{Mailbox: inbox.ID, Message: msg})
+		if err = errors.Join(err, msg.Close()); err != nil {
+			return err
+		}
+		told(ack{"append", inbox.ID, recs[0].UID, n})
+	}
+	return nil
 }
 
 func appendForever(s *Store, m *Mail, id mailbox.ID, first int, tell func(ack)) error {
@@ -149,8 +188,8 @@ func tidyForever(m *Mail, inbox, trash mailbox.ID, tell func(ack)) error {
 	}
 }
 
-// TestKill kills a process that appends, moves, expunges and repacks, at random
-// moments, and finds every acknowledged message, and no damage, after each.
+// TestKill kills a process that appends, moves, expunges and repacks, or one that closes the
+// databases after every few messages, at random moments, and finds every acknowledged message, and no damage, after each.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	mkdir(t, dir+"/archive")
@@ -162,7 +201,11 @@ func TestKill(t *testing.T) {
 	var all []ack
 	for round := range rounds(8) {
 		after := time.Duration(50+rand.IntN(350)) * time.Millisecond
-		acks := runChild(t, dir, after)
+		var closing []string
+		if round%4 == 3 {
+			closing = []string{closingEnv + "=1"}
+		}
+		acks := runChild(t, dir, after, closing...)
 		all = append(all, acks...)
 		checkAcks(t, dir, all)
 		if t.Failed() {
@@ -202,10 +245,10 @@ func openFor(t testing.TB, o Options) (*Store, *Mail) {
 }
 
 // runChild runs the child for a while, kills it, and returns what it had told.
-func runChild(t *testing.T, dir string, d time.Duration) []ack {
+func runChild(t *testing.T, dir string, d time.Duration, env ...string) []ack {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+dir), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -35,11 +35,17 @@
 // # Concurrency
 //
 // Each user has one writer at a time, who holds the turn (Mail.turn): the first
-// of those that wait to append becomes the writer for all of them. Readers have
-// connections of their own and never wait for the writer. Lock order: Mail.repack,
-// then Mail.turn, then nothing else; Store.mu, Mail.queueMu, viewCache.mu and contentCache.mu are
+// of those that wait to append becomes the writer for all of them. Readers and the
+// writer never wait for each other: while nobody writes, a reader may have the writer's
+// connection, and a writer who comes meanwhile opens another (connections). Lock order: Mail.repack,
+// then Mail.turn, then nothing else; Store.mu, Mail.queueMu, connections.mu, viewCache.mu and contentCache.mu are
 // held for a few instructions and never while another is taken. Notify is called
-// without any lock. The package starts no goroutines.
+// without any lock. The package starts no goroutines but those of Store.Close, which end in it.
+//
+// A user's databases stay open when nobody uses them any longer, up to Options.OpenUsers, and
+// Store.Run closes them after Options.IdleTime. Closing copies the WAL into mail.db, with SQLite's two
+// syncs, and removes it: nothing depends on that, for the WAL was synced by each commit, but
+// whoever opens mail.db next has no WAL to read.
 //
 // A process that only reads opens with Options.ReadOnly, while the owner of the
 // slot runs or not.

@@ -26,10 +26,11 @@ type Mail struct {
 	queue   []*delivery // appends that wait for a committer; guarded by queueMu
 
 	// turn holds one token: whoever has it is the user's writer, and alone uses
-	// the two fields below.
+	// the two fields below, but for the connection of a writer at rest: see connections.
 	turn    chan struct{}
 	writer  *conn
 	current [places]*packWriter // nil until first used
+	connections
 
 	// known is what the writer remembers of mail.db; nil if nothing. Its account may
 	// be read by anyone.
@@ -41,12 +42,8 @@ type Mail struct {
 
 	repack sync.Mutex // held by Repack from beginning to end
 
-	readers chan *conn    // connections for reading that nobody uses
-	slots   chan struct{} // one token for each reader that may still be opened or used
+	slots chan struct{} // one token for each reader that may still be opened or used
 }
-
-// maxReaders bounds the connections that read one user's mail at once.
-const maxReaders = 4
 
 func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 	return openMailAt(ctx, s, e, s.databasePath(e.user))
@@ -56,10 +53,9 @@ func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, error) {
 	m := &Mail{
 		s: s, e: e, user: e.user, path: path,
-		packs:   packDir{fs: s.o.FS, user: e.user},
-		turn:    make(chan struct{}, 1),
-		readers: make(chan *conn, maxReaders),
-		slots:   make(chan struct{}, maxReaders),
+		packs: packDir{fs: s.o.FS, user: e.user},
+		turn:  make(chan struct{}, 1),
+		slots: make(chan struct{}, maxReaders),
 	}
 	m.packs.dirs[spoolPlace] = filepath.Join(s.o.Spool, e.user.Dir())
 	m.packs.dirs[archivePlace] = filepath.Join(s.o.Archive, e.user.Dir())
@@ -90,7 +86,7 @@ func (m *Mail) start(ctx context.Context) error {
 		return err
 	}
 	if m.s.o.ReadOnly {
-		m.readers <- c
+		m.readers = []*conn{c}
 		return checkSchema(c, m.user)
 	}
 	m.writer = c
@@ -127,8 +123,8 @@ func (m *Mail) close() error {
 			errs = append(errs, w.close())
 		}
 	}
-	for len(m.readers) > 0 {
-		errs = append(errs, (<-m.readers).close())
+	for _, c := range m.readers {
+		errs = append(errs, c.close())
 	}
 	if m.writer != nil {
 		// The last: it copies the WAL back.
@@ -188,14 +184,14 @@ func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
 		return ctx.Err()
 	}
 	defer func() { <-m.slots }()
-	c, err := m.reader()
+	c, err := m.takeReader()
 	if err != nil {
 		return m.wrap(err)
 	}
 	whole := false
 	defer func() {
 		if !whole { // also by a fault: no transaction may stay open
-			err = errors.Join(err, c.close())
+			err = errors.Join(err, m.dropReader(c))
 		}
 	}()
 	err = c.exec("BEGIN")
@@ -207,18 +203,8 @@ func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
 		return m.wrap(errors.Join(err, e))
 	}
 	whole = true
-	m.readers <- c
+	m.putReader(c)
 	return m.wrap(err)
-}
-
-// reader takes a connection for reading, or opens one.
-func (m *Mail) reader() (*conn, error) {
-	select {
-	case c := <-m.readers:
-		return c, nil
-	default:
-		return openConn(m.path, m.s.o.ReadOnly)
-	}
 }
 
 // lockWriter waits for the user's turn to write.
@@ -255,16 +241,10 @@ func (m *Mail) awaitTurn(ctx context.Context) error {
 	return nil
 }
 
-// connectWriter makes sure that there is a connection for writing. The writer's
-// turn is held.
-func (m *Mail) connectWriter() (err error) {
-	if m.writer == nil {
-		m.writer, err = openConn(m.path, false)
-	}
-	return err
+func (m *Mail) unlockWriter() {
+	m.restWriter()
+	<-m.turn
 }
-
-func (m *Mail) unlockWriter() { <-m.turn }
 
 // errFault: the writer met a fault, which is reported where it was caught. What
 // of the change is on disk is unknown.

@@ -68,8 +68,11 @@ type Options struct {
 	// of it what was read of contents, the rest views; by default 256 MiB.
 	CacheBytes int64
 	// OpenUsers bounds the databases kept open of users whom nobody uses at
-	// the moment, some half a megabyte each; by default 32.
+	// the moment, some quarter of a megabyte each; by default 32.
 	OpenUsers int
+	// IdleTime is how long nobody has to have used a user's database until Run closes
+	// it; by default 20 seconds.
+	IdleTime time.Duration
 }
 
 // Steps at which Options.Step is called, in the order of a delivery.
@@ -98,6 +101,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.PackSize, 64<<20)
 	setDefault(&o.CacheBytes, 256<<20)
 	setDefault(&o.OpenUsers, 32)
+	setDefault(&o.IdleTime, 20*time.Second)
 	setDefault(&o.Rand, rand.Reader)
 	setDefault(&o.FS, disk.OS())
 	if o.Now == nil {

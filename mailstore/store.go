@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
@@ -41,6 +42,7 @@ type entry struct {
 	err   error
 	refs  int           // guarded by Store.mu
 	idle  *list.Element // guarded by Store.mu; nil while refs > 0
+	since time.Time     // when the last who used it was done; guarded by Store.mu
 }
 
 const lockName = "slot.lock"
@@ -149,15 +151,11 @@ func (s *Store) Close() error {
 		all = append(all, e)
 	}
 	s.mu.Unlock()
-	var errs []error
-	for _, e := range all {
-		errs = append(errs, s.drop(e))
-		<-e.gone
-	}
+	err := s.closeAll(all)
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		err = errors.Join(err, s.lock.Close())
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Acquire opens a user's mail, or shares what is open. Release it.
@@ -233,7 +231,7 @@ func (s *Store) release(e *entry) {
 		s.mu.Unlock()
 		return
 	}
-	e.idle = s.idle.PushFront(e)
+	e.idle, e.since = s.idle.PushFront(e), s.o.Now()
 	victim := e
 	if e.err == nil {
 		victim = nil
@@ -245,15 +243,14 @@ func (s *Store) release(e *entry) {
 	if victim == nil {
 		return
 	}
-	if err := s.drop(victim); err != nil {
-		s.o.Logger.Error("close mail", "user", victim.user, "err", err)
-	}
+	s.dropOrLog(victim, always)
 }
 
-// drop closes an entry that nobody uses, unless somebody does by now.
-func (s *Store) drop(e *entry) error {
+// drop closes an entry that nobody uses, unless somebody does by now, or still, which is
+// called with s.mu held, says otherwise.
+func (s *Store) drop(e *entry, still func() bool) error {
 	s.mu.Lock()
-	if e.refs != 0 {
+	if e.refs != 0 || !still() {
 		s.mu.Unlock()
 		return nil
 	}

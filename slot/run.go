@@ -31,6 +31,7 @@ func (s *Slot) Run(ctx context.Context) error {
 	}
 	tending, tended := layer(context.WithoutCancel(ctx), cancel)
 	tending.goes(new(memoryWatch).run)
+	tending.goes(s.store.Run)
 	if !s.o.Offline {
 		tending.goes(func(ctx context.Context) error { return s.searches.run(ctx, s.registry) })
 	}

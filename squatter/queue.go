@@ -62,11 +62,25 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 	if attempted != nil {
 		w.attempts = append(w.attempts, attempted)
 	}
-	wait := q.delay
+	wait := q.gathering()
 	if w.messages >= q.batch {
 		wait = min(q.delay, max(0, time.Until(q.quiet)))
 	}
 	q.set(w, wait)
+}
+
+// Where mail comes in for many users at once, each waits longer for more of his own: by the
+// delay once more for each manyUsers that wait, up to mostDelays times the delay. A
+// batch of one costs almost what one of four costs. Nobody can see that either but by the
+// clock; beyond that, the searches of so many users would scan more than is saved.
+const (
+	manyUsers  = 100
+	mostDelays = 5
+)
+
+// gathering is how long a user's messages gather before they are indexed. q.mu is held.
+func (q *queue) gathering() time.Duration {
+	return q.delay * time.Duration(min(1+len(q.users)/manyUsers, mostDelays))
 }
 
 // restShare is how many times as long as an attempt took the indexing rests

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,49 @@ func TestQueueBatchIsTakenAtOnce(t *testing.T) {
 		}
 		if w, took := attempt(t, q); took != 2*time.Second || w.user != bob {
 			t.Errorf("%v was taken after %v, want bob after 2s", w.user, took)
+		}
+	})
+}
+
+// TestQueueGathersLongerForMany: each of many users waits longer for more, those before them
+// do not, and neither do full batches and who searches.
+func TestQueueGathersLongerForMany(t *testing.T) {
+	user := func(i int) mailbox.User { return mailbox.User(fmt.Sprintf("%032x", i)) }
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		start := time.Now()
+		for i := range 1000 {
+			q.note(user(i), 1, nil)
+		}
+		<-time.After(time.Second)
+		for i := range 1000 {
+			q.note(user(i), 1, nil) // the second message makes nobody wait longer
+		}
+		q.note(alice, 20, nil)
+		q.note(bob, 1, nil)
+		q.now(bob)
+		for range 2 {
+			w, took := attempt(t, q)
+			if took != 0 || w.user != alice && w.user != bob {
+				t.Errorf("%v was taken after %v, want alice, whose batch is full, and bob, who searches, at once", w.user, took)
+			}
+			q.done(w, false)
+		}
+		for range 1000 {
+			w, _ := attempt(t, q)
+			i, err := strconv.ParseInt(string(w.user), 16, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := 2 * time.Second * time.Duration(min(1+(i+1)/100, 5)) // he is one of those who wait
+			if took := time.Since(start); took != want {
+				t.Fatalf("user %d was taken after %v, want %v", i, took, want)
+			}
+			q.done(w, false)
+		}
+		q.note(alice, 1, nil)
+		if _, took := attempt(t, q); took != 2*time.Second {
+			t.Errorf("when nobody else waits, a message waits %v", took)
 		}
 	})
 }

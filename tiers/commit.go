@@ -36,11 +36,11 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 	if err != nil {
 		return fmt.Errorf("index of %s: %w", x.user, err)
 	}
-	tier, err := x.commit(ctx, segments)
-	if x.set.ranOut(tier, err) {
-		_, err = x.commit(ctx, segments)
+	db, m, err := x.commit(ctx, segments)
+	if x.set.ranOut(db.Tier, err) {
+		_, m, err = x.commit(ctx, segments)
 	}
-	if err == nil {
+	if err == nil && pile(m.Segments) != nil {
 		err = x.mergeSmall(ctx)
 	}
 	if err = errors.Join(err, write.Unlock()); err != nil {
@@ -51,21 +51,22 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 
 // commit publishes new segments, with index.write held. A compaction may freeze
 // the first database before the manifest is replaced: then they go to the next. It
-// returns the tier that they were to go to.
-func (x *Index) commit(ctx context.Context, segments []*built) (tier string, err error) {
+// returns the database that they were to go to, and what it has now.
+func (x *Index) commit(ctx context.Context, segments []*built) (db activefile.Database, next manifest, err error) {
 	for {
 		db, dir, m, err := x.writable(ctx, bytesOf(segments))
 		if err != nil {
-			return cmp.Or(db.Tier, x.set.o.DefaultTier), err
+			db.Tier = cmp.Or(db.Tier, x.set.o.DefaultTier)
+			return db, m, err
 		}
 		next, err := x.writeSegments(dir, m, segments)
 		if err != nil {
 			x.discard(dir, m, len(segments))
-			return db.Tier, err
+			return db, m, err
 		}
 		x.set.o.Step("commit: written")
 		if ok, err := x.replace(ctx, db, dir, next); ok || err != nil {
-			return db.Tier, err
+			return db, next, err
 		}
 	}
 }

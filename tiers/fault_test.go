@@ -227,7 +227,7 @@ func TestVerifyContent(t *testing.T) {
 			parts = append(parts, b...)
 		}
 		spoil(parts[0], parts[1])
-		if _, err := x.commit(ctx, parts[:1]); err != nil {
+		if _, _, err := x.commit(ctx, parts[:1]); err != nil {
 			t.Fatal(err)
 		}
 		reported := 0

@@ -33,7 +33,7 @@ func TestIdle(t *testing.T) {
 	if r.Told != n {
 		t.Errorf("%d of %d sessions were told of their message", r.Told, n)
 	}
-	if r.Databases > 32 {
+	if r.Databases > few {
 		t.Errorf("%d databases are open while %d users idle", r.Databases, n)
 	}
 	limit := int64(100 << 20)
