@@ -307,40 +307,11 @@ func (x *Index) source(db activefile.Database) source {
 	return s
 }
 
-// freeze is step 1: it chooses the sources, puts a new database in front if the
-// writable one is among them, and reserves the destination's generation.
-func (c *compaction) freeze(ctx context.Context) (err error) {
-	lock, err := c.x.file.Exclusive(ctx)
+// freeze is step 1: it chooses the sources and reads them. That comes after the lock: none
+// of them changes any more, and who searches does not wait for it.
+func (c *compaction) freeze(ctx context.Context) error {
+	chosen, err := c.choose(ctx)
 	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	active, err := lock.Reset()
-	if err != nil {
-		return err
-	}
-	c.before = active
-	chosen := c.chosen(active)
-	if len(chosen) == 0 {
-		return nil
-	}
-	if c.dest, err = lock.Reserve(c.o.Dest); err != nil {
-		return err
-	}
-	c.logf("compressing %s to %s for user.%s (active %s)", list(chosen), c.dest, c.o.Name, list(active.Databases))
-	next := active.Clone()
-	if chosen[0] == active.Databases[0] {
-		front, _, _, err := c.x.newFront(lock, c.x.set.frontTier("", 0))
-		if err != nil {
-			return err
-		}
-		c.logf("adding new initial search location %s", front)
-		next.Databases = append([]activefile.Database{front}, next.Databases...)
-	}
-	if err := lock.Publish(next); err != nil {
-		return err
-	}
-	if c.before, err = lock.Active(); err != nil {
 		return err
 	}
 	for _, db := range chosen {
@@ -351,8 +322,46 @@ func (c *compaction) freeze(ctx context.Context) (err error) {
 		c.sources = append(c.sources, s)
 	}
 	c.res.Sources = chosen
-	c.res.Active = c.before
 	return nil
+}
+
+// choose puts a new database in front if the writable one is among the sources, reserves the
+// destination's generation, and returns the sources.
+func (c *compaction) choose(ctx context.Context) (chosen []activefile.Database, err error) {
+	lock, err := c.x.file.Exclusive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	active, err := lock.Reset()
+	if err != nil {
+		return nil, err
+	}
+	c.before = active
+	if chosen = c.chosen(active); len(chosen) == 0 {
+		return nil, nil
+	}
+	if c.dest, err = lock.Reserve(c.o.Dest); err != nil {
+		return nil, err
+	}
+	c.logf("compressing %s to %s for user.%s (active %s)", list(chosen), c.dest, c.o.Name, list(active.Databases))
+	next := active.Clone()
+	if chosen[0] == active.Databases[0] {
+		front, _, _, err := c.x.newFront(lock, c.x.set.frontTier("", 0))
+		if err != nil {
+			return nil, err
+		}
+		c.logf("adding new initial search location %s", front)
+		next.Databases = append([]activefile.Database{front}, next.Databases...)
+	}
+	if err := lock.Publish(next); err != nil {
+		return nil, err
+	}
+	if c.before, err = lock.Active(); err != nil {
+		return nil, err
+	}
+	c.res.Active = c.before
+	return chosen, nil
 }
 
 // transient returns an error that says nothing about what a source holds: the
