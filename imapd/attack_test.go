@@ -379,3 +379,30 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 	eventually(t, "the session has ended", func() bool { return strings.Contains(h.log.String(), "session ended") })
 }
+
+// TestCommandsThatAreNone: a stranger who speaks another protocol is soon sent away; a user whose
+// program is wrong has more time, and a right command in between forgives the wrong ones.
+func TestCommandsThatAreNone(t *testing.T) {
+	h := newHarness(t, Options{PlainLogin: true})
+	for _, c := range []struct {
+		p    *peer
+		most int
+	}{{h.dial(t), 10}, {h.login(t, "alice"), 100}} {
+		if c.most == 10 {
+			c.p.response(t)
+		}
+		for range 2 {
+			c.p.say(t, strings.Repeat("a GET / HTTP/1.1\r\n", c.most-1))
+			for i := range c.most - 1 {
+				if got := c.p.response(t); !strings.HasPrefix(got, "a BAD ") {
+					t.Fatalf("command %d of %d: %q", i, c.most, got)
+				}
+			}
+			c.p.do(t, "NOOP")
+		}
+		c.p.say(t, strings.Repeat("a\r\n", c.most))
+		if said := c.p.waitEnd(t); strings.Count(said, "a BAD ") != c.most || !strings.Contains(said, "* BYE ") {
+			t.Errorf("after %d: %q", c.most, said)
+		}
+	}
+}

@@ -246,9 +246,12 @@ func mayRenumber(cmd wire.Command) bool {
 	return true
 }
 
-// maxFaults is how many commands in a row may be no commands: more of that is
-// another protocol.
-const maxFaults = 10
+// How many commands in a row may be no commands. Before login more of that is another
+// protocol; a user's program that is that wrong is at work for nothing.
+const (
+	maxStrangerFaults = 10
+	maxUserFaults     = 100
+)
 
 // fault answers a command that could not be read.
 func (s *session) fault(e *wire.SyntaxError) error {
@@ -258,7 +261,11 @@ func (s *session) fault(e *wire.SyntaxError) error {
 	if err := s.in.Err(); err != nil {
 		return err
 	}
-	if s.faults >= maxFaults {
+	most := maxUserFaults
+	if s.state == notAuthenticated {
+		most = maxStrangerFaults
+	}
+	if s.faults >= most {
 		s.bye("", "Too many commands that are none")
 	}
 	return s.out.Flush()

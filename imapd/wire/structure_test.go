@@ -120,8 +120,9 @@ func TestPartsWithoutWhatTheirTypePromises(t *testing.T) {
 // checker follows the grammar of RFC 9051 §9 over what was written; it shares
 // nothing with the parser of commands.
 type checker struct {
-	s   string
-	err error
+	s    string
+	utf8 bool // may stand in quoted strings
+	err  error
 }
 
 func (c *checker) fail(what string) {
@@ -179,7 +180,7 @@ func (c *checker) string() {
 			if i++; i == len(c.s) || c.s[i] != '"' && c.s[i] != '\\' {
 				c.fail("an escape")
 			}
-		case ch == 0 || ch == '\r' || ch == '\n' || ch > 127:
+		case ch == 0 || ch == '\r' || ch == '\n' || ch > 127 && !c.utf8:
 			c.fail("a quoted character")
 		}
 	}
