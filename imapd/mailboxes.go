@@ -15,13 +15,12 @@ import (
 // create is CREATE (RFC 9051 §6.3.4) with USE (RFC 6154 §3). A name that ends in
 // the separator is a wish for children, which every mailbox may have.
 func (s *session) create(ctx context.Context, c *wire.Create) (*completion, error) {
-	name := strings.TrimSuffix(c.Mailbox, string(separator))
 	use, err := specialUse(c.SpecialUse)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
-		state, err := m.Create(ctx, s.id, name, use)
+		state, err := m.Create(ctx, s.id, c.Mailbox, use)
 		if err == nil && otherForm(c.Mailbox) {
 			s.tellName(ctx, m, state.Name, c.Mailbox)
 		}
@@ -69,7 +68,7 @@ func (s *session) delete(ctx context.Context, c *wire.Delete) (*completion, erro
 // rename is RENAME (RFC 9051 §6.3.6).
 func (s *session) rename(ctx context.Context, c *wire.Rename) (*completion, error) {
 	return nil, s.withMail(ctx, func(m *mailstore.Mail) error {
-		err := m.Rename(ctx, s.id, c.From, strings.TrimSuffix(c.To, string(separator)))
+		err := m.Rename(ctx, s.id, c.From, c.To)
 		if err == nil && (otherForm(c.From) || otherForm(c.To)) {
 			to, err := mailstore.CleanName(strings.TrimSuffix(c.To, string(separator)))
 			if err != nil {
