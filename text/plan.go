@@ -22,12 +22,17 @@ const (
 // Lookup asks for the messages that have, in a field, one of the terms that it
 // means.
 type Lookup struct {
-	Field string // "" stands for the header field that the alternative is about
+	Field string // "" stands for the header field that the alternative is about, FieldNear for its NearField
 	Op    Op
 	Text  string
 	Then  string // for Across
 	Ends  bool   // for Across: nothing comes after Then
 }
+
+// FieldNear stands for the NearField of the header field that an alternative is about.
+// Where that has none, nothing is looked up; if then nothing is at all, nothing is
+// found.
+const FieldNear = ":near"
 
 // Alternative is a way for a message to be a candidate: that all lookups find a
 // term. One without lookups makes every message a candidate.
@@ -58,28 +63,47 @@ func (k Key) Plan() Plan {
 	}
 	switch k.Scope {
 	case InText:
-		return Plan{append(planLines(k.Pattern), planBody(k.Pattern))}
+		return Plan{append(planLines(k.Pattern), planBody(k.Pattern)...)}
 	case InBody:
-		return Plan{[]Alternative{planBody(k.Pattern)}}
+		return Plan{planBody(k.Pattern)}
 	case InHeader:
 		if strings.Contains(k.Name, ":") {
 			return Plan{} // no header field has such a name, but fields of the index do
 		}
-		return Plan{[]Alternative{k.planHeader()}}
+		return Plan{k.planHeader()}
 	}
 	return Plan{} // no such scope: nothing matches
 }
 
 // planBody plans a pattern in body units.
-func planBody(pattern string) Alternative {
+func planBody(pattern string) []Alternative {
 	if single(pattern) {
-		return Alternative{All: []Lookup{{Field: FieldRune, Op: Exact, Text: pattern}}, Sure: true}
+		return []Alternative{{All: []Lookup{{Field: FieldRune, Op: Exact, Text: pattern}}, Sure: true}}
+	}
+	if l, ok := oneSign(FieldSign, pattern); ok {
+		return []Alternative{{All: []Lookup{l}, Sure: true}}
 	}
 	a := lookups(FieldBody, pattern, true)
-	if !a.Sure {
-		a.Doubts, a.Provable = doubts(pattern)
+	if a.Sure {
+		return []Alternative{a}
 	}
-	return a
+	if l, ok := besideSpace(pattern); ok {
+		return []Alternative{{All: []Lookup{l}, Sure: true}, a}
+	}
+	a.Doubts, a.Provable = doubts(pattern)
+	return []Alternative{a}
+}
+
+// besideSpace asks for the borders that show all of a pattern that is a short word, or
+// a part of one, with a space before or after it.
+func besideSpace(pattern string) (l Lookup, ok bool) {
+	if pattern[0] == ' ' {
+		l = Lookup{Field: FieldBorder, Op: Prefix, Text: pattern[1:]}
+	} else {
+		l = Lookup{Field: FieldBorder, Op: Inside, Text: " " + backwards(strings.TrimSuffix(pattern, " "), edge)}
+	}
+	r, end := nextRun(strings.TrimPrefix(pattern, " "), 0)
+	return l, r.class == word && r.count <= edge && end == len(pattern)-1
 }
 
 // single reports whether a pattern is one code point.
@@ -91,14 +115,18 @@ func single(pattern string) bool {
 // planHeader plans a key that looks at the values of one header field. A name
 // that is not told apart by its term, or by its field, leads to candidates only;
 // so does an empty one, whose field a Lookup cannot name.
-func (k Key) planHeader() Alternative {
+func (k Key) planHeader() []Alternative {
 	if k.Name == "" || k.Pattern == "" || !strings.ContainsFunc(k.Pattern, func(r rune) bool { return classOf(r) != blank }) {
 		present := Lookup{Field: FieldName, Op: Exact, Text: nameTerm(k.Name)}
-		return Alternative{All: []Lookup{present}, Sure: k.Pattern == "" && plainName(k.Name)}
+		return []Alternative{{All: []Lookup{present}, Sure: k.Pattern == "" && plainName(k.Name)}}
 	}
 	a := lookups(HeaderField(k.Name), k.Pattern, false)
 	a.Sure = a.Sure && len(k.Name) < maxNameTerm
-	return a
+	a.All = signLookups(a.All, FieldLineSign, k.Pattern)
+	if field, ok := NearField(k.Name); ok {
+		return nearly(a, field, k.Pattern)
+	}
+	return []Alternative{a}
 }
 
 // planLines plans a pattern in header lines. It lies in a value, in "NAME: ", or
@@ -107,10 +135,15 @@ func planLines(pattern string) []Alternative {
 	if single(pattern) {
 		return []Alternative{{All: []Lookup{{Field: FieldHeader, Op: Exact, Text: pattern}}, Sure: true}}
 	}
+	if l, ok := oneSign(FieldLineSign, pattern); ok {
+		return []Alternative{{All: []Lookup{l}, Sure: true}}
+	}
 	value := lookups("", pattern, false)
 	value.AnyHeader = true
+	value.All = signLookups(value.All, FieldLineSign, pattern)
 	line := lookups(FieldLine, pattern, false)
-	all := []Alternative{value, line}
+	line.All = signLookups(line.All, FieldLineSign, pattern)
+	all := append(nearly(value, FieldNear, pattern), line)
 	if name := strings.TrimSuffix(pattern, " "); name != "" && !strings.Contains(name, " ") {
 		op := Inside
 		if name != pattern {
@@ -122,6 +155,7 @@ func planLines(pattern string) []Alternative {
 		// What comes after the space begins the value, as in the value " rest".
 		a := lookups("", " "+rest, false)
 		a.AnyHeader, a.NameSuffix = true, name+":"
+		a.All = signLookups(a.All, FieldLineSign, pattern)
 		all = append(all, a)
 	}
 	return all
@@ -135,7 +169,7 @@ func planLines(pattern string) []Alternative {
 func lookups(field, pattern string, body bool) Alternative {
 	var a Alternative
 	if body {
-		a.All = signLookups(a.All, pattern)
+		a.All = signLookups(a.All, FieldSign, pattern)
 	}
 	var last span
 	for r := range runs(pattern) {

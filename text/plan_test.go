@@ -49,13 +49,13 @@ func TestTokenGolden(t *testing.T) {
 		h.Write([]byte{byte(classOf(r))})
 	}
 	var terms []string
-	for field, term := range Terms([]Unit{HeaderUnit("Subject", strings.Repeat("x", 97)+" 日本語 c++"), BodyUnit("สวัส and more"), HeaderUnit("X-Y", "z"),
+	for field, term := range Terms([]Unit{HeaderUnit("Subject", strings.Repeat("x", 97)+" 日本語 c++"), BodyUnit("สวัส and more_than c."), HeaderUnit("X-Y", "z"),
 		HeaderUnit("é", "odd")}) {
 		terms = append(terms, field+"="+term+"\n")
 	}
 	slices.Sort(terms) // those of single code points come in any order
 	h.Write([]byte(strings.Join(terms, "")))
-	const version, want = 3, "38d7377fffa73ba4b1e1d7722e65ffd9cb011469455aa052ff01a643ec9dc44d"
+	const version, want = 4, "3510dfa5764a403bc04e732ed0ddbce32b078846e66aaf54532d65dba1c2c621"
 	if TokenVersion != version || hex.EncodeToString(h.Sum(nil)) != want {
 		t.Errorf("token version %d has the hash %x, want version %d and %s: raise the version with each change",
 			TokenVersion, h.Sum(nil), version, want)
@@ -100,22 +100,32 @@ func (x index) doubtful(a Alternative) bool {
 
 func (x index) has(a Alternative) bool {
 	if !a.AnyHeader {
-		return x.all("", a.All)
+		return x.all(a.All)
 	}
 	for field := range x {
-		name := strings.ToUpper(field) + ":"
-		if !strings.HasPrefix(field, ":") && (strings.HasSuffix(name, a.NameSuffix)) && x.all(field, a.All) {
+		if strings.Contains(field, ":") || !strings.HasSuffix(strings.ToUpper(field)+":", a.NameSuffix) {
+			continue
+		}
+		var about []Lookup
+		for _, l := range a.All {
+			near, ok := NearField(field)
+			if l.Field == FieldNear && !ok {
+				continue
+			} else if l.Field == FieldNear {
+				l.Field = near
+			}
+			l.Field = cmp.Or(l.Field, field)
+			about = append(about, l)
+		}
+		if (len(about) > 0 || len(a.All) == 0) && x.all(about) {
 			return true
 		}
 	}
 	return false
 }
 
-func (x index) all(field string, all []Lookup) bool {
-	return !slices.ContainsFunc(all, func(l Lookup) bool {
-		l.Field = cmp.Or(l.Field, field)
-		return !x.finds(l)
-	})
+func (x index) all(all []Lookup) bool {
+	return !slices.ContainsFunc(all, func(l Lookup) bool { return !x.finds(l) })
 }
 
 func (x index) finds(l Lookup) bool {
@@ -215,23 +225,24 @@ func isLineField(l Lookup) bool { return l.Field == FieldLine }
 // none, and be known to have none.
 func TestPlanSure(t *testing.T) {
 	for _, c := range []struct {
-		pattern string
-		sure    bool // in body units
-		header  bool // in header lines and values
+		pattern                     string
+		body, lines, near, uncommon bool // near: in fields with stretches; uncommon: in others
 	}{
-		{"assassin", true, true}, {"++", true, true}, {"日", true, true}, {"日本", true, true}, {"日本語", false, false},
-		{strings.Repeat("x", window), true, true}, {strings.Repeat("x", window+1), false, false},
-		{"two words", false, false}, {"of the", true, false}, {"with this", true, false}, {"a b", true, false},
-		{"of the ", false, false}, {" of the", false, false}, {"of the-", false, false}, {"of the following", false, false},
-		{"a.b", true, false}, {"e. ", true, false}, {" - ", true, false}, {"ab.c", false, false}, {"a.b.", false, false}, {"-->", true, true},
-		{" a", false, false}, {"a ", false, false},
+		{"assassin", true, true, true, true}, {"++", true, true, true, true}, {"日", true, true, true, true}, {"日本", true, true, true, true},
+		{"日本語", false, false, false, false},
+		{strings.Repeat("x", window), true, true, true, true}, {strings.Repeat("x", window+1), false, false, false, false},
+		{"two words", false, false, false, false}, {"of the", true, false, true, false}, {"with this", true, false, false, false}, {"a b", true, false, true, false},
+		{"of the ", false, false, false, false}, {" of the", false, false, false, false}, {"of the-", false, false, false, false}, {"of the following", false, false, false, false},
+		{"a.b", true, true, true, false}, {"e. ", true, true, true, false}, {" - ", true, true, false, false}, {"ab.c", false, false, true, false},
+		{"a.b.", true, false, false, false}, {"ab.c.d", false, false, false, false}, {"-->", true, true, true, true}, {"a-->b", false, false, true, false},
+		{" a", false, false, true, false}, {"a ", false, false, true, false}, {"re: ", false, false, true, false}, {"abcd ", false, false, false, false},
 	} {
 		for k, want := range map[Key]bool{
-			NewKey(InText, "", c.pattern):              c.sure && c.header,
-			NewKey(InBody, "", c.pattern):              c.sure,
-			NewKey(InHeader, "subject", c.pattern):     c.header,
-			NewKey(InHeader, "x-mailer", c.pattern):    c.header,
-			NewKey(InHeader, "\x01odd\xff", c.pattern): c.header,
+			NewKey(InText, "", c.pattern):              c.body && c.lines,
+			NewKey(InBody, "", c.pattern):              c.body,
+			NewKey(InHeader, "subject", c.pattern):     c.near,
+			NewKey(InHeader, "x-mailer", c.pattern):    c.uncommon,
+			NewKey(InHeader, "\x01odd\xff", c.pattern): c.uncommon,
 		} {
 			if got := sureAll(k.Plan()); got != want {
 				t.Errorf("plan of %+v is sure: %v, want %v: %+v", k, got, want, k.Plan())
@@ -283,19 +294,42 @@ func TestBorders(t *testing.T) {
 }
 
 func TestSigns(t *testing.T) {
+	for in, want := range map[string][2][]string{ // of bodies, and of header lines
+		"": {}, "-": {}, "A": {}, "A-": {}, "-A": {}, " -": {},
+		"A-B": {{"A-B"}, {"A-B"}}, "THAT, AND": {{"T, A"}, {"T, "}}, "E. ": {{"E. "}, {"E. "}}, "--->": {{"--->", "-->"}, {"---", "-->"}},
+		"日-本": {{"日-本"}, {"日-本"}}, "é→𝒳→": {{"é→𝒳→"}, {"é→𝒳"}}, "A → B": {{" → B"}, {" → "}}, "X_Y_Z": {{"X_Y_", "Y_Z"}, {"X_Y", "Y_Z"}},
+		"A+B/C=D": {{"A+B/", "B/C=", "C=D"}, {"C=D"}},
+	} {
+		for i, u := range []Unit{{Body, "", in}, {Header, "to", in}} {
+			var got []string
+			for field, term := range Terms([]Unit{u}) {
+				if field == FieldSign || field == FieldLineSign {
+					got = append(got, term)
+				}
+			}
+			if !slices.Equal(got, want[i]) {
+				t.Errorf("the stretches around symbols of %+v are %q, want %q", u, got, want[i])
+			}
+		}
+	}
+}
+
+// The stretches around what separates words in some header fields.
+func TestNears(t *testing.T) {
 	for in, want := range map[string][]string{
-		"": nil, "-": nil, "A": nil, "A-": nil, "-A": nil, " -": nil,
-		"A-B": {"A-B"}, "THAT, AND": {"T, "}, "E. ": {"E. "}, "--->": {"---", "-->"},
-		"日-本": {"日-本"}, "é→𝒳→": {"é→𝒳"}, "A → B": {" → "}, "X_Y_Z": {"X_Y", "Y_Z"},
+		"": nil, "WORD": nil, "...": nil, "--------": nil, "日本語": nil,
+		"TWO WORDS": {"TWO WOR"}, "A B C": {"A B", "B C"}, "RE: [PATCH 1/2]": {"RE: [PAT", "TCH 1", "1/2", "2]"},
+		"ANN@EXAMPLE.ORG>, <BOB": {"ANN@EXA", "PLE.ORG", "ORG>, <BOB"}, "LONG -- >> GAP": {"ONG -- ", " >> GAP"},
+		"(X)": {"(X", "X)"}, "会議-資料です": {"会議-資料で"}, "-------X-------": {"----X", "X----"}, "ÉTÉS ÖSTL": {"TÉS ÖST"},
 	} {
 		var got []string
-		for field, term := range Terms([]Unit{{Body, "", in}, {Header, "to", "to: A-B"}}) {
-			if field == FieldSign {
-				got = append(got, term)
+		for field, term := range Terms([]Unit{{Header, "to", "TO: " + in}, {Header, "x-to", "X-TO: " + in}}) {
+			if strings.HasSuffix(field, ":") {
+				got = append(got, strings.TrimPrefix(field, "to:")+term)
 			}
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("the stretches around symbols of %q are %q, want %q", in, got, want)
+			t.Errorf("the stretches of %q are %q, want %q", in, got, want)
 		}
 	}
 }

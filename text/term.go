@@ -53,10 +53,7 @@ func Feed(units []Unit, to Sink) {
 		} else {
 			body.add(u.Text)
 			to.Field(FieldBody)
-			if ok = feedText(u.Text, to, true); ok {
-				to.Field(FieldSign)
-				ok = feedSigns(u.Text, to)
-			}
+			ok = feedText(u.Text, to, true) && feedSigns(FieldSign, u.Text, to)
 		}
 		if !ok {
 			return
@@ -77,7 +74,10 @@ func feedHeader(u Unit, to Sink) bool {
 		return false
 	}
 	to.Field(HeaderField(u.Name))
-	if !feedText(value, to, false) {
+	if !feedText(value, to, false) || !feedNears(u.Name, value, to) {
+		return false
+	}
+	if !feedSigns(FieldLineSign, u.Text, to) {
 		return false
 	}
 	if isLine(u.Name, u.Text, value) {

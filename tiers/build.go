@@ -84,7 +84,7 @@ type segmentBuilder struct {
 func (s *Set) newSegmentBuilder(docs int) (*segmentBuilder, error) {
 	b := &segmentBuilder{noText: s.o.NoKeptText, analysis: newAnalysis(docs)}
 	var err error
-	b.text, err = newKeptWriter(&b.kept, s.enc)
+	b.text, err = newKeptWriter(&b.kept, s.encs)
 	return b, err
 }
 

@@ -126,22 +126,24 @@ func (c *termCursor) fill() error {
 	x := c.seg.h.index
 	f, ok := x.lookupField(c.field)
 	c.buf, c.terms, c.at = c.buf[:0], c.terms[:0], 0
-	at := c.next
-	if !c.begun && ok {
-		at = x.lowerBound(f, c.prefix)
+	if !ok {
+		c.begun, c.next = true, 0
+		return nil
+	}
+	var w walk
+	if c.begun {
+		w, ok = x.walkFrom(f, c.next)
+	} else {
+		w, ok = x.seek(f, c.prefix)
 	}
 	c.begun, c.next = true, 0
 	lists := x.blockLists(f)
-	for ok && at < f.end {
-		term := x.termAt(at)
-		if !bytes.HasPrefix(term, c.prefix) {
-			break
-		}
+	for ; ok && bytes.HasPrefix(w.term, c.prefix); ok = w.forth() {
 		if len(c.terms) == atOnce {
-			c.next = at
+			c.next = w.at
 			break
 		}
-		l, err := lists.of(at)
+		l, err := lists.of(w.at)
 		if err != nil {
 			return err
 		}
@@ -150,9 +152,8 @@ func (c *termCursor) fill() error {
 			return err
 		}
 		from := len(c.buf)
-		c.buf = append(c.buf, term...)
+		c.buf = append(c.buf, w.term...)
 		c.terms = append(c.terms, cursorTerm{from, len(c.buf), n})
-		at += uint64(len(term)) + 1
 	}
 	if !x.whole() {
 		return c.seg.h.cutShort()

@@ -47,13 +47,13 @@ func (m *match) doubt(d text.Doubt, into docSet) error {
 	lists := &m.lists
 	lists.reset(m.x, f)
 	n := 0
-	for at := range m.x.lookup(f, d.Has) {
+	for at, term := range m.x.lookup(f, d.Has) {
 		if n++; n%often == 0 {
 			if err := context.Cause(m.ctx); err != nil {
 				return err
 			}
 		}
-		if !d.Twice && d.But.Means(string(m.x.termAt(at))) {
+		if !d.Twice && d.But.Means(string(term)) {
 			continue
 		}
 		list, err := lists.of(at)

@@ -76,11 +76,11 @@ func keptDocs(r *rand.Rand, n int) [][]text.Unit {
 func makeKept(t testing.TB, docs [][]text.Unit) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	enc, _, err := newCoders()
+	encs, _, err := newCoders()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newKeptWriter(&buf, enc)
+	w, err := newKeptWriter(&buf, encs)
 	for _, d := range docs {
 		if d == nil {
 			err = errors.Join(err, w.none())
@@ -137,12 +137,12 @@ func TestKept(t *testing.T) {
 // The text of a document that is too long for a block is not kept; that of its
 // neighbours is, and nothing fails.
 func TestKeptTooLong(t *testing.T) {
-	enc, _, err := newCoders()
+	encs, _, err := newCoders()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var buf bytes.Buffer
-	w, err := newKeptWriter(&buf, enc)
+	w, err := newKeptWriter(&buf, encs)
 	w.most = 1000
 	docs := [][]text.Unit{{text.BodyUnit("a")}, {text.HeaderUnit("Subject", "b"), text.BodyUnit(strings.Repeat("c", 990))}, {text.BodyUnit("d")}}
 	for _, units := range docs {

@@ -98,7 +98,7 @@ func TestList(t *testing.T) {
 		_, f, _, _, _ := l.head()
 		forms[f]++
 	}
-	if len(forms) != 3 {
+	if len(forms) != 4 {
 		t.Errorf("forms met: %v", forms)
 	}
 }
@@ -136,6 +136,7 @@ func FuzzList(f *testing.F) {
 	f.Add(appendList(nil, []uint32{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11}, nil, 12), uint32(12))
 	f.Add(appendList(nil, []uint32{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, nil, 26), uint32(26))
 	f.Add([]byte{3 << 3, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x7F, 0}, uint32(1000))
+	f.Add(appendList(nil, []uint32{3, 24, 40, 60, 97, 200, 201, 800}, []uint8{1, 1, 2, 1, 1, 1, 1, 1}, 1000), uint32(1000))
 	f.Fuzz(func(t *testing.T, b []byte, total uint32) {
 		total %= 1 << 16
 		l := docList{data: b, total: total}
@@ -162,7 +163,7 @@ func drawTerms(t *rapid.T, total uint32) []testTerm {
 	alphabet := []rune("ab .é")
 	term := rapid.StringOfN(rapid.RuneFrom(alphabet), 1, 5, -1)
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-	fields := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{":body", ":name", "", "from", "subject", "x-" + strings.Repeat("y", 250)}), 0, 5, rapid.ID).Draw(t, "fields")
+	fields := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{":body", ":border", ":name", "", "from", "subject", "x-" + strings.Repeat("y", 250)}), 0, 5, rapid.ID).Draw(t, "fields")
 	slices.SortFunc(fields, compareFields)
 	var out []testTerm
 	for _, field := range fields {
@@ -203,7 +204,7 @@ func TestIndex(t *testing.T) {
 		if _, ok, err := x.find(guids, guid(2000000)); ok || err != nil {
 			rt.Fatalf("a document that is not there: %v, %v", ok, err)
 		}
-		for _, field := range []string{":body", "from", "subject", "none", ""} {
+		for _, field := range []string{":body", ":border", "from", "subject", "none", ""} {
 			for range 5 {
 				l := text.Lookup{Field: field, Op: text.Op(rapid.IntRange(1, 5).Draw(rt, "op")),
 					Text: rapid.StringOfN(rapid.RuneFrom([]rune("ab .é")), 1, 4, -1).Draw(rt, "key"), Then: rapid.SampledFrom([]string{"", "a", "b."}).Draw(rt, "then")}
@@ -218,13 +219,13 @@ func checkLookup(t *rapid.T, x *segmentIndex, terms []testTerm, l text.Lookup) {
 	f, ok := x.lookupField(l.Field)
 	if ok {
 		lists := x.blockLists(f)
-		for at := range x.lookup(f, l) {
+		for at, term := range x.lookup(f, l) {
 			list, err := lists.of(at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			docs, counts, err := list.appendTo(nil, nil)
-			got = append(got, fmt.Sprint(string(x.termAt(at)), docs, counts, err))
+			got = append(got, fmt.Sprint(string(term), docs, counts, err))
 		}
 		for range x.lookup(f, l) {
 			break // who has enough may stop
@@ -248,20 +249,93 @@ func checkLookup(t *rapid.T, x *segmentIndex, terms []testTerm, l text.Lookup) {
 func TestIndexGolden(t *testing.T) {
 	terms, lists := makeIndex(t, 2, []testTerm{
 		{":body", "A", []uint32{0}, []uint8{1}}, {":body", "BC", []uint32{0, 1}, []uint8{1, 5}}, {"to", "D", []uint32{1}, nil}})
-	const wantTerms = "TSLterm2\n" + "A\nBC\n" + "D\n" +
+	const wantTerms = "TSLterm3\n" + "A\nBC\n" + "D\n" +
 		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5e" + // blocks
 		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" + "\x00\x00\x00\x00\x00" +
 		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00" +
-		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm2"
+		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm3"
 	if string(terms) != wantTerms {
 		t.Errorf("terms are\n%q, want\n%q", terms, wantTerms)
 	}
 	a, b := guid(0), guid(7919)
-	wantLists := "TSLlist1" + string(a[:]) + string(b[:]) + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x03\x00\x00\x00\x00\x00\x00\x00" +
+	wantLists := "TSLlist2" + string(a[:]) + string(b[:]) + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x03\x00\x00\x00\x00\x00\x00\x00" +
 		"\x02" + "\x01\x06" + "\x15\x02\x02" + "\x01\x03" +
-		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist1"
+		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist2"
 	if string(lists) != wantLists {
 		t.Errorf("lists are\n%s, want\n%s", hex.Dump(lists), hex.Dump([]byte(wantLists)))
+	}
+}
+
+// Borders are held by what they do not share, anew in each block; the terms of other
+// fields are whole.
+func TestSharedTerms(t *testing.T) {
+	all := []testTerm{{":body", "AB", []uint32{0}, nil}, {":body", "ABC", []uint32{0}, nil},
+		{":border", "THE FO", []uint32{0}, nil}, {":border", "THE FOOR", []uint32{0}, nil}, {":border", "THEM", []uint32{0}, nil}, {":border", "ÉA", []uint32{0}, nil}, {":border", "ÊA", []uint32{0}, nil}}
+	terms, _ := makeIndex(t, 1, all)
+	if want := "TSLterm3\nAB\nABC\n THE FO\n&OR\n#M\n ÉA\n!\x8aA\n"; !strings.HasPrefix(string(terms), want) {
+		t.Errorf("terms are\n%q, want\n%q", terms[:min(len(terms), len(want))], want)
+	}
+	all = nil
+	for i := range 3 * blockTerms {
+		all = append(all, testTerm{":border", fmt.Sprintf("THE %04d", i), []uint32{0}, nil})
+	}
+	x, err := openSegmentIndex(makeIndex(t, 1, all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := x.lookupField(":border")
+	for i, term := range all {
+		w, ok := x.seek(f, []byte(term.text))
+		if !ok || string(w.term) != term.text {
+			t.Errorf("sought %q, found %q, %v", term.text, w.term, ok)
+		}
+		if again, ok := x.walkFrom(f, w.at); !ok || string(again.term) != term.text || again.at != w.at {
+			t.Errorf("from where %q begins: %q, %v", term.text, again.term, ok)
+		}
+		if begins := x.lineAt(w.at)[0] == noShare; begins != (i%blockTerms == 0) {
+			t.Errorf("term %d of its block begins with %q", i%blockTerms, x.lineAt(w.at)[0])
+		}
+	}
+	if w, ok := x.seek(f, []byte("THE 9999")); ok {
+		t.Errorf("a term after the last: %q", w.term)
+	}
+}
+
+// Gaps in Rice's code octet by octet, and of all kinds there and back.
+func TestRice(t *testing.T) {
+	// 4 documents of 100: a median gap of 17, so four low bits; the gaps 3, 20, 15 and 56.
+	docs := []uint32{3, 24, 40, 97}
+	// From the lowest bit on: 1 1100, 01 0010, 1 1111, 0001 0001.
+	if got, want := appendRice(nil, docs, 100), []byte{0b01000111, 0b11111010, 0b10001000}; !slices.Equal(got, want) {
+		t.Errorf("%08b, want %08b", got, want)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 3000 {
+		total := uint32(1) << (1 + r.IntN(20))
+		var docs []uint32
+		for doc := uint32(0); doc < total && len(docs) < 200; doc += 1 + uint32(r.Float64()*r.Float64()*r.Float64()*float64(total)/4) {
+			docs = append(docs, doc)
+		}
+		b := append(appendRice(nil, docs, total), 0xA5)
+		if len(b)-1 != riceLen(docs, total) {
+			t.Fatalf("%v of %d take %d octets, and not %d", docs, total, len(b)-1, riceLen(docs, total))
+		}
+		var got []uint32
+		rest, err := eachRice(b, uint32(len(docs)), total, func(doc uint32) error {
+			got = append(got, doc)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, docs) || !bytes.Equal(rest, []byte{0xA5}) {
+			t.Fatalf("%v of %d come back as %v, %x, %v", docs, total, got, rest, err)
+		}
+		if len(docs) > 1 {
+			if _, err := eachRice(b[:(len(b)-1)/2], uint32(len(docs)), total, func(uint32) error { return nil }); !errors.Is(err, errList) {
+				t.Fatalf("cut short: %v", err)
+			}
+		}
+		if _, err := eachRice(b, uint32(len(docs)), docs[len(docs)-1], func(uint32) error { return nil }); !errors.Is(err, errList) && riceBits(uint32(len(docs)), total) == riceBits(uint32(len(docs)), docs[len(docs)-1]) {
+			t.Fatalf("a document beyond the last: %v", err)
+		}
 	}
 }
 
@@ -300,8 +374,8 @@ func TestStripes(t *testing.T) {
 		key := s[from : from+1+r.IntN(min(9, len(s)-from))]
 		for _, op := range []text.Op{text.Inside, text.Suffix} {
 			var got, want []string
-			for at := range x.lookup(f, text.Lookup{Op: op, Text: key}) {
-				got = append(got, string(x.termAt(at)))
+			for _, term := range x.lookup(f, text.Lookup{Op: op, Text: key}) {
+				got = append(got, string(term))
 			}
 			for _, term := range terms {
 				if (text.Lookup{Op: op, Text: key}).Means(term.text) {
@@ -356,7 +430,7 @@ func TestMergeIsBuild(t *testing.T) {
 // A damaged index gives errors, or nonsense, but neither a panic nor endless work.
 func FuzzIndex(f *testing.F) {
 	terms, lists := makeIndex(f, 70, []testTerm{
-		{":body", "A", []uint32{0}, nil}, {":body", "A B", []uint32{3, 9}, nil}, {":name", "TO:", []uint32{5, 6, 7, 8}, []uint8{1, 2, 3, 4}}, {"to", "D", []uint32{1}, nil}})
+		{":body", "A", []uint32{0}, nil}, {":body", "A B", []uint32{3, 9}, nil}, {":border", "A B", []uint32{3, 9, 20, 41}, nil}, {":border", "A C", []uint32{4}, nil}, {":name", "TO:", []uint32{5, 6, 7, 8}, []uint8{1, 2, 3, 4}}, {"to", "D", []uint32{1}, nil}})
 	f.Add(terms, lists, "A")
 	f.Fuzz(func(t *testing.T, terms, lists []byte, key string) {
 		x, err := openSegmentIndex(terms, lists)

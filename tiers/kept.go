@@ -60,7 +60,7 @@ type keptBlockInfo struct {
 // keptWriter writes kept text.
 type keptWriter struct {
 	w       io.Writer
-	enc     *zstd.Encoder
+	encs    encoders
 	most    int // octets of a document
 	offset  uint64
 	packed  []byte
@@ -75,9 +75,9 @@ type keptStream struct {
 	blocks  []keptBlockInfo
 }
 
-// newKeptWriter begins kept text; the encoder may be shared.
-func newKeptWriter(w io.Writer, enc *zstd.Encoder) (*keptWriter, error) {
-	k := &keptWriter{w: w, enc: enc, most: maxKeptDoc}
+// newKeptWriter begins kept text; the encoders may be shared.
+func newKeptWriter(w io.Writer, encs encoders) (*keptWriter, error) {
+	k := &keptWriter{w: w, encs: encs, most: maxKeptDoc}
 	return k, k.write([]byte(keptMagic))
 }
 
@@ -161,7 +161,7 @@ func (k *keptWriter) flush(stream int) error {
 	info := keptBlockInfo{offset: k.offset, rawSize: uint32(len(s.raw)), first: s.first}
 	k.packed = k.packed[:0]
 	if len(s.raw) > 0 {
-		k.packed = k.enc.EncodeAll(s.raw, k.packed)
+		k.packed = k.encs[stream].EncodeAll(s.raw, k.packed)
 	}
 	info.packed, info.crc = uint32(len(k.packed)), crc32.Checksum(k.packed, castagnoli)
 	s.blocks = append(s.blocks, info)
@@ -412,13 +412,22 @@ func uvarint(s string) (n uint64, size int) {
 	return 0, 0
 }
 
-// newCoders makes the encoder and decoder that a Set shares: whole blocks only,
-// so neither starts a goroutine.
-func newCoders() (*zstd.Encoder, *zstd.Decoder, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		return nil, nil, err
+// encoders are those of the streams.
+type encoders [streams]*zstd.Encoder
+
+// levels are how hard the streams are packed: a body's block shrinks by a twentieth more
+// for half as much time again, one of header lines, full of signatures, by a fortieth for
+// twice the time.
+var levels = [streams]zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault}
+
+// newCoders makes the encoders and the decoder that a Set shares: whole blocks only,
+// so none starts a goroutine.
+func newCoders() (encs encoders, dec *zstd.Decoder, err error) {
+	for i := range encs {
+		if encs[i], err = zstd.NewWriter(nil, zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(levels[i])); err != nil {
+			return encs, nil, err
+		}
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxKeptBlock))
-	return enc, dec, err
+	dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxKeptBlock))
+	return encs, dec, err
 }

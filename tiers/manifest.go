@@ -44,7 +44,7 @@ func newStamp(r io.Reader) (s stamp, err error) {
 type versions struct{ Extract, Fold, Token, Segment uint32 }
 
 // segmentVersion is that of the form of a segment's files.
-const segmentVersion = 2
+const segmentVersion = 3
 
 func currentVersions(extract uint32) versions {
 	return versions{Extract: extract, Fold: text.FoldVersion, Token: text.TokenVersion, Segment: segmentVersion}

@@ -1,6 +1,7 @@
 package tiers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -106,24 +107,49 @@ func (m *match) alternative(a text.Alternative) error {
 		return m.lookups(fieldRange{}, lookups, a.Sure, into)
 	}
 	for i := range m.x.len() {
-		if !headed(m.x.nameOctets(i), a.NameSuffix) {
+		name := m.x.nameOctets(i)
+		if !headed(name, a.NameSuffix) {
 			continue
 		}
 		f, ok := m.x.field(i)
 		if !ok {
 			return fmt.Errorf("%w: field %d", errIndex, i)
 		}
-		if err := m.lookups(f, lookups, a.Sure, into); err != nil {
+		about := inField(lookups, string(name))
+		if len(lookups) > 0 && len(about) == 0 {
+			continue
+		}
+		if err := m.lookups(f, about, a.Sure, into); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// inField is what is to be looked up for a header field.
+func inField(all []text.Lookup, name string) []text.Lookup {
+	if !slices.ContainsFunc(all, func(l text.Lookup) bool { return l.Field == text.FieldNear }) {
+		return all
+	}
+	field, ok := text.NearField(name)
+	var about []text.Lookup
+	for _, l := range all {
+		switch {
+		case l.Field != text.FieldNear:
+		case !ok:
+			continue
+		default:
+			l.Field = field
+		}
+		about = append(about, l)
+	}
+	return about
+}
+
 // headed reports whether a field is that of a header field whose name, in upper
 // case and with its colon, ends with suffix.
 func headed(name []byte, suffix string) bool {
-	if len(name) > 0 && name[0] == ':' {
+	if bytes.IndexByte(name, ':') >= 0 {
 		return false
 	}
 	return suffix == "" || strings.HasSuffix(strings.ToUpper(string(name))+":", suffix)

@@ -324,25 +324,15 @@ func (s *mergeSource) number(docs []uint32, counts []uint8) ([]uint32, []uint8) 
 // termSource goes through the terms of a field of a source.
 type termSource struct {
 	*mergeSource
-	f     fieldRange
+	walk
 	lists *blockLists
-	at    uint64
-	term  []byte // that begins at at
 }
 
 func newTermSource(s *mergeSource, f fieldRange) *termSource {
 	x := s.h.index
-	return &termSource{mergeSource: s, f: f, lists: x.blockLists(f), at: f.start, term: x.termAt(f.start)}
-}
-
-// next goes on; false at the end.
-func (t *termSource) next() bool {
-	t.at += uint64(len(t.term)) + 1
-	if t.at >= t.f.end {
-		return false
-	}
-	t.term = t.h.index.termAt(t.at)
-	return true
+	t := &termSource{mergeSource: s, walk: x.walkAll(f), lists: x.blockLists(f)}
+	t.forth() // no field is without terms
+	return t
 }
 
 // termHeap has the source with the least term first; of those with the same term,
@@ -390,7 +380,7 @@ func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) er
 			if docs, counts, err = h[0].append(docs, counts); err != nil {
 				return err
 			}
-			if !h[0].next() {
+			if !h[0].forth() {
 				h[0] = h[len(h)-1]
 				h = h[:len(h)-1]
 			}
@@ -420,7 +410,7 @@ func (t *termSource) append(docs []uint32, counts []uint8) ([]uint32, []uint8, e
 // writeText copies the kept text of the documents that are kept.
 func (m *merge) writeText(ctx context.Context, info *segmentInfo) error {
 	return m.write(ctx, textExt, &info.Text, func(w io.Writer) error {
-		k, err := newKeptWriter(w, m.set.enc)
+		k, err := newKeptWriter(w, m.set.encs)
 		if err != nil {
 			return err
 		}

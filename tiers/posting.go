@@ -9,8 +9,8 @@ import (
 
 // A list says which documents of a segment have a term, and, where counts are
 // kept, how often. docs/formats.md has its form: a head, then the gaps between
-// documents, a bitmap, or the gaps between the documents that do not have the
-// term, whichever is shortest, then the counts above 1.
+// documents in octets or bits, a bitmap, or the gaps between the documents that do
+// not have the term, whichever is shortest, then the counts above 1.
 
 // form is how a list holds its documents.
 type form uint8
@@ -19,6 +19,7 @@ const (
 	formGaps   form = iota // the documents, by gaps
 	formBits               // a bit for each document of the segment
 	formAllBut             // the others, by gaps
+	formRice               // the documents, by gaps in Rice's code
 )
 
 var errList = errors.New("damaged list of documents")
@@ -41,6 +42,8 @@ func appendList(b []byte, docs []uint32, counts []uint8, total uint32) []byte {
 		b = appendBits(b, docs, total)
 	case formAllBut:
 		b = appendOthers(b, docs, total)
+	case formRice:
+		b = appendRice(b, docs, total)
 	default:
 		b = appendGaps(b, docs)
 	}
@@ -50,23 +53,25 @@ func appendList(b []byte, docs []uint32, counts []uint8, total uint32) []byte {
 	return b
 }
 
-// shortest is the form that takes the fewest octets.
+// shortest is the form that takes the fewest octets; of those that take as many, the
+// one that is read fastest.
 func shortest(docs []uint32, total uint32) form {
 	gaps, next := 0, uint32(0)
 	for _, d := range docs {
 		gaps += uvarintLen(d - next)
 		next = d + 1
 	}
-	bitmap := int(total+7) / 8
-	if others := int(total) - len(docs); others < min(bitmap, gaps) {
-		if n := othersLen(docs, total); n < min(bitmap, gaps) {
-			return formAllBut
-		}
+	best, least := formGaps, gaps
+	if bitmap := int(total+7) / 8; bitmap < least {
+		best, least = formBits, bitmap
 	}
-	if bitmap < gaps {
-		return formBits
+	if n := riceLen(docs, total); n < least {
+		best, least = formRice, n
 	}
-	return formGaps
+	if others := int(total) - len(docs); others < least && othersLen(docs, total) < least {
+		best = formAllBut
+	}
+	return best
 }
 
 func uvarintLen(n uint32) int { return (bits.Len32(n|1) + 6) / 7 }
@@ -203,6 +208,9 @@ func (l docList) orInto(set docSet) error {
 	case formAllBut:
 		_, err = l.orOthers(set, rest, l.total-docs)
 		return err
+	case formRice:
+		_, err = eachRice(rest, docs, l.total, set.add)
+		return err
 	}
 	return fmt.Errorf("%w: form %d", errList, f)
 }
@@ -257,15 +265,19 @@ func (l docList) appendTo(docs []uint32, counts []uint8) ([]uint32, []uint8, err
 		return docs, counts, err
 	}
 	from := len(docs)
-	if f == formGaps {
-		rest, err = eachGap(rest, n, func(doc uint32) error {
-			docs = append(docs, doc)
-			return nil
-		})
+	add := func(doc uint32) error {
+		docs = append(docs, doc)
+		return nil
+	}
+	switch f {
+	case formGaps:
+		rest, err = eachGap(rest, n, add)
 		if err == nil && len(docs) > from && docs[len(docs)-1] >= l.total {
 			err = fmt.Errorf("%w: document %d of %d", errList, docs[len(docs)-1], l.total)
 		}
-	} else {
+	case formRice:
+		rest, err = eachRice(rest, n, l.total, add)
+	default:
 		docs, rest, err = l.appendDense(docs, n, f, rest)
 	}
 	if err != nil {

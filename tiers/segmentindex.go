@@ -89,6 +89,7 @@ type fieldRange struct {
 	first, blocks uint32
 	terms         uint32
 	table         uint64 // of stripes, in lists; 0: none
+	shared        bool   // terms are held by what they do not share
 }
 
 // field is the ith field; false if it lies outside.
@@ -103,6 +104,7 @@ func (x *segmentIndex) field(i int) (f fieldRange, ok bool) {
 	f.end, f.terms, f.table = be.Uint64(b[4:]), be.Uint32(b[16:]), uint40(b[20:])
 	end := be.Uint32(b[12:])
 	f.blocks = end - f.first
+	f.shared = x.sharedField(i)
 	return f, f.start < f.end && f.end <= uint64(len(x.text)) && f.first < end && end <= x.nBlocks
 }
 
@@ -119,6 +121,12 @@ func (x *segmentIndex) nameOctets(i int) []byte {
 		return nil
 	}
 	return x.names[from:to]
+}
+
+// sharedField is shared of the ith field.
+func (x *segmentIndex) sharedField(i int) bool {
+	name := x.nameOctets(i)
+	return len(name) > 0 && name[0] == ':' && shared(string(name))
 }
 
 // lookupField finds a field by its name.
@@ -196,8 +204,9 @@ func (x *segmentIndex) find(guids []mailbox.GUID, g mailbox.GUID) (uint32, bool,
 
 // Terms. A term is named by the offset in text at which it begins.
 
-// termAt is the term that begins at an offset, which is below the text's end.
-func (x *segmentIndex) termAt(at uint64) []byte {
+// lineAt is what stands from an offset, which is below the text's end, to the next line
+// feed: a term, but in shared fields.
+func (x *segmentIndex) lineAt(at uint64) []byte {
 	b := x.text[at:]
 	if n := bytes.IndexByte(b, '\n'); n >= 0 {
 		return b[:n]
@@ -229,70 +238,58 @@ func (x *segmentIndex) blockEnd(f fieldRange, block uint32) uint64 {
 	return f.end
 }
 
-// lowerBound is where the first term of a field begins that is not below key;
-// f.end if there is none.
-func (x *segmentIndex) lowerBound(f fieldRange, key []byte) uint64 {
-	n := sort.Search(int(f.blocks), func(i int) bool {
-		at := x.blockText(f.first + uint32(i))
-		return at == uint64(len(x.text)) || bytes.Compare(x.termAt(at), key) > 0
-	})
-	block := f.first + uint32(max(n-1, 0))
-	at, end := max(x.blockText(block), f.start), min(x.blockEnd(f, block), f.end)
-	for at < end {
-		term := x.termAt(at)
-		if bytes.Compare(term, key) >= 0 {
-			return at
-		}
-		at += uint64(len(term)) + 1
-	}
-	return min(at, f.end)
-}
-
-// find yields where the terms of a field begin that a lookup means, in order.
-func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq[uint64] {
-	switch l.Op {
-	case text.Exact:
+// lookup yields where the terms of a field begin that a lookup means, in order, and
+// the terms, which are valid until the next one.
+func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq2[uint64, []byte] {
+	switch {
+	case l.Op == text.Exact:
 		return x.exact(f, l.Text)
-	case text.Prefix:
+	case l.Op == text.Prefix:
 		return x.prefixed(f, l.Text, func([]byte) bool { return true })
-	case text.Across:
+	case l.Op == text.Across:
 		then := []byte(l.Then)
 		return x.prefixed(f, l.Text, func(term []byte) bool {
 			_, rest, _ := bytes.Cut(term, []byte{' '})
 			return bytes.HasPrefix(rest, then) && (!l.Ends || len(rest) == len(then))
 		})
-	case text.Suffix:
+	case f.shared:
+		pattern := []byte(l.Text)
+		return x.prefixed(f, "", func(term []byte) bool {
+			if l.Op == text.Suffix {
+				return bytes.HasSuffix(term, pattern)
+			}
+			return bytes.Contains(term, pattern)
+		})
+	case l.Op == text.Suffix:
 		return x.containing(f, l.Text+"\n")
 	}
 	return x.containing(f, l.Text)
 }
 
-func (x *segmentIndex) exact(f fieldRange, term string) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		if at := x.lowerBound(f, []byte(term)); at < f.end && string(x.termAt(at)) == term {
-			yield(at)
+func (x *segmentIndex) exact(f fieldRange, term string) iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
+		if w, ok := x.seek(f, []byte(term)); ok && string(w.term) == term {
+			yield(w.at, w.term)
 		}
 	}
 }
 
 // prefixed yields the terms that begin with prefix and are wanted.
-func (x *segmentIndex) prefixed(f fieldRange, prefix string, wanted func([]byte) bool) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
+func (x *segmentIndex) prefixed(f fieldRange, prefix string, wanted func([]byte) bool) iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
 		p := []byte(prefix)
-		for at := x.lowerBound(f, p); at < f.end; {
-			term := x.termAt(at)
-			if !bytes.HasPrefix(term, p) || wanted(term) && !yield(at) {
+		for w, ok := x.seek(f, p); ok && bytes.HasPrefix(w.term, p); ok = w.forth() {
+			if wanted(w.term) && !yield(w.at, w.term) {
 				return
 			}
-			at += uint64(len(term)) + 1
 		}
 	}
 }
 
 // containing yields the terms around each place where pattern is found, which may
 // end with the line feed after a term.
-func (x *segmentIndex) containing(f fieldRange, pattern string) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
+func (x *segmentIndex) containing(f fieldRange, pattern string) iter.Seq2[uint64, []byte] {
+	return func(yield func(uint64, []byte) bool) {
 		for from, to := range x.regions(f, pattern) {
 			if pattern == "" || !containing(x.text, []byte(pattern), from, to, yield) {
 				return
@@ -302,7 +299,7 @@ func (x *segmentIndex) containing(f fieldRange, pattern string) iter.Seq[uint64]
 }
 
 // containing looks through the terms from from to below to.
-func containing(text, pattern []byte, from, to uint64, yield func(uint64) bool) bool {
+func containing(text, pattern []byte, from, to uint64, yield func(uint64, []byte) bool) bool {
 	first := from
 	for from < to {
 		k := bytes.Index(text[from:to], pattern)
@@ -312,7 +309,7 @@ func containing(text, pattern []byte, from, to uint64, yield func(uint64) bool) 
 		at := from + uint64(k)
 		start := uint64(bytes.LastIndexByte(text[first:at], '\n')+1) + first
 		n := bytes.IndexByte(text[at:to], '\n')
-		if n < 0 || !yield(start) {
+		if n < 0 || !yield(start, text[start:at+uint64(n)]) {
 			return false
 		}
 		from = at + uint64(n) + 1

@@ -49,7 +49,7 @@ func (h *handle) appendTerms(out []Term, field, prefix string, wanted func([]byt
 		return out, nil
 	}
 	lists := x.blockLists(f)
-	for at := range x.prefixed(f, prefix, wanted) {
+	for at, term := range x.prefixed(f, prefix, wanted) {
 		l, err := lists.of(at)
 		if err != nil {
 			return nil, err
@@ -58,7 +58,7 @@ func (h *handle) appendTerms(out []Term, field, prefix string, wanted func([]byt
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Term{bytes.Clone(x.termAt(at)), n})
+		out = append(out, Term{bytes.Clone(term), n})
 	}
 	if !x.whole() {
 		return nil, h.cutShort()

@@ -60,7 +60,7 @@ type Options struct {
 type Set struct {
 	o        Options
 	overflow string // o.Overflow, "" if there is none
-	enc      *zstd.Encoder
+	encs     encoders
 	dec      *zstd.Decoder
 	// texts has a lock of its own, never held with mu.
 	texts *blockCache
@@ -99,11 +99,11 @@ func New(o Options) (*Set, error) {
 	if err := checkRoots(o); err != nil {
 		return nil, err
 	}
-	enc, dec, err := newCoders()
+	encs, dec, err := newCoders()
 	if err != nil {
 		return nil, err
 	}
-	return &Set{o: o, overflow: overflowOf(o), full: map[string]time.Time{}, enc: enc, dec: dec, texts: newBlockCache(o.TextBytes),
+	return &Set{o: o, overflow: overflowOf(o), full: map[string]time.Time{}, encs: encs, dec: dec, texts: newBlockCache(o.TextBytes),
 		handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
 }
 

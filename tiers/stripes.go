@@ -134,5 +134,5 @@ func (x *segmentIndex) termFrom(f fieldRange, at uint64) uint64 {
 	if at >= f.end {
 		return f.end
 	}
-	return at + uint64(len(x.termAt(at-1)))
+	return at + uint64(len(x.lineAt(at-1)))
 }

@@ -19,8 +19,8 @@ import (
 // them is the table of blocks at the end of .terms: where the terms of each block
 // begin, and where their lists. docs/formats.md has both forms.
 const (
-	termsMagic = "TSLterm2"
-	listsMagic = "TSLlist1"
+	termsMagic = "TSLterm3"
+	listsMagic = "TSLlist2"
 
 	blockTerms = 64 // terms of a block; the last one of a field may have fewer
 
@@ -44,6 +44,7 @@ type indexWriter struct {
 	field                 openedField
 	stripes               stripeWriter // of the field at hand
 	inBlock               int          // terms in the block at hand
+	before                []byte       // the term before, in a shared field
 	desc, data            []byte       // of the block at hand: where its lists lie, and the lists
 	head                  [binary.MaxVarintLen64]byte
 	failed                error
@@ -53,12 +54,17 @@ type indexWriter struct {
 type openedField struct {
 	open    bool
 	striped bool
+	shared  bool
 	terms   uint32
 }
 
 // striped reports whether strings are looked for inside of a field's terms.
 func striped(field string) bool {
-	return field != text.FieldBorder && field != text.FieldRune && field != text.FieldHeader && field != text.FieldSign
+	switch field {
+	case text.FieldBorder, text.FieldRune, text.FieldHeader, text.FieldSign, text.FieldLineSign:
+		return false
+	}
+	return true
 }
 
 // err is what writing has failed with so far.
@@ -131,7 +137,7 @@ func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSe
 func (w *indexWriter) begin(name string) {
 	w.end()
 	w.names = append(w.names, name...)
-	w.field.open, w.field.striped = true, striped(name)
+	w.field.open, w.field.striped, w.field.shared = true, striped(name), shared(name)
 	w.stripes.reset()
 }
 
@@ -181,7 +187,11 @@ func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 	if w.inBlock == 0 {
 		w.block()
 	}
-	w.terms.line(term)
+	if w.field.shared {
+		w.share(term)
+	} else {
+		w.terms.line(term)
+	}
 	if w.field.striped {
 		w.stripes.add(term)
 	}
@@ -196,6 +206,18 @@ func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 	if w.inBlock++; w.inBlock == blockTerms {
 		w.flush()
 	}
+}
+
+// share writes what a term does not share with the one before it in its block.
+func (w *indexWriter) share(term []byte) {
+	n := 0
+	if w.inBlock > 0 {
+		n = sharing(w.before, term)
+	}
+	w.before = append(w.before[:0], term...)
+	w.terms.buf = append(w.terms.buf, noShare+byte(n))
+	w.terms.n++
+	w.terms.line(term[n:])
 }
 
 // block begins a block.

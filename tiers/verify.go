@@ -212,7 +212,7 @@ func (x *segmentIndex) verify(guids []mailbox.GUID) error {
 		if name == field && bytes.Compare(last, term) >= 0 || len(term) == 0 {
 			return fmt.Errorf("%w: the order of terms of %s", errIndex, name)
 		}
-		field, last = name, term
+		field, last = name, append(last[:0], term...)
 		return nil
 	})
 }
@@ -222,16 +222,14 @@ func (x *segmentIndex) eachList(fn func(field string, term []byte, l docList) er
 	for i := range x.len() {
 		f, _ := x.field(i)
 		name, lists, terms := x.name(i), x.blockLists(f), uint32(0)
-		for at := f.start; at < f.end; terms++ {
-			l, err := lists.of(at)
+		for w := x.walkAll(f); w.forth(); terms++ {
+			l, err := lists.of(w.at)
 			if err != nil {
 				return err
 			}
-			term := x.termAt(at)
-			if err := fn(name, term, l); err != nil {
+			if err := fn(name, w.term, l); err != nil {
 				return err
 			}
-			at += uint64(len(term)) + 1
 		}
 		if terms != f.terms {
 			return fmt.Errorf("%w: %d terms of %s where %d are said to be", errIndex, terms, name, f.terms)

@@ -1,0 +1,108 @@
+package tiers
+
+import (
+	"bytes"
+	"sort"
+
+	"teraslot/text"
+)
+
+// Borders, which are the most of all terms, and stretches around symbols in bodies are
+// looked up by their beginnings and lie close together: each is held by what it does not
+// share with the one before it in its block, after an octet that says how much it shares.
+
+// shared reports whether the terms of a field are held so.
+func shared(field string) bool { return field == text.FieldBorder || field == text.FieldSign }
+
+// Octets that say how much is shared begin with noShare, so that none is a line feed.
+const noShare, maxShare = ' ', 0x7F - ' '
+
+// sharing is how many octets a term begins with as the one before it does.
+func sharing(before, term []byte) int {
+	n := 0
+	for n < min(len(before), len(term), maxShare) && before[n] == term[n] {
+		n++
+	}
+	return n
+}
+
+// walk goes through the terms of a field, in order.
+type walk struct {
+	x    *segmentIndex
+	f    fieldRange
+	at   uint64 // where the term at hand begins
+	next uint64 // where the one after it does
+	term []byte // at hand; valid until the walk goes on
+	made []byte // of shared terms
+}
+
+// walkBlock begins at the first term of a block.
+func (x *segmentIndex) walkBlock(f fieldRange, block uint32) walk {
+	return walk{x: x, f: f, next: max(x.blockText(block), f.start)}
+}
+
+// walkAll begins at a field's first term.
+func (x *segmentIndex) walkAll(f fieldRange) walk { return walk{x: x, f: f, next: f.start} }
+
+// walkFrom goes to the term that begins at an offset; false if there is none.
+func (x *segmentIndex) walkFrom(f fieldRange, at uint64) (w walk, ok bool) {
+	if !f.shared {
+		w = walk{x: x, f: f, next: at}
+		return w, w.forth()
+	}
+	for w = x.walkBlock(f, x.blockOf(f, at)); w.forth(); {
+		if w.at >= at {
+			return w, true
+		}
+	}
+	return w, false
+}
+
+// forth goes to the next term; false if there is none.
+func (w *walk) forth() bool {
+	if w.next >= w.f.end {
+		return false
+	}
+	w.at = w.next
+	line := w.x.lineAt(w.at)
+	w.next += uint64(len(line)) + 1
+	if !w.f.shared {
+		w.term = line
+		return true
+	}
+	w.made = append(w.made[:w.share(line)], line[min(1, len(line)):]...)
+	w.term = w.made
+	return true
+}
+
+// share is how much of the term before is one of a line; in damaged ones, no more
+// than there is.
+func (w *walk) share(line []byte) int {
+	if len(line) == 0 {
+		return 0
+	}
+	return min(max(int(line[0])-noShare, 0), len(w.made))
+}
+
+// first is the first term of a block, which shares nothing.
+func (x *segmentIndex) first(f fieldRange, at uint64) []byte {
+	line := x.lineAt(at)
+	if f.shared {
+		line = line[min(1, len(line)):]
+	}
+	return line
+}
+
+// seek goes to the first term of a field that is not below key; false if there is none.
+func (x *segmentIndex) seek(f fieldRange, key []byte) (w walk, ok bool) {
+	n := sort.Search(int(f.blocks), func(i int) bool {
+		at := x.blockText(f.first + uint32(i))
+		return at == uint64(len(x.text)) || bytes.Compare(x.first(f, at), key) > 0
+	})
+	for w = x.walkBlock(f, f.first+uint32(max(n-1, 0))); w.forth(); {
+		if bytes.Compare(w.term, key) >= 0 {
+			return w, true
+		}
+	}
+	return w, false
+}
