@@ -310,10 +310,17 @@ func TestRice(t *testing.T) {
 		t.Errorf("%08b, want %08b", got, want)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 3000 {
+	for i := range 3000 {
 		total := uint32(1) << (1 + r.IntN(20))
 		var docs []uint32
-		for doc := uint32(0); doc < total && len(docs) < 200; doc += 1 + uint32(r.Float64()*r.Float64()*r.Float64()*float64(total)/4) {
+		if i == 0 { // many neighbours, and one far away: a gap of more zeros than are read at once
+			total = 1 << 20
+			for doc := range uint32(199) {
+				docs = append(docs, doc)
+			}
+			docs = append(docs, total-1)
+		}
+		for doc := uint32(0); doc < total && len(docs) < 199; doc += 1 + uint32(r.Float64()*r.Float64()*r.Float64()*float64(total)/4) {
 			docs = append(docs, doc)
 		}
 		b := append(appendRice(nil, docs, total), 0xA5)
