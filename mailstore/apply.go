@@ -250,6 +250,9 @@ func (a *application) describeUser() error {
 	if err := a.storeBaseNames(a.before.Names, image.Mailboxes); err != nil {
 		return err
 	}
+	if err := a.storeAbsorbed(a.before.Absorbed, image.Absorbed); err != nil {
+		return err
+	}
 	if !slices.Equal(a.before.Subscriptions, image.Subscriptions) {
 		if err := a.subscribe(image.Subscriptions); err != nil {
 			return err

@@ -25,6 +25,9 @@ type Image struct {
 	// over from another slot. They tell which side has renamed a mailbox since.
 	Named mailbox.ModSeq
 	Names []BaseName
+	// Absorbed are the states of other slots that were merged into this mail and are not yet
+	// known to have been replaced by it, by ModSeq.
+	Absorbed []Absorbed
 }
 
 // BaseName is the name that a mailbox had.
@@ -138,6 +141,9 @@ func (m *Mail) loadImage(c *conn) (out Image, err error) {
 		return out, err
 	}
 	if out.Lineage, _, err = m.wholeLineage(c, out.ModSeq); err != nil {
+		return out, err
+	}
+	if out.Absorbed, err = loadAbsorbed(c); err != nil {
 		return out, err
 	}
 	if out.Subscriptions, err = loadSubscriptions(c); err != nil {

@@ -76,11 +76,9 @@ func (m *Mail) Merge(ctx context.Context, theirs *Image, entries map[mailbox.ID]
 			return err
 		}
 		change.Image.Lineage = here.Lineage.with(name, change.Image.ModSeq)
+		change.Image.Absorbed = absorb(here, theirs, &change.Image)
 		a := &application{txn: t, change: change, before: *here}
-		if err := a.steps(); err != nil {
-			return err
-		}
-		return t.noteMerged(theirs)
+		return a.steps()
 	})
 	m.s.views.forget(m.user)
 	return out, err
@@ -108,38 +106,64 @@ func (m *Mail) everything(c *conn) (*Image, map[mailbox.ID][]Entry, error) {
 // version is one side of a merge.
 type version struct {
 	*Image
-	entries map[mailbox.ID][]Entry
+	entries  map[mailbox.ID][]Entry
+	base     mailbox.ModSeq          // what is not newer the other side has had
+	names    map[mailbox.ID]string   // at the base; nil: not known
+	restored map[mailbox.ModSeq]bool // given by renewals to records that were as they are at the base
+	// seen is what this side has had of the other, if it has merged an earlier state of that:
+	// the UIDNEXTs. Nil: the base is a state of both.
+	seen map[mailbox.ID]mailbox.UID
+	// partly: that state was newer than what the other side comes of. What is newer than
+	// common the other side may not have had then.
+	partly bool
+	common mailbox.ModSeq
 }
 
 // merger makes one mail of two.
 type merger struct {
 	here, there version
-	base        mailbox.ModSeq          // what is not newer was the same on both sides
-	names       map[mailbox.ID]string   // at the base; nil: not known
-	modseq      mailbox.ModSeq          // of all that the merge changes: above both sides'
-	restored    map[mailbox.ModSeq]bool // given by renewals to records that were as they are at the base
-	first       bool                    // this slot's id is the lower one
-	renewed     map[mailbox.ID]bool     // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
+	modseq      mailbox.ModSeq      // of all that the merge changes: above both sides'
+	first       bool                // this slot's id is the lower one
+	renewed     map[mailbox.ID]bool // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
 	out         Change
 	merged      Merged
 }
 
 func newMerger(here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map[mailbox.ID][]Entry) *merger {
-	g := &merger{here: version{here, own}, there: version{there, theirs}, base: here.Lineage.Base(there.Lineage), renewed: map[mailbox.ID]bool{}}
+	g := &merger{here: version{Image: here, entries: own}, there: version{Image: there, entries: theirs}, renewed: map[mailbox.ID]bool{}}
 	g.modseq = max(here.ModSeq, there.ModSeq) + 1
-	g.restored = map[mailbox.ModSeq]bool{}
-	here.Lineage.restored(g.base, g.restored)
-	there.Lineage.restored(g.base, g.restored)
 	g.first = here.Lineage.last() < there.Lineage.last()
-	for _, v := range []version{g.here, g.there} {
-		if v.Named == g.base && g.names == nil {
-			g.names = map[mailbox.ID]string{}
+	x, xBase := here.absorbedOf(there)
+	y, yBase := there.absorbedOf(here)
+	switch {
+	case x != nil && (y == nil || x.ModSeq > y.ModSeq):
+		g.again(&g.here, &g.there, x, xBase)
+	case y != nil:
+		g.again(&g.there, &g.here, y, yBase)
+	default:
+		g.common()
+	}
+	for _, v := range []*version{&g.here, &g.there} {
+		v.restored = map[mailbox.ModSeq]bool{}
+		v.Lineage.restored(v.base, v.restored)
+	}
+	return g
+}
+
+// common sets the base that two lineages have in common.
+func (g *merger) common() {
+	base := g.here.Lineage.Base(g.there.Lineage)
+	var names map[mailbox.ID]string
+	for _, v := range []*version{&g.here, &g.there} {
+		if v.Named == base && names == nil {
+			names = map[mailbox.ID]string{}
 			for _, n := range v.Names {
-				g.names[n.ID] = n.Name
+				names[n.ID] = n.Name
 			}
 		}
 	}
-	return g
+	g.here.base, g.there.base = base, base
+	g.here.names, g.there.names = names, names
 }
 
 // restored adds to out the mod-sequences that renewals gave to all records of copies that are
@@ -153,7 +177,23 @@ func (l Lineage) restored(base mailbox.ModSeq, out map[mailbox.ModSeq]bool) {
 }
 
 // changed reports whether a record was changed after the base.
-func (g *merger) changed(e *Entry) bool { return e.ModSeq > g.base && !g.restored[e.ModSeq] }
+func (v *version) changed(e *Entry) bool { return e.ModSeq > v.base && !v.restored[e.ModSeq] }
+
+// news reports whether the other side has never had a message of a mailbox.
+func (v *version) news(id mailbox.ID, e *Entry) bool {
+	if v.seen != nil {
+		return e.UID >= v.seen[id] || v.partly && e.CreatedModSeq > v.common
+	}
+	return e.CreatedModSeq > v.base
+}
+
+// made reports whether the other side has never had a mailbox.
+func (v *version) made(b *BoxImage) bool {
+	if v.seen != nil {
+		return v.seen[b.ID] == 0 || v.partly && b.CreatedModSeq > v.common
+	}
+	return b.CreatedModSeq > v.base
+}
 
 // last is the slot that wrote last.
 func (l Lineage) last() string {
@@ -172,7 +212,7 @@ func (g *merger) run() (*Change, error) {
 	image.UIDValidity = max(g.here.UIDValidity, g.there.UIDValidity)
 	image.Subscriptions = union(g.here.Subscriptions, g.there.Subscriptions, cmp.Compare)
 	ids := map[mailbox.ID]bool{}
-	for _, v := range []version{g.here, g.there} {
+	for _, v := range []*version{&g.here, &g.there} {
 		for i := range v.Mailboxes {
 			ids[v.Mailboxes[i].ID] = true
 		}
@@ -201,14 +241,14 @@ func (g *merger) box(id mailbox.ID) error {
 	if h != nil && t != nil {
 		return g.both(h, t)
 	}
-	b, side, other := h, g.here, g.there
+	b, side, other := h, &g.here, &g.there
 	if b == nil {
-		b, side, other = t, g.there, g.here
+		b, side, other = t, &g.there, &g.here
 	}
 	gone := slices.ContainsFunc(other.Retired, func(r Retired) bool { return r.Holder == id })
-	if b.CreatedModSeq > g.base && !gone {
+	if side.made(b) && !gone {
 		g.merged.Created++
-	} else if gone && b.CreatedModSeq > g.base || touched(b, side.entries[id], g.base) || other.End() == 0 {
+	} else if gone && side.made(b) || side.touched(b) || other.End() == 0 {
 		g.merged.Undeleted++
 		// What the other side told of its UIDs before it was deleted is forgotten.
 		g.renewed[id] = true
@@ -216,16 +256,19 @@ func (g *merger) box(id mailbox.ID) error {
 		g.merged.Deleted++
 		return nil
 	}
-	g.take(b, side.entries[id], side.Image == g.here.Image)
+	g.take(b, side.entries[id], side == &g.here)
 	return nil
 }
 
 // End is the mod-sequence of the image's lineage.
-func (v version) End() mailbox.ModSeq { return v.Lineage.End() }
+func (v *version) End() mailbox.ModSeq { return v.Lineage.End() }
 
-// touched reports whether a mailbox's records changed after the base.
-func touched(b *BoxImage, entries []Entry, base mailbox.ModSeq) bool {
-	return b.HighestModSeq > base || slices.ContainsFunc(entries, func(e Entry) bool { return e.ModSeq > base })
+// touched reports whether a mailbox's records changed after the base, or the other side has never
+// had one of its messages.
+func (v *version) touched(b *BoxImage) bool {
+	return b.HighestModSeq > v.base || slices.ContainsFunc(v.entries[b.ID], func(e Entry) bool {
+		return e.ModSeq > v.base || !e.Expunged && v.news(b.ID, &e)
+	})
 }
 
 // take takes a mailbox over as one side has it. The other's is new here: were it to keep its
@@ -276,13 +319,15 @@ func (g *merger) name(h, t *BoxImage) string {
 		return h.Name
 	}
 	g.merged.Renamed++
-	if was, known := g.names[h.ID]; known {
-		switch was {
-		case h.Name:
-			return t.Name
-		case t.Name:
-			return h.Name
-		}
+	hw, hk := g.here.names[h.ID]
+	tw, tk := g.there.names[h.ID]
+	switch kept := g.there.seen != nil; { // what a merge has decided holds
+	case kept && hk && hw == h.Name:
+		return t.Name
+	case tk && tw == t.Name:
+		return h.Name
+	case hk && hw == h.Name:
+		return t.Name
 	}
 	if c := cmp.Compare(h.HighestModSeq, t.HighestModSeq); c > 0 || c == 0 && g.first {
 		return h.Name
@@ -319,7 +364,7 @@ func (g *merger) retire() {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UIDValidity, b.UIDValidity))
 	}
 	all := slices.Concat(g.here.Retired, g.there.Retired)
-	for _, v := range []version{g.here, g.there} {
+	for _, v := range []*version{&g.here, &g.there} {
 		for i := range v.Mailboxes {
 			b := &v.Mailboxes[i]
 			now := g.out.Image.Box(b.ID)
@@ -349,7 +394,7 @@ func (g *merger) retire() {
 
 // otherHad reports whether on some side another mailbox has had b's name and UIDVALIDITY.
 func (g *merger) otherHad(b *BoxImage) bool {
-	for _, v := range []version{g.here, g.there} {
+	for _, v := range []*version{&g.here, &g.there} {
 		for i := range v.Mailboxes {
 			if x := &v.Mailboxes[i]; x.ID != b.ID && x.Name == b.Name && x.UIDValidity == b.UIDValidity && x.UIDNext > 1 {
 				return true
@@ -370,14 +415,15 @@ type boxMerger struct {
 
 func (m *boxMerger) run(own, theirs []Entry) error {
 	m.change = BoxChange{ID: m.b.ID, Whole: true}
+	own, theirs = m.follow(own, theirs)
 	i, k := 0, 0
 	for i < len(own) || k < len(theirs) {
 		switch {
 		case k == len(theirs) || i < len(own) && own[i].UID < theirs[k].UID:
-			m.one(own[i], m.t, true)
+			m.one(own[i], &m.here, m.t)
 			i++
 		case i == len(own) || theirs[k].UID < own[i].UID:
-			m.one(theirs[k], m.h, false)
+			m.one(theirs[k], &m.there, m.h)
 			k++
 		default:
 			m.two(own[i], theirs[k])
@@ -431,24 +477,26 @@ func (m *boxMerger) expunge(e Entry) {
 }
 
 // one merges a record that the other side does not have.
-func (m *boxMerger) one(e Entry, other *BoxImage, own bool) {
+func (m *boxMerger) one(e Entry, side *version, other *BoxImage) {
 	if e.Expunged {
 		m.write(e) // clients of either side may have to be told
 		return
 	}
 	switch {
-	case e.CreatedModSeq > m.base && e.UID >= other.UIDNext:
-		m.taken(own)
-		if !own { // new here: see merger.take
+	case side.news(m.b.ID, &e) && e.UID >= other.UIDNext:
+		if side == &m.there { // new here: see merger.take
+			m.merged.Taken++
 			e.CreatedModSeq = m.modseq
 		}
 		m.write(e)
-	case e.CreatedModSeq > m.base: // the other side has given the UID
-		m.taken(own)
+	case side.news(m.b.ID, &e): // the other side has given the UID
+		if side == &m.there {
+			m.merged.Taken++
+		}
 		m.merged.Moved++
 		m.expunge(e)
 		m.moved = append(m.moved, e)
-	case m.changed(&e): // expunged there, and forgotten; changed here since
+	case side.changed(&e): // expunged there, and forgotten; changed here since
 		m.merged.ExpungeChange++
 		m.merged.Kept++
 		m.expunge(e)
@@ -459,12 +507,6 @@ func (m *boxMerger) one(e Entry, other *BoxImage, own bool) {
 	}
 }
 
-func (m *boxMerger) taken(own bool) {
-	if !own {
-		m.merged.Taken++
-	}
-}
-
 // two merges the records of one UID.
 func (m *boxMerger) two(h, t Entry) {
 	switch {
@@ -472,12 +514,18 @@ func (m *boxMerger) two(h, t Entry) {
 		if h.ModSeq != t.ModSeq {
 			m.write(h)
 		}
+	case h.ModSeq == done || t.ModSeq == done:
+		m.expunge(h)
+	case m.stands(h, t, &m.here, &m.there):
+		m.as(h, h.same(t))
+	case m.stands(t, h, &m.there, &m.here):
+		m.as(t, t.same(h))
 	case h.GUID != t.GUID:
 		m.conflict(h, t)
 	case h.Expunged:
-		m.oneExpunged(t, h)
+		m.oneExpunged(t, h, &m.there)
 	case t.Expunged:
-		m.oneExpunged(h, t)
+		m.oneExpunged(h, t, &m.here)
 	case h.same(t):
 		m.keep(h)
 	default:
@@ -498,12 +546,12 @@ func (m *boxMerger) conflict(h, t Entry) {
 
 // oneExpunged is for a message that one side has expunged: it is, unless the other
 // side changed it later.
-func (m *boxMerger) oneExpunged(live, gone Entry) {
+func (m *boxMerger) oneExpunged(live, gone Entry, side *version) {
 	m.merged.Expunged++
-	if m.changed(&live) {
+	if side.changed(&live) {
 		m.merged.ExpungeChange++
 		// What came on both sides after the base are two deliveries of the same bytes.
-		if live.ModSeq > gone.ModSeq || live.CreatedModSeq > m.base {
+		if live.ModSeq > gone.ModSeq || side.news(m.b.ID, &live) {
 			m.merged.Kept++
 			m.moved = append(m.moved, live)
 		}
@@ -514,7 +562,7 @@ func (m *boxMerger) oneExpunged(live, gone Entry) {
 // flags decides between two sets of flags of a message.
 func (m *boxMerger) flags(h, t Entry) Entry {
 	m.merged.Flags++
-	hc, tc := m.changed(&h), m.changed(&t)
+	hc, tc := m.here.changed(&h), m.there.changed(&t)
 	if hc && tc {
 		m.merged.FlagsBoth++
 	}

@@ -181,9 +181,12 @@ func (c *Client) state(ctx context.Context, u mailbox.User) (h stateHead, err er
 			return err
 		}
 		for {
-			err := receiveKind(x, kindBoxes, func(d *decoder) { h.image.Mailboxes = append(h.image.Mailboxes, d.boxes()...) })
+			f, err := receive(x)
 			if err != nil {
 				return ended(err)
+			}
+			if err := more(f, &h.image); err != nil {
+				return err
 			}
 		}
 	})

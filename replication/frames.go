@@ -24,7 +24,7 @@ const (
 	kindBegin                   // begin
 	kindMessage                 // messageHead; its octets follow
 	kindData                    // octets of a message
-	kindImage                   // an image without its mailboxes
+	kindImage                   // the head of an image
 	kindRecords                 // records of a mailbox
 	kindCommit                  // nothing
 	kindResult                  // result
@@ -34,12 +34,13 @@ const (
 	kindCheck                   // user, and whether to read all messages
 	kindFinding                 // text
 	kindDamaged                 // mailboxes and the UIDs of damaged records
+	kindRest                    // more of an image: its long lists
 )
 
 // The versions of the protocol that this program speaks.
 const (
-	oldestVersion = 1
-	newestVersion = 1
+	oldestVersion = 2
+	newestVersion = 2
 )
 
 type hello struct {
@@ -115,12 +116,12 @@ func (d *decoder) account() (a account.Entry) {
 	return a
 }
 
-// stateHead is what a slot has of a user. Frames of boxes follow it if there is mail.
+// stateHead is what a slot has of a user. The frames of the image follow it if there is mail.
 type stateHead struct {
 	known   bool // there is an account
 	account account.Entry
 	mail    bool
-	image   mailstore.Image // without mailboxes
+	image   mailstore.Image // its head
 }
 
 func (s *stateHead) frame() *frame {
@@ -145,45 +146,126 @@ func (s *stateHead) parse(d *decoder) {
 	}
 }
 
-// image is an image without its mailboxes.
+// image is the head of an image: what it has besides comes in rest and boxes.
 func (e *encoder) image(i *mailstore.Image) {
 	e.uint(uint64(i.ModSeq), uint64(i.UIDValidity))
 	e.int(i.Quota.Bytes, i.Quota.Messages)
-	e.uint(uint64(len(i.Lineage)))
-	for _, t := range i.Lineage {
-		e.string(t.Slot)
-		e.uint(uint64(t.UpTo))
-	}
-	e.uint(uint64(len(i.Subscriptions)))
-	e.string(i.Subscriptions...)
-	e.uint(uint64(len(i.Retired)))
-	for _, r := range i.Retired {
-		e.string(r.Name, string(r.Holder))
-		e.uint(uint64(r.UIDValidity))
-	}
-	e.uint(uint64(i.Named), uint64(len(i.Names)))
-	for _, n := range i.Names {
-		e.string(string(n.ID), n.Name)
-	}
+	e.lineage(i.Lineage)
+	e.uint(uint64(i.Named))
 }
 
 func (d *decoder) image() (i mailstore.Image) {
 	i.ModSeq, i.UIDValidity = d.modseq(), d.uidvalidity()
 	i.Quota = mailstore.Quota{Bytes: d.int(), Messages: d.int()}
-	for range d.count(2) {
-		i.Lineage = append(i.Lineage, mailstore.Tenure{Slot: d.string(), UpTo: d.modseq()})
-	}
-	for range d.count(1) {
-		i.Subscriptions = append(i.Subscriptions, d.string())
-	}
-	for range d.count(3) {
-		i.Retired = append(i.Retired, mailstore.Retired{Name: d.string(), Holder: mailbox.ID(d.string()), UIDValidity: d.uidvalidity()})
-	}
-	i.Named = d.modseq()
-	for range d.count(26) {
-		i.Names = append(i.Names, mailstore.BaseName{ID: d.mailbox(), Name: d.string()})
-	}
+	i.Lineage, i.Named = d.lineage(), d.modseq()
 	return i
+}
+
+func (e *encoder) lineage(l mailstore.Lineage) {
+	e.uint(uint64(len(l)))
+	for _, t := range l {
+		e.string(t.Slot)
+		e.uint(uint64(t.UpTo))
+	}
+}
+
+func (d *decoder) lineage() (l mailstore.Lineage) {
+	for range d.count(2) {
+		l = append(l, mailstore.Tenure{Slot: d.string(), UpTo: d.modseq()})
+	}
+	return l
+}
+
+// imageFrames returns what an image has besides its head, in frames.
+func imageFrames(i *mailstore.Image) []*frame {
+	return append(restFrames(i), boxFrames(i.Mailboxes)...)
+}
+
+// What an item of the rest of an image is.
+const (
+	restSubscription = iota + 1
+	restRetired
+	restName
+	restAbsorbed
+	restAbsorbedBox // of the last restAbsorbed
+)
+
+// restFrames returns the lists of an image that may be long. A user may have any number of
+// subscriptions.
+func restFrames(i *mailstore.Image) []*frame {
+	var out []*frame
+	var e encoder
+	item := func(kind uint64) {
+		if len(e.b) >= partSize {
+			out = append(out, &frame{kindRest, e.b})
+			e = encoder{}
+		}
+		e.uint(kind)
+	}
+	for _, name := range i.Subscriptions {
+		item(restSubscription)
+		e.string(name)
+	}
+	for _, r := range i.Retired {
+		item(restRetired)
+		e.string(r.Name, string(r.Holder))
+		e.uint(uint64(r.UIDValidity))
+	}
+	for _, n := range i.Names {
+		item(restName)
+		e.string(string(n.ID), n.Name)
+	}
+	for _, a := range i.Absorbed {
+		item(restAbsorbed)
+		e.bytes(a.Digest[:])
+		e.lineage(a.Lineage)
+		e.uint(uint64(a.ModSeq))
+		for _, b := range a.Boxes {
+			item(restAbsorbedBox)
+			e.string(string(b.ID), b.Name, b.Became)
+			e.uint(uint64(b.UIDNext))
+		}
+	}
+	if len(e.b) > 0 {
+		out = append(out, &frame{kindRest, e.b})
+	}
+	return out
+}
+
+// rest adds to an image what a frame says of it.
+func (d *decoder) rest(i *mailstore.Image) {
+	for len(d.b) > 0 && !d.failed {
+		switch d.within(restAbsorbedBox) {
+		case restSubscription:
+			i.Subscriptions = append(i.Subscriptions, d.string())
+		case restRetired:
+			i.Retired = append(i.Retired, mailstore.Retired{Name: d.string(), Holder: mailbox.ID(d.string()), UIDValidity: d.uidvalidity()})
+		case restName:
+			i.Names = append(i.Names, mailstore.BaseName{ID: d.mailbox(), Name: d.string()})
+		case restAbsorbed:
+			var a mailstore.Absorbed
+			d.into(a.Digest[:])
+			a.Lineage, a.ModSeq = d.lineage(), d.modseq()
+			i.Absorbed = append(i.Absorbed, a)
+		case restAbsorbedBox:
+			if len(i.Absorbed) == 0 {
+				d.fail()
+				return
+			}
+			last := &i.Absorbed[len(i.Absorbed)-1]
+			last.Boxes = append(last.Boxes, mailstore.AbsorbedBox{ID: d.mailbox(), Name: d.string(), Became: d.string(), UIDNext: d.uid()})
+		default:
+			d.fail()
+		}
+	}
+}
+
+// more adds to an image what a frame after its head says.
+func more(f *frame, i *mailstore.Image) error {
+	if f.kind == kindRest {
+		return parse(f, kindRest, func(d *decoder) { d.rest(i) })
+	}
+	return parse(f, kindBoxes, func(d *decoder) { i.Mailboxes = append(i.Mailboxes, d.boxes()...) })
 }
 
 func (d *decoder) modseq() mailbox.ModSeq { return mailbox.ModSeq(d.within(math.MaxInt64)) }

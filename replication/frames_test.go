@@ -2,6 +2,8 @@ package replication
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -18,7 +20,9 @@ func samples() []*frame {
 	entry := account.Entry{Account: account.Account{ID: u, Name: "anna", Quota: account.Quota{Bytes: 5, Messages: -1}, Created: time.Unix(99, 0).UTC(), Disabled: true}, Hash: "$argon2id$x"}
 	image := mailstore.Image{ModSeq: 1 << 40, UIDValidity: 77, Quota: mailstore.Quota{Bytes: 1}, Subscriptions: []string{"a", "ü"},
 		Lineage: mailstore.Lineage{{Slot: "A", UpTo: 5}, {Slot: "B", UpTo: 9}}, Retired: []mailstore.Retired{{Name: "x", UIDValidity: 3, Holder: id}},
-		Named: 5, Names: []mailstore.BaseName{{ID: id, Name: "INBOX"}}}
+		Named: 5, Names: []mailstore.BaseName{{ID: id, Name: "INBOX"}},
+		Absorbed: []mailstore.Absorbed{{Digest: mailstore.Digest{9}, Lineage: mailstore.Lineage{{Slot: "C", UpTo: 4}}, ModSeq: 6,
+			Boxes: []mailstore.AbsorbedBox{{ID: id, Name: "old", Became: "INBOX", UIDNext: 8}}}, {ModSeq: 7}}}
 	box := mailstore.BoxImage{State: mailbox.State{ID: id, Name: "INBOX", UIDValidity: 4, UIDNext: 1<<32 - 1, HighestModSeq: 7, CreatedModSeq: 2,
 		Counts: mailbox.Counts{Exists: 1, Unseen: 2, Deleted: 3, Size: 4}, Checksum: mailbox.Checksum{A: 1 << 63, B: 2}, SpecialUse: `\Sent`},
 		Horizon: 1, Recent: 2, Settings: []mailstore.Setting{{Name: "expire", Value: "never"}}}
@@ -39,6 +43,7 @@ func samples() []*frame {
 	var i encoder
 	i.image(&image)
 	out = append(out, &frame{kindImage, i.b})
+	out = append(out, restFrames(&image)...)
 	out = append(out, boxFrames([]mailstore.BoxImage{box, box})...)
 	return append(out, recordFrames(&change)...)
 }
@@ -77,6 +82,15 @@ func again(f *frame) *frame {
 		read(func(d *decoder) *frame { var m messageHead; m.parse(d); return m.frame() })
 	case kindImage:
 		read(func(d *decoder) *frame { i := d.image(); var e encoder; e.image(&i); return &frame{kindImage, e.b} })
+	case kindRest:
+		read(func(d *decoder) *frame {
+			var i mailstore.Image
+			d.rest(&i)
+			if all := restFrames(&i); len(all) > 0 {
+				return all[0]
+			}
+			return &frame{kind: kindRest}
+		})
 	case kindRecords:
 		read(func(d *decoder) *frame {
 			c := d.records()
@@ -138,6 +152,43 @@ func TestRecordFramesArePutTogether(t *testing.T) {
 	}
 	if got := to.change.Boxes; len(got) != 1 || !reflect.DeepEqual(got[0], c) {
 		t.Fatalf("put together: %d mailboxes", len(got))
+	}
+}
+
+// TestLongImagesComeInSeveralFrames: more subscriptions than a frame holds arrive all, and in order.
+func TestLongImagesComeInSeveralFrames(t *testing.T) {
+	want := mailstore.Image{ModSeq: 7}
+	for i := range 40_000 {
+		want.Subscriptions = append(want.Subscriptions, fmt.Sprintf("a mailbox with a name that is not short, %d", i))
+		want.Retired = append(want.Retired, mailstore.Retired{Name: "x", UIDValidity: mailbox.UIDValidity(i)})
+	}
+	for n := range 9 {
+		a := mailstore.Absorbed{ModSeq: mailbox.ModSeq(n)}
+		for i := range 3000 {
+			a.Boxes = append(a.Boxes, mailstore.AbsorbedBox{ID: "0123456789abcdef01234567", UIDNext: mailbox.UID(i)})
+		}
+		want.Absorbed = append(want.Absorbed, a)
+	}
+	var e encoder
+	e.image(&want)
+	to := takeover{records: map[mailbox.ID]int{}}
+	frames := append([]*frame{{kindImage, e.b}}, imageFrames(&want)...)
+	if len(frames) < 6 {
+		t.Errorf("%d frames", len(frames))
+	}
+	for _, f := range frames {
+		if len(f.body) >= maxFrame {
+			t.Errorf("a frame of %d octets", len(f.body))
+		}
+		if err := to.take(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(to.change.Image, want) {
+		t.Error("the image arrived as another")
+	}
+	if err := (&takeover{}).take(t.Context(), frames[1]); !errors.Is(err, ErrWire) {
+		t.Errorf("a rest without its image: %v", err)
 	}
 }
 

@@ -119,7 +119,7 @@ func (s *Server) state(x grpc.ServerStream) error {
 	if err != nil {
 		return err
 	}
-	return sendAll(x, append([]*frame{h.frame()}, boxFrames(h.image.Mailboxes)...))
+	return sendAll(x, append([]*frame{h.frame()}, imageFrames(&h.image)...))
 }
 
 func (s *Server) stateOf(ctx context.Context, u mailbox.User) (h stateHead, err error) {

@@ -312,7 +312,7 @@ func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, ch
 	}
 	var e encoder
 	e.image(&change.Image)
-	frames := append([]*frame{{kindImage, e.b}}, boxFrames(change.Image.Mailboxes)...)
+	frames := append([]*frame{{kindImage, e.b}}, imageFrames(&change.Image)...)
 	for i := range change.Boxes {
 		frames = append(frames, recordFrames(&change.Boxes[i])...)
 	}

@@ -93,12 +93,12 @@ func (t *takeover) take(ctx context.Context, f *frame) error {
 		return t.message(ctx, f)
 	case kindImage:
 		t.head = true
-		boxes := t.change.Image.Mailboxes
-		err := parse(f, kindImage, func(d *decoder) { t.change.Image = d.image() })
-		t.change.Image.Mailboxes = boxes
-		return err
-	case kindBoxes:
-		return parse(f, kindBoxes, func(d *decoder) { t.change.Image.Mailboxes = append(t.change.Image.Mailboxes, d.boxes()...) })
+		return parse(f, kindImage, func(d *decoder) { t.change.Image = d.image() })
+	case kindRest, kindBoxes:
+		if !t.head {
+			return fmt.Errorf("kind %d before the image: %w", f.kind, ErrWire)
+		}
+		return more(f, &t.change.Image)
 	case kindRecords:
 		var c mailstore.BoxChange
 		if err := parse(f, kindRecords, func(d *decoder) { c = d.records() }); err != nil {
