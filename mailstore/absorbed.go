@@ -118,7 +118,7 @@ func (g *merger) again(side, other *version, was *Absorbed, base mailbox.ModSeq)
 // stands reports whether a record of side is what an earlier merge made of the other side's,
 // which has not changed since.
 func (m *boxMerger) stands(e, other Entry, side, there *version) bool {
-	if there.changed(&other) {
+	if there.changed(&other) || there.news(m.b.ID, &other) {
 		return false
 	}
 	if e.GUID == other.GUID {

@@ -548,7 +548,7 @@ func (m *boxMerger) conflict(h, t Entry) {
 // side changed it later.
 func (m *boxMerger) oneExpunged(live, gone Entry, side *version) {
 	m.merged.Expunged++
-	if side.changed(&live) {
+	if side.changed(&live) || side.news(m.b.ID, &live) {
 		m.merged.ExpungeChange++
 		// What came on both sides after the base are two deliveries of the same bytes.
 		if live.ModSeq > gone.ModSeq || side.news(m.b.ID, &live) {
