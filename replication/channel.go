@@ -41,6 +41,8 @@ type Channel struct {
 	// moved holds a token when a user was finished, or failed.
 	moved chan struct{}
 
+	skipping sync.Mutex // held while skips are written down; taken before mu
+
 	mu              sync.Mutex
 	users           map[mailbox.User]*job // guarded by mu: those that are not equal, as far as is known
 	queue           []mailbox.User        // guarded by mu: of those, in the order in which they came
@@ -149,6 +151,15 @@ func (c *Channel) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	skipped, err := c.o.Log.Skipped()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	for _, n := range skipped {
+		c.skips[n.User] = true
+	}
+	c.mu.Unlock()
 	for _, n := range owed {
 		c.Note(n)
 	}
@@ -415,9 +426,17 @@ func (c *Channel) Compare(ctx context.Context) (int, error) {
 func (c *Channel) Sync(ctx context.Context, u mailbox.User) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
+	skipped := c.skips[u]
+	delete(c.skips, u)
+	c.mu.Unlock()
+	if skipped {
+		if err := c.keepSkips(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
 	j := c.add(u)
 	j.waiters = append(j.waiters, done)
-	delete(c.skips, u)
 	if j.tries > 0 && !j.queued && !j.running {
 		c.enqueue(u, j)
 	}
@@ -456,21 +475,22 @@ func wait(ctx context.Context, done <-chan error) error {
 	}
 }
 
-// Skip leaves a user out until Retry, or until he is synced by name. He stays owed.
-func (c *Channel) Skip(u mailbox.User) {
+// Skip leaves a user out until Retry, or until he is synced by name. He stays owed. A user who is
+// left out stays so when the program is started again.
+func (c *Channel) Skip(u mailbox.User) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.skips[u] = true
 	if j := c.users[u]; j != nil {
 		c.unqueue(u, j)
 	}
+	c.mu.Unlock()
+	return c.keepSkips()
 }
 
 // Retry syncs a user who is held up or left out without waiting for his time; "" stands for
 // all of them.
-func (c *Channel) Retry(u mailbox.User) {
+func (c *Channel) Retry(u mailbox.User) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for one, j := range c.users {
 		if (u == "" || u == one) && !j.queued && !j.running {
 			delete(c.skips, one)
@@ -482,4 +502,20 @@ func (c *Channel) Retry(u mailbox.User) {
 	} else {
 		delete(c.skips, u)
 	}
+	c.mu.Unlock()
+	return c.keepSkips()
+}
+
+// keepSkips writes down who is left out.
+func (c *Channel) keepSkips() error {
+	c.skipping.Lock()
+	defer c.skipping.Unlock()
+	c.mu.Lock()
+	var notes []synclog.Note
+	for u := range c.skips {
+		notes = append(notes, synclog.Note{User: u})
+	}
+	c.mu.Unlock()
+	slices.SortFunc(notes, func(a, b synclog.Note) int { return cmp.Compare(a.User, b.User) })
+	return c.o.Log.Skip(notes)
 }

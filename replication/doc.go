@@ -24,6 +24,6 @@
 //   - a log is done with only when each of its users is equal, or is written down as owed.
 //
 // Locks: Channel.mu guards who is queued, running and held up; no call goes out under it.
-// One sync at a time works on a user of a channel. The package makes no decision about
+// Channel.skipping orders what is written down of users left out. One sync at a time works on a user of a channel. The package makes no decision about
 // who is master.
 package replication

@@ -70,12 +70,10 @@ func (s *Slot) replicationRequests(mux *http.ServeMux) {
 		return c.Heal(ctx, u, found)
 	}))
 	mux.HandleFunc("POST /replication/skip", s.eachReplica(func(_ context.Context, c *replication.Channel, u mailbox.User, _ ReplicationRequest, _ func(string)) error {
-		c.Skip(u)
-		return nil
+		return c.Skip(u)
 	}))
 	mux.HandleFunc("POST /replication/retry", s.eachReplica(func(_ context.Context, c *replication.Channel, u mailbox.User, _ ReplicationRequest, _ func(string)) error {
-		c.Retry(u)
-		return nil
+		return c.Retry(u)
 	}))
 }
 

@@ -7,6 +7,7 @@
 //	log        notes, appended and fsynced; docs/formats.md draws a line
 //	log-run    a log taken aside, being worked on
 //	owed       notes that outlive their batches: those whose turn is not yet over
+//	skipped    notes that are passed over, restarts or not
 //	clean      the last stop lost nothing
 //	lock       held for life by the one process that uses the channel
 //

@@ -9,13 +9,23 @@ import (
 	"teraslot/disk"
 )
 
-// owedName holds the notes that are owed, in lines like those of log.
-const owedName = "owed"
+// Files with lines like those of log: the notes that are owed, and those that are passed over.
+const (
+	owedName    = "owed"
+	skippedName = "skipped"
+)
 
 // Owe writes down the notes that a reader still has to deal with although he is done
 // with their batches, in the place of those that he owed before. So one note that takes
 // long, or fails again and again, holds up no other.
-func (l *Log) Owe(notes []Note) error {
+func (l *Log) Owe(notes []Note) error { return l.keep(owedName, notes) }
+
+// Skip writes down the notes that a reader is told to pass over, in the place of those that he
+// was told before.
+func (l *Log) Skip(notes []Note) error { return l.keep(skippedName, notes) }
+
+// keep replaces a file of notes.
+func (l *Log) keep(name string, notes []Note) error {
 	l.io.Lock()
 	defer l.io.Unlock()
 	if l.closed {
@@ -25,23 +35,28 @@ func (l *Log) Owe(notes []Note) error {
 	for _, n := range notes {
 		b = n.appendLine(b)
 	}
-	err := disk.Publish(l.o.FS, l.path(owedName), 0o600, func(w io.Writer) error {
+	err := disk.Publish(l.o.FS, l.path(name), 0o600, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("sync log %s: %w", l.o.Dir, err)
 	}
-	l.o.Step("owed")
+	l.o.Step(name)
 	return nil
 }
 
 // Owed returns the notes of the last Owe. Lines that cannot be read make the log one
 // that is not Clean.
-func (l *Log) Owed() ([]Note, error) {
+func (l *Log) Owed() ([]Note, error) { return l.kept(owedName) }
+
+// Skipped returns the notes of the last Skip, as Owed does those of Owe.
+func (l *Log) Skipped() ([]Note, error) { return l.kept(skippedName) }
+
+func (l *Log) kept(name string) ([]Note, error) {
 	l.io.Lock()
 	defer l.io.Unlock()
-	content, err := disk.ReadFile(l.o.FS, l.path(owedName))
+	content, err := disk.ReadFile(l.o.FS, l.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
