@@ -496,16 +496,13 @@ func (c *compaction) recheck() {
 }
 
 // finish makes the destination a database: a manifest whose checksums have been
-// compared with the files. All is synced.
+// compared with the files. All is synced: the segment by the merge that wrote it.
 func (c *compaction) finish(info segmentInfo) (err error) {
 	if c.id, err = newStamp(c.x.set.o.Rand); err != nil {
 		return err
 	}
 	m := manifest{ID: c.id, Versions: currentVersions(c.x.set.o.ExtractVersion), Frozen: true,
 		Next: mergedNumber + 1, Segments: []segmentInfo{info}}
-	if err := c.x.set.o.FS.SyncDir(filepath.Join(c.dir, storeDir)); err != nil {
-		return err
-	}
 	if err := publishManifest(c.x.set.o.FS, c.dir, m); err != nil { // syncs the directory
 		return err
 	}
