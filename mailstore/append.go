@@ -99,7 +99,7 @@ func (m *Mail) deliver(ctx context.Context) {
 		}
 	}()
 	if len(batch) > 0 {
-		err = m.commitBatch(ctx, batch)
+		err = m.anywhere(func() error { return m.commitBatch(ctx, batch) })
 	}
 }
 
@@ -161,7 +161,7 @@ func (m *Mail) placesOf(batch []*delivery) map[place]bool {
 
 // placeOf tells where new mail of that size goes. Equal roots are one place.
 func (m *Mail) placeOf(size int64) place {
-	if size > m.s.o.ArchiveSize && m.s.o.Archive != m.s.o.Spool {
+	if size > m.s.o.ArchiveSize && m.s.o.Archive != m.s.o.Spool && !m.spoolOnly {
 		return archivePlace
 	}
 	return spoolPlace
@@ -340,7 +340,7 @@ func (t *txn) place(msg *Message, f frame, c *content) error {
 	}
 	start, err := w.append(f, from)
 	c.pack, c.start = w.n, start
-	return err
+	return w.place.at(err)
 }
 
 // syncPacks makes durable what was appended, and notes it in mail.db.
@@ -350,7 +350,7 @@ func (t *txn) syncPacks() error {
 			continue
 		}
 		if err := w.sync(t.m.s.o.Step); err != nil {
-			return err
+			return w.place.at(err)
 		}
 		if err := t.c.exec(`UPDATE pack SET "end" = ?, held = held + ? WHERE n = ?`, w.at, w.held, int64(w.n)); err != nil {
 			return err
@@ -404,7 +404,8 @@ func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 		return nil, err
 	}
 	if end == 0 {
-		return m.packs.create(p, n)
+		w, err := m.packs.create(p, n)
+		return w, p.at(err)
 	}
 	w, cut, err := m.packs.resume(p, n, end)
 	if err != nil {
@@ -441,7 +442,7 @@ func (m *Mail) nextPack(ctx context.Context, p place) error {
 		}
 	}
 	m.current[p], err = m.packs.create(p, n)
-	return err
+	return p.at(err)
 }
 
 // The states of a pack. Their values are stored.

@@ -26,10 +26,11 @@ type Mail struct {
 	queue   []*delivery // appends that wait for a committer; guarded by queueMu
 
 	// turn holds one token: whoever has it is the user's writer, and alone uses
-	// the two fields below, but for the connection of a writer at rest: see connections.
-	turn    chan struct{}
-	writer  *conn
-	current [places]*packWriter // nil until first used
+	// the three fields below, but for the connection of a writer at rest: see connections.
+	turn      chan struct{}
+	writer    *conn
+	current   [places]*packWriter // nil until first used
+	spoolOnly bool                // see anywhere
 	connections
 
 	// known is what the writer remembers of mail.db; nil if nothing. Its account may
@@ -59,6 +60,8 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 	}
 	m.packs.dirs[spoolPlace] = filepath.Join(s.o.Spool, e.user.Dir())
 	m.packs.dirs[archivePlace] = filepath.Join(s.o.Archive, e.user.Dir())
+	roots := [places]string{s.o.Spool, s.o.Archive}
+	m.packs.make = func(p place) error { return s.makeDir(roots[p], m.packs.dirs[p]) }
 	if _, err := mailbox.ParseUser(string(e.user)); err != nil {
 		return nil, err
 	}

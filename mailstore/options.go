@@ -40,6 +40,9 @@ type Options struct {
 	// Damaged, if set, is told of a user whose records or mail.db are found to be damaged, for
 	// whom Repair is due: once, until that is done. It must not block.
 	Damaged func(mailbox.User)
+	// Present, if set, is asked before a directory is made below a root: its error, as of
+	// a partition that is not mounted, fails what would lie there.
+	Present func(root string) error
 	// Fence, if set, is asked right before each commit whether this slot may
 	// still write for the user. Its error fails the change.
 	Fence func(context.Context, mailbox.User) error
@@ -118,6 +121,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Damaged == nil {
 		o.Damaged = func(mailbox.User) {}
+	}
+	if o.Present == nil {
+		o.Present = func(string) error { return nil }
 	}
 	if o.Fence == nil {
 		o.Fence = func(context.Context, mailbox.User) error { return nil }

@@ -28,6 +28,7 @@ type packDir struct {
 	fs   disk.FS
 	user mailbox.User
 	dirs [places]string
+	make func(place) error // the user's directory
 }
 
 const packSuffix = ".pack"
@@ -62,7 +63,7 @@ const flushAt = 1 << 20
 
 // create makes pack n, in place of what a crash may have left under that name.
 func (d *packDir) create(p place, n uint64) (*packWriter, error) {
-	if err := disk.MkdirAll(d.fs, d.dirs[p], 0o700); err != nil {
+	if err := d.make(p); err != nil {
 		return nil, fmt.Errorf("pack %d: %w", n, classify(err))
 	}
 	f, err := d.fs.OpenFile(d.path(p, n), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -41,6 +41,7 @@ func (l *ledger) clone() ledger {
 func packsOn(t testing.TB, fs disk.FS) *packDir {
 	t.Helper()
 	d := &packDir{fs: fs, user: user1}
+	d.make = func(p place) error { return disk.MkdirAll(fs, d.dirs[p], 0o700) }
 	d.dirs[spoolPlace] = "/spool/users/01/" + string(user1)
 	d.dirs[archivePlace] = "/archive/users/01/" + string(user1)
 	for _, dir := range []string{"/spool", "/archive"} {

@@ -32,6 +32,9 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 	if _, err := mailbox.ParseUser(string(u)); err != nil {
 		return err
 	}
+	if err := s.present(); err != nil {
+		return err
+	}
 	err := s.reconstructFrom(ctx, u, true, report)
 	var d *Damage
 	if errors.As(err, &d) && databaseDamaged(d) {

@@ -24,6 +24,9 @@ const Recovered = "Recovered"
 // thing, mended or lost. What cannot be read as a database at all is for Reconstruct;
 // where the WAL is damaged, Repair is Reconstruct.
 func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string)) error {
+	if err := s.present(); err != nil {
+		return err
+	}
 	m, err := s.Acquire(ctx, u)
 	if errors.Is(err, errWAL) {
 		report(err.Error())

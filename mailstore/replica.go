@@ -238,7 +238,7 @@ func (m *Mail) Stage(ctx context.Context, items ...Staged) error {
 		return m.wrap(err)
 	}
 	defer m.unlockWriter()
-	return m.wrap(m.stage(context.WithoutCancel(ctx), items))
+	return m.wrap(m.anywhere(func() error { return m.stage(context.WithoutCancel(ctx), items) }))
 }
 
 func (m *Mail) stage(ctx context.Context, items []Staged) error {

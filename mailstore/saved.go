@@ -49,7 +49,7 @@ func (m *Mail) SaveDatabase(ctx context.Context) (bool, error) {
 
 func (m *Mail) saveDatabase(ctx context.Context, path string) error {
 	fsys, dir := m.s.o.FS, filepath.Dir(path)
-	if err := disk.MkdirAll(fsys, dir, 0o700); err != nil {
+	if err := m.s.makeDir(m.s.o.Archive, dir); err != nil {
 		return err
 	}
 	next := path + ".new"

@@ -43,6 +43,19 @@ func (c *Config) checkArchive() error {
 	return nil
 }
 
+// present refuses a root of mail whose partition is not mounted, of a slot that was opened
+// before: see mailstore.Options.
+func (c *Config) present(root string) error {
+	if root != c.Spool {
+		return c.checkArchive()
+	}
+	spool := filepath.Join(root, "incoming")
+	if ok, err := there(spool); err != nil || ok {
+		return err
+	}
+	return fmt.Errorf("%w: %s: mount the spool", ErrMissing, spool)
+}
+
 // markArchive marks the archive root, and then notes in the conf root that it is
 // marked. A mark that is there already, by a crash in between, is taken.
 func (c *Config) markArchive() error {

@@ -134,7 +134,7 @@ func checkRoot(path string) error {
 // wants to be told.
 func (c *Config) MailstoreOptions() mailstore.Options {
 	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage),
-		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, FS: c.Hooks.FS, Step: c.Hooks.Of("mailstore")}
+		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, Present: c.present, FS: c.Hooks.FS, Step: c.Hooks.Of("mailstore")}
 }
 
 // TiersOptions are the indexes' places.
