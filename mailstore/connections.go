@@ -73,6 +73,9 @@ func (m *Mail) connectWriter() (err error) {
 		m.known.Store(nil)
 	}
 	m.mu.Unlock()
+	if m.broken.Load() != nil && m.stillBroken() == nil {
+		m.abandonWriter() // what it has in memory may be part of the damage
+	}
 	if m.writer == nil {
 		m.writer, err = openConn(m.path, false)
 	}

@@ -29,7 +29,8 @@
 //   - A record that does not match its CRC is named and left out (View.Damaged);
 //     the others are served, and nothing that would do without it in silence is done.
 //   - Once mail.db is seen to be malformed, or its counters or checksum not to
-//     match, nothing is written to it: a delivery fails and stays where it came from.
+//     match, nothing is written to it: a delivery fails and stays where it came from. Where it was
+//     the disk that could not be read, it is written to again once all of it can be.
 //     The first delivery to a mailbox since the start of the process looks for that.
 //
 // # Concurrency

@@ -39,7 +39,8 @@ type Mail struct {
 
 	// broken is the damage of mail.db as a whole that a reader met: from then on
 	// nothing is written, which could only make it worse.
-	broken atomic.Pointer[Damage]
+	broken  atomic.Pointer[Damage]
+	recheck recheck
 
 	repack sync.Mutex // held by Repack from beginning to end
 
@@ -77,11 +78,13 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 // start opens the first connection and does what a new or crashed user needs.
 func (m *Mail) start(ctx context.Context) error {
 	if !m.s.o.ReadOnly { // else its owner may write it at the moment
-		if err := checkWAL(m.s.o.FS, m.path); err != nil {
-			if errors.Is(err, errWAL) {
-				m.tellDamage("", "mail.db is not opened", "err", err)
-			}
+		err := checkWAL(m.s.o.FS, m.path)
+		if errors.Is(err, errWAL) {
+			m.tellDamage("", "mail.db is not opened", "err", err)
 			return &Damage{User: m.user, Err: err}
+		}
+		if err != nil {
+			return err // it cannot be read, which may pass
 		}
 	}
 	c, err := openConn(m.path, m.s.o.ReadOnly)
@@ -204,6 +207,9 @@ func (m *Mail) read(ctx context.Context, fn func(c *conn) error) (err error) {
 	// Nothing was written, so both ways to end are the same.
 	if e := c.exec("ROLLBACK"); e != nil {
 		return m.wrap(errors.Join(err, e))
+	}
+	if databaseDamaged(err) {
+		return m.wrap(err) // what the connection has in memory may be part of it
 	}
 	whole = true
 	m.putReader(c)

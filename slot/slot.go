@@ -142,7 +142,7 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 	mail.Notify, mail.Logger, mail.Now, mail.Waited = s.notify, s.o.Logger, s.o.Now, s.seen.mailWaited
 	mail.Damaged = s.mender.wake
 	if !s.o.Offline {
-		mail.OpenUsers = openUsers // as long as they are not idle
+		mail.OpenUsers = s.limits().users // as long as they are not idle
 	}
 	if mail.Slot, err = s.slotID(); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (s *Slot) lmtpOptions() lmtp.Options {
 	l := s.c.LMTP
 	o := lmtp.Options{
 		Store: s.store, Accounts: s.accounts, Name: s.c.Name, TLS: s.cert.config(),
-		MaxMessage: int64(s.c.MaxMessage), MaxRecipients: l.MaxRecipients, MaxConnections: l.MaxConnections,
+		MaxMessage: int64(s.c.MaxMessage), MaxRecipients: l.MaxRecipients, MaxConnections: s.limits().lmtp,
 		Timeout: time.Duration(l.Timeout), OverQuotaPermanent: l.OverQuota == "permanent",
 		Duplicates: time.Duration(l.Duplicates), Postmaster: l.Postmaster, Now: s.o.Now, Logger: s.o.Logger, Registerer: s.registry,
 		Refuse: s.c.replica(),
@@ -233,6 +233,7 @@ func (s *Slot) lmtpOptions() lmtp.Options {
 // listen opens every socket, so that a taken address is an error before
 // anything is served.
 func (s *Slot) listen() (err error) {
+	s.tellLimits(s.limits())
 	if s.imapPlain, err = listenTCP(s.c.IMAP.Listen); err != nil {
 		return fmt.Errorf("imap.listen: %w", err)
 	}
@@ -264,7 +265,7 @@ func (s *Slot) listen() (err error) {
 	s.imap = imapd.New(imapd.Options{
 		Store: s.store, Searcher: s.searcher, Accounts: s.accounts, TLS: s.cert.config(),
 		PlainLogin: s.c.IMAP.AllowPlainLogin || loopback(s.imapPlain) && len(s.c.IMAP.Proxies) == 0,
-		Limits: imapd.Limits{Connections: s.c.IMAP.MaxConnections, PerAddress: s.c.IMAP.MaxPerAddress,
+		Limits: imapd.Limits{Connections: s.limits().imap, PerAddress: s.c.IMAP.MaxPerAddress,
 			PerUser: s.c.IMAP.MaxPerUser, Message: int64(s.c.MaxMessage)},
 		Logger: s.o.Logger, Now: s.o.Now, Name: "Teraslot", Version: Version, ReadOnly: s.c.replica(), Registerer: s.registry,
 	})

@@ -102,22 +102,27 @@ func (w *world) squatter(t *testing.T, args ...string) (string, error) {
 	return w.slot.Run(t.Context(), t, "", "squatter", append([]string{"-C", w.slot.Config}, args...)...)
 }
 
-// indexed waits until all mail is in the index, which nobody asks for.
-func (w *world) indexed(t *testing.T) {
+// await asks until something is so, which nobody sees to.
+func await(t *testing.T, so func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for {
-		out, err := w.squatter(t, "-A")
-		if err == nil {
-			return
-		}
+	for !so() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the index is not made again: %v\n%s\n%s", err, out, w.slot.Log())
-		case <-time.After(50 * time.Millisecond):
+			t.Fatal("what was waited for does not come")
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// indexed waits until all mail is in the index, which nobody asks for.
+func (w *world) indexed(t *testing.T) {
+	t.Helper()
+	await(t, func() bool {
+		_, err := w.squatter(t, "-A")
+		return err == nil
+	})
 }
 
 // TestTempVanishes takes away the temp tier: between two runs, as a reboot does, and under a
