@@ -22,7 +22,12 @@ type TierStats struct {
 	Databases int
 	Documents int
 	Dead      int // of Documents, whose messages nothing holds
-	Bytes     int64
+	Segments  int
+	Bytes     int64 // of all files of segments, which are:
+	Terms     int64 // the sorted terms of each field, which are the dictionary
+	Lists     int64 // each term's documents and fields, and the documents' GUIDs
+	Text      int64 // folded text, compressed
+	Room      int64 // what they take where files have pages of 4 KiB, manifests included
 	Oldest    time.Time // when the oldest of them was made
 	State     string    // of the first of them that is not in use; "" if all are
 }
@@ -60,7 +65,12 @@ func (q *Squatter) stats(ctx context.Context, u mailbox.User, out *Stats) error 
 		t.Databases++
 		t.Documents += d.Docs
 		t.Dead += dead[d.ID]
+		t.Segments += d.Segments
 		t.Bytes += d.Bytes
+		t.Terms += d.Terms
+		t.Lists += d.Bytes - d.Terms - d.Text
+		t.Text += d.Text
+		t.Room += d.Room
 		if t.Oldest.IsZero() || !d.Made.IsZero() && d.Made.Before(t.Oldest) {
 			t.Oldest = d.Made
 		}

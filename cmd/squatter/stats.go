@@ -9,10 +9,11 @@ import (
 	"teraslot/squatter"
 )
 
-const statsLine = "%-24s %-10s %9v %9v %12v %6v %6v  %-16v %s\n"
+const statsLine = "%-24s %-10s %9v %8v %9v %12v %12v %12v %12v %12v %6v %6v  %-16v %s\n"
 
 func (j *job) statsHead() {
-	fmt.Fprintf(j.stdout, statsLine, "USER", "TIER", "DATABASES", "MESSAGES", "BYTES", "MAIL%", "DEAD%", "OLDEST", "STATE")
+	fmt.Fprintf(j.stdout, statsLine, "USER", "TIER", "DATABASES", "SEGMENTS", "MESSAGES", "BYTES", "TERMS", "LISTS", "TEXT", "ROOM",
+		"MAIL%", "DEAD%", "OLDEST", "STATE")
 }
 
 // stats prints what a user has in each tier, and what could not be indexed.
@@ -22,11 +23,11 @@ func (j *job) stats(ctx context.Context, u mailbox.User) error {
 		return err
 	}
 	for _, t := range st.Tiers {
-		fmt.Fprintf(j.stdout, statsLine, "user."+j.name(u), t.Tier, t.Databases, t.Documents, t.Bytes, percent(t.Bytes, st.Mail), percent(int64(t.Dead), int64(t.Documents)),
-			when(t.Oldest), t.State)
+		fmt.Fprintf(j.stdout, statsLine, "user."+j.name(u), t.Tier, t.Databases, t.Segments, t.Documents, t.Bytes, t.Terms, t.Lists, t.Text, t.Room,
+			percent(t.Bytes, st.Mail), percent(int64(t.Dead), int64(t.Documents)), when(t.Oldest), t.State)
 	}
 	if len(st.Tiers) == 0 {
-		fmt.Fprintf(j.stdout, statsLine, "user."+j.name(u), "-", 0, 0, 0, "-", "-", "-", "")
+		fmt.Fprintf(j.stdout, statsLine, "user."+j.name(u), "-", 0, 0, 0, 0, 0, 0, 0, 0, "-", "-", "-", "")
 	}
 	for _, f := range st.Failures {
 		fmt.Fprintf(j.stdout, "user.%s: message %s %s after %d tries: %v\n", j.name(u), f.GUID, fate(f), f.Tries, f.Err)
