@@ -23,11 +23,11 @@ type TierStats struct {
 	Documents int
 	Dead      int // of Documents, whose messages nothing holds
 	Segments  int
-	Bytes     int64 // of all files of segments, which are:
-	Terms     int64 // the sorted terms of each field, which are the dictionary
-	Lists     int64 // each term's documents and fields, and the documents' GUIDs
-	Text      int64 // folded text, compressed
-	Room      int64 // what they take where files have pages of 4 KiB, manifests included
+	Bytes     int64     // of all files of segments, which are:
+	Terms     int64     // the sorted terms of each field, which are the dictionary
+	Lists     int64     // each term's documents and fields, and the documents' GUIDs
+	Text      int64     // folded text, compressed
+	Room      int64     // what they take where files have pages of 4 KiB, manifests included
 	Oldest    time.Time // when the oldest of them was made
 	State     string    // of the first of them that is not in use; "" if all are
 }
