@@ -18,11 +18,23 @@ const (
 // Owe writes down the notes that a reader still has to deal with although he is done
 // with their batches, in the place of those that he owed before. So one note that takes
 // long, or fails again and again, holds up no other.
-func (l *Log) Owe(notes []Note) error { return l.keep(owedName, notes) }
+func (l *Log) Owe(notes []Note) error {
+	err := l.keep(owedName, notes)
+	if err == nil {
+		l.o.Step("owed")
+	}
+	return err
+}
 
 // Skip writes down the notes that a reader is told to pass over, in the place of those that he
 // was told before.
-func (l *Log) Skip(notes []Note) error { return l.keep(skippedName, notes) }
+func (l *Log) Skip(notes []Note) error {
+	err := l.keep(skippedName, notes)
+	if err == nil {
+		l.o.Step("skipped")
+	}
+	return err
+}
 
 // keep replaces a file of notes.
 func (l *Log) keep(name string, notes []Note) error {
@@ -42,7 +54,6 @@ func (l *Log) keep(name string, notes []Note) error {
 	if err != nil {
 		return fmt.Errorf("sync log %s: %w", l.o.Dir, err)
 	}
-	l.o.Step(name)
 	return nil
 }
 
