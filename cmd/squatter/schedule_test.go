@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestUnits asks systemd whether the units that are shipped are right.
@@ -88,9 +87,9 @@ func TestStats(t *testing.T) {
 	f.deliver("brong", "INBOX", 1)
 	f.squatter(exitOK, "-i", "-u", "brong")
 	out, _ := f.squatter(exitOK, "--stats")
-	wants(t, out, `USER +TIER +DATABASES +MESSAGES +BYTES .*`,
-		`user\.brong +temp +1 +1 +\d+ +[\d.]+ +0\.0 +`+time.Now().Format("2006-01-02")+` .*`, `user\.brong +data +1 +3 +\d+ +[\d.]+ +0\.0 +.*`)
-	wants(t, out, `user\.first\.last +- +0 +0 .*`)
+	wants(t, out, `USER +TIER +DATABASES +SEGMENTS +MESSAGES +BYTES +TERMS +LISTS +TEXT +ROOM +MAIL% +DEAD% .*`,
+		`user\.brong +temp +1 +1 +1( +\d+){5} +[\d.]+ +0\.0 +\d{4}-\d\d-\d\d .*`, `user\.brong +data +1 +1 +3( +\d+){5} +[\d.]+ +0\.0 +.*`)
+	wants(t, out, `user\.first\.last +-( +0){8} .*`)
 }
 
 // TestSynclogFile indexes whom a sync log names, ours or the reference system's.
