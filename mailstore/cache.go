@@ -32,16 +32,27 @@ type cached struct {
 	uids    []mailbox.UID    // nil if there are records and nobody asked for UIDs
 	records []mailbox.Record // may be nil
 	damaged []mailbox.UID    // live, and not among records; rising
-	tail    *tail            // of the array under records
+	array   *Array           // under records
 	deltas  []delta          // commits since modseq, without a gap
+	// keywords is how many octets those of the records have.
+	keywords int64
+	// news is what the last step from an earlier view brought, if it was little: from and to
+	// say which; changed alone is set.
+	news delta
 }
+
+// maxNews is how many records news holds at most.
+const maxNews = 64
 
 // known reports whether there is anything.
 func (c *cached) known() bool { return c.uids != nil || c.records != nil }
 
-// tail is the number of records that have been given out of the array under a
-// view's records. Whoever moves it from the length of his view may write behind it.
-type tail struct{ used atomic.Int64 }
+// Array stands for an array under the records of views, and has nothing to be read.
+type Array struct {
+	// used is the number of records that have been given out. Whoever moves it from the
+	// length of his view may write behind it.
+	used atomic.Int64
+}
 
 // delta is what one commit changed of a mailbox's records.
 type delta struct {
@@ -156,11 +167,8 @@ func (v *viewCache) forget(u mailbox.User) {
 
 // sizeOf estimates the bytes that a view keeps from being freed.
 func sizeOf(c cached) int64 {
-	n := int64(cap(c.uids))*int64(unsafe.Sizeof(mailbox.UID(0))) + 256
-	n += int64(cap(c.records)) * int64(unsafe.Sizeof(mailbox.Record{}))
-	for i := range c.records {
-		n += int64(len(c.records[i].Flags.Keywords))
-	}
+	n := int64(cap(c.uids))*int64(unsafe.Sizeof(mailbox.UID(0))) + 256 + c.keywords
+	n += int64(cap(c.records)+cap(c.news.changed)) * int64(unsafe.Sizeof(mailbox.Record{}))
 	for _, d := range c.deltas {
 		n += sizeOfDelta(d)
 	}
@@ -168,5 +176,13 @@ func sizeOf(c cached) int64 {
 }
 
 func sizeOfDelta(d delta) int64 {
-	return sizeOf(cached{uids: d.gone, records: d.changed})
+	return sizeOf(cached{uids: d.gone, records: d.changed, keywords: keywordsOf(d.changed)})
+}
+
+// keywordsOf is how many octets the records' keywords have.
+func keywordsOf(records []mailbox.Record) (n int64) {
+	for i := range records {
+		n += int64(len(records[i].Flags.Keywords))
+	}
+	return n
 }

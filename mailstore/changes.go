@@ -30,9 +30,13 @@ func (m *Mail) liveSince(ctx context.Context, c *conn, b *box, old cached, since
 	if old.records != nil {
 		// What goes wrong, the records themselves tell below.
 		if now, err = m.refreshRecords(ctx, c, b, old); err == nil {
-			for i := range now.records {
-				if now.records[i].ModSeq > since {
-					out = append(out, now.records[i])
+			among := now.records
+			if now.news.to == now.modseq && now.news.from <= since {
+				among = now.news.changed // all that changed after since, and some that changed before
+			}
+			for i := range among {
+				if among[i].ModSeq > since {
+					out = append(out, among[i])
 				}
 			}
 			return now, out, nil

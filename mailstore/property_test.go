@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -501,6 +502,11 @@ func (x *machine) Hold(t *rapid.T) {
 	_, b := x.pick()
 	v, err := x.m.View(context.Background(), b.id)
 	x.ok(err)
+	for _, h := range x.held {
+		if n := min(len(h.view.Records), len(v.Records)); h.view.Array == v.Array && n > 0 && !reflect.DeepEqual(h.view.Records[:n], v.Records[:n]) {
+			t.Fatalf("views of the same array differ:\n%v\n%v", h.view.Records, v.Records)
+		}
+	}
 	x.held = append(x.held, heldView{v, slices.Clone(v.Records)})
 	if len(x.held) > 20 {
 		x.held = x.held[1:]

@@ -17,6 +17,10 @@ type View struct {
 	// Damaged are the UIDs of live messages whose records do not match their CRC: they
 	// are counted in State and are not among Records, until somebody repairs them.
 	Damaged []mailbox.UID
+	// Array is that under Records. Views of one mailbox whose Array is the same share their
+	// records: what both have is equal, and the longer one has more behind it. nil in a View
+	// that no store gave.
+	Array *Array
 }
 
 // Whole returns nil, or the damage of the first of Damaged, for whoever must not do
@@ -59,7 +63,11 @@ func (m *Mail) View(ctx context.Context, id mailbox.ID) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &View{State: state, Records: now.records, Damaged: now.damaged}, nil
+	return now.view(state), nil
+}
+
+func (c *cached) view(state mailbox.State) *View {
+	return &View{State: state, Records: c.records, Damaged: c.damaged, Array: c.array}
 }
 
 // fewRecords is how many times fewer than all those must be that Records reads one by one.
@@ -275,6 +283,9 @@ func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) 
 	}
 	now := merge(old, changed, gone)
 	now.modseq, now.damaged = b.HighestModSeq, old.damaged
+	if len(changed) <= maxNews {
+		now.news = delta{from: old.modseq, to: now.modseq, changed: changed}
+	}
 	if len(now.records)+len(now.damaged) != int(b.Counts.Exists) {
 		return cached{}, m.damage(b.ID, 0, errCount)
 	}
@@ -319,7 +330,7 @@ func fold(old cached, to mailbox.ModSeq) (changed []mailbox.Record, gone []mailb
 // does not match its CRC is damage of that message alone: it is named, and the others
 // are served, without the checksum.
 func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error) {
-	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists), tail: new(tail)}
+	now := cached{modseq: b.HighestModSeq, records: make([]mailbox.Record, 0, b.Counts.Exists), array: new(Array)}
 	var sum mailbox.Checksum
 	var err error
 	now.damaged, err = m.sound(c, b, 0, math.MaxUint32, func(r *mailbox.Record) error {
@@ -342,7 +353,8 @@ func (m *Mail) loadRecords(ctx context.Context, c *conn, b *box) (cached, error)
 	case sum != b.Checksum:
 		err = m.damage(b.ID, 0, errSum)
 	}
-	now.tail.used.Store(int64(len(now.records)))
+	now.array.used.Store(int64(len(now.records)))
+	now.keywords = keywordsOf(now.records)
 	return now, err
 }
 
@@ -415,20 +427,20 @@ func merge(old cached, changed []mailbox.Record, gone []mailbox.UID) cached {
 	for ; i < len(have); i++ {
 		keep(have[i])
 	}
-	now := cached{records: out, tail: new(tail)}
-	now.tail.used.Store(int64(len(out)))
+	now := cached{records: out, array: new(Array), keywords: keywordsOf(out)}
+	now.array.used.Store(int64(len(out)))
 	return now
 }
 
 // extend adds records behind those of old.
 func extend(old cached, more []mailbox.Record) cached {
-	n := len(old.records) + len(more)
-	if n <= cap(old.records) && old.tail.used.CompareAndSwap(int64(len(old.records)), int64(n)) {
-		return cached{records: append(old.records, more...), tail: old.tail}
+	n, keywords := len(old.records)+len(more), old.keywords+keywordsOf(more)
+	if n <= cap(old.records) && old.array.used.CompareAndSwap(int64(len(old.records)), int64(n)) {
+		return cached{records: append(old.records, more...), array: old.array, keywords: keywords}
 	}
-	now := cached{records: make([]mailbox.Record, len(old.records), n+n/8+16), tail: new(tail)}
+	now := cached{records: make([]mailbox.Record, len(old.records), n+n/8+16), array: new(Array), keywords: keywords}
 	copy(now.records, old.records)
 	now.records = append(now.records, more...)
-	now.tail.used.Store(int64(n))
+	now.array.used.Store(int64(n))
 	return now
 }

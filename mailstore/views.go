@@ -24,7 +24,7 @@ func (m *Mail) Views(ctx context.Context, ids []mailbox.ID) ([]*View, error) {
 			if err != nil {
 				return err
 			}
-			views[i] = &View{State: b.State, Records: now.records, Damaged: now.damaged}
+			views[i] = now.view(b.State)
 		}
 		return nil
 	})

@@ -25,6 +25,7 @@ const sparse = 16
 type join struct {
 	validity mailbox.UIDValidity
 	modseq   mailbox.ModSeq
+	array    *mailstore.Array
 	uids     []mailbox.UID
 	segments []place
 
@@ -68,6 +69,7 @@ func newJoin(view *mailstore.View, snap *tiers.Snapshot, segments []place, prev 
 	j := &join{
 		validity: view.State.UIDValidity,
 		modseq:   view.State.HighestModSeq,
+		array:    view.Array,
 		uids:     make([]mailbox.UID, n),
 		segments: segments,
 		docOf:    make([]uint32, n),
@@ -75,8 +77,10 @@ func newJoin(view *mailstore.View, snap *tiers.Snapshot, segments []place, prev 
 		covered:  roaring.New(),
 	}
 	j.all.AddRange(0, uint64(n))
-	for row := range view.Records {
+	for row := j.copyUIDs(prev); row < n; row++ {
 		j.uids[row] = view.Records[row].UID
+	}
+	for row := range j.docOf {
 		j.docOf[row] = noDoc
 	}
 	if prev != nil && prev.validity == j.validity {
@@ -96,6 +100,16 @@ func unjoined(n int) *join {
 	return j
 }
 
+// copyUIDs takes over the UIDs of the rows that prev, which may be nil, is known to have
+// too, and returns how many: to read them from the records takes ten times as long, since
+// those are large.
+func (j *join) copyUIDs(prev *join) int {
+	if prev == nil || prev.array == nil || prev.array != j.array {
+		return 0
+	}
+	return copy(j.uids, prev.uids)
+}
+
 // inherit takes over the documents of rows that prev has too, as far as their
 // segments are still there.
 func (j *join) inherit(prev *join) {
@@ -103,6 +117,9 @@ func (j *join) inherit(prev *join) {
 	for _, p := range j.segments {
 		moved[p.id] = p.base
 	}
+	var from place // of the last document in prev: the next lies there mostly
+	var base uint32
+	var kept bool
 	old := 0
 	for row, uid := range j.uids {
 		for old < len(prev.uids) && prev.uids[old] < uid {
@@ -111,12 +128,16 @@ func (j *join) inherit(prev *join) {
 		if old == len(prev.uids) {
 			return
 		}
-		if prev.uids[old] != uid || prev.docOf[old] == noDoc {
+		doc := prev.docOf[old]
+		if prev.uids[old] != uid || doc == noDoc {
 			continue
 		}
-		from := prev.segmentOf(prev.docOf[old])
-		if base, ok := moved[from.id]; ok {
-			j.docOf[row] = base + prev.docOf[old] - from.base
+		if doc < from.base || doc-from.base >= from.size {
+			from = prev.segmentOf(doc)
+			base, kept = moved[from.id]
+		}
+		if kept {
+			j.docOf[row] = base + doc - from.base
 		}
 	}
 }
