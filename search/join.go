@@ -74,7 +74,6 @@ func newJoin(view *mailstore.View, snap *tiers.Snapshot, segments []place, prev 
 		segments: segments,
 		docOf:    make([]uint32, n),
 		all:      roaring.New(),
-		covered:  roaring.New(),
 	}
 	j.all.AddRange(0, uint64(n))
 	for row := j.copyUIDs(prev); row < n; row++ {
@@ -162,22 +161,22 @@ func (j *join) segmentOf(doc uint32) place {
 // lookUp finds the documents of the rows that have none yet.
 func (j *join) lookUp(view *mailstore.View, snap *tiers.Snapshot) {
 	find := j.finder(view, snap)
-	buf := make([]uint32, 0, len(j.docOf))
+	var bare []uint32 // rows without a complete document: mostly few, of many
 	for row, doc := range j.docOf {
-		if doc == noDoc {
-			found, ok := find(view.Records[row].GUID)
-			switch {
-			case !ok:
-				j.missing++
-				continue
-			case !snap.Complete(found):
-				continue
-			}
-			j.docOf[row] = found
+		if doc != noDoc {
+			continue
 		}
-		buf = append(buf, uint32(row))
+		found, ok := find(view.Records[row].GUID)
+		if ok && snap.Complete(found) {
+			j.docOf[row] = found
+			continue
+		}
+		bare = append(bare, uint32(row))
+		if !ok {
+			j.missing++
+		}
 	}
-	j.covered.AddMany(buf)
+	j.covered = roaring.AndNot(j.all, fromSorted(bare))
 	j.covered.RunOptimize()
 }
 
