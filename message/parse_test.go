@@ -192,27 +192,45 @@ func TestSectionOfSinglePart(t *testing.T) {
 }
 
 func TestHeaderFields(t *testing.T) {
-	raw := "From x\nSubject: a\n  b\nrubbish\nTO : c\r\nto: d\nX: e"
-	s, err := check([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fields := "From x\nSubject: a\n  b\nrubbish\nTO : c\r\nto: d\nX: e"
 	for _, test := range []struct {
 		names []string
 		not   bool
 		want  string
 	}{
-		{[]string{"To", "subject"}, false, "Subject: a\n  b\nTO : c\r\nto: d\n\r\n"},
-		{[]string{"To", "subject"}, true, "X: e\r\n\r\n"},
-		{[]string{"absent"}, false, "\r\n"},
-		{nil, true, "Subject: a\n  b\nTO : c\r\nto: d\nX: e\r\n\r\n"},
+		{[]string{"To", "subject"}, false, "Subject: a\n  b\nTO : c\r\nto: d\n"},
+		{[]string{"To", "subject"}, true, "X: e\r\n"},
+		{[]string{"absent"}, false, ""},
+		{nil, true, "Subject: a\n  b\nTO : c\r\nto: d\nX: e\r\n"},
 	} {
-		got, err := HeaderFields(strings.NewReader(raw), s.Root, test.names, test.not)
+		// A blank line follows where there is one, or a body (RFC 9051 §6.4.5.1).
+		for rest, blank := range map[string]string{"": "", "\n": "", "\r\n": "", "\n\n": "\r\n", "\r\n\r\n": "\r\n", "\r\n\n": "\r\n", "\n\nbody": "\r\n"} {
+			s, err := check([]byte(fields + rest))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.TrimSuffix(test.want, "\r\n")
+			if want != test.want && rest != "" { // the last field ends as the mail has it
+				want += rest[:strings.IndexByte(rest, '\n')+1]
+			} else {
+				want = test.want
+			}
+			got, err := HeaderFields(strings.NewReader(fields+rest), s.Root, test.names, test.not)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != want+blank {
+				t.Errorf("%v, %v, then %q: %q, want %q", test.names, test.not, rest, got, want+blank)
+			}
+		}
+	}
+	for raw, want := range map[string]string{"": "", "\r\n": "\r\n", "\r\nbody": "\r\n", "\n": "\r\n"} {
+		s, err := check([]byte(raw))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != test.want {
-			t.Errorf("%v, %v: %q", test.names, test.not, got)
+		if got, err := HeaderFields(strings.NewReader(raw), s.Root, []string{"to"}, false); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v; want %q", raw, got, err, want)
 		}
 	}
 }

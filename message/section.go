@@ -1,14 +1,15 @@
 package message
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 )
 
 // HeaderFields is BODY[HEADER.FIELDS (names)] of the part's header, or with not
 // BODY[HEADER.FIELDS.NOT (names)]: the fields' lines as they are, in the order of
-// the message, and a blank line (RFC 9051 §6.4.5.1). Names are compared without
-// regard to case. Fields behind the first 4 MiB of a header are not seen. An error
+// the message, and a blank line, unless there is neither one nor a body (RFC 9051 §6.4.5.1).
+// Names are compared without regard to case. Fields behind the first 4 MiB of a header are not seen. An error
 // is one of r's.
 func HeaderFields(r io.ReaderAt, p *Part, names []string, not bool) ([]byte, error) {
 	header, err := readHeader(r, p)
@@ -29,7 +30,17 @@ func HeaderFields(r io.ReaderAt, p *Part, names []string, not bool) ([]byte, err
 			out = append(out, '\r', '\n')
 		}
 	}
+	if p.Size() == 0 && !endsBlank(header) {
+		return out, nil
+	}
 	return append(out, '\r', '\n'), nil
+}
+
+// endsBlank reports whether a header's last line is blank.
+func endsBlank(header []byte) bool {
+	header, ended := bytes.CutSuffix(header, []byte{'\n'})
+	header = bytes.TrimSuffix(header, []byte{'\r'})
+	return ended && (len(header) == 0 || header[len(header)-1] == '\n')
 }
 
 // readHeader is the part's header, at most maxHeader octets of it.
