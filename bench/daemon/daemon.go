@@ -114,13 +114,20 @@ func Scratch(tb TB) string {
 	return tb.TempDir()
 }
 
+// returned holds the addresses that FreeAddress has returned, or found taken.
+var returned sync.Map
+
 // FreeAddress returns an address of the loopback interface that nobody listens on. Its port lies below those that
 // the system gives to connections: it is free until imapd binds it, and any of the many
 // connections of the tests beside this one would take the port that was free a moment ago.
+// No address is returned twice: the first may not be bound yet.
 func FreeAddress(tb TB) string {
 	tb.Helper()
-	for range 100 {
+	for range 1000 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if _, before := returned.LoadOrStore(addr, true); before {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
 			return addr
