@@ -82,11 +82,9 @@ func TestUIDs(t *testing.T) {
 	}
 }
 
-// TestServedAsItIs: where UIDs are kept the message is, octet by octet, the one that clients
-// have under them, a line that looks like an mbox's at its top too.
-func TestServedAsItIs(t *testing.T) {
-	const text = "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\n>From me\n\n"
-	dir := write(t, map[string]string{"cur/1.a:2,S": text, "dovecot-uidlist": "3 V5 N8\n7 :1.a:2,S\n"})
+// connected opens a Maildir with its UIDs.
+func connected(t *testing.T, dir string) (*Source, transfer.Session) {
+	t.Helper()
 	s, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +97,15 @@ func TestServedAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, session
+}
+
+// TestServedAsItIs: where UIDs are kept the message is, octet by octet, the one that clients
+// have under them, a line that looks like an mbox's at its top too.
+func TestServedAsItIs(t *testing.T) {
+	const text = "From a@b Mon Jan  6 10:20:30 2020\nA: 1\n\n>From me\n\n"
+	dir := write(t, map[string]string{"cur/1.a:2,S": text, "dovecot-uidlist": "3 V5 N8\n7 :1.a:2,S\n"})
+	s, session := connected(t, dir)
 	_, messages, err := session.Open(t.Context(), transfer.Place{There: s.path})
 	if err != nil || len(messages) != 1 {
 		t.Fatal(messages, err)
@@ -135,18 +142,7 @@ func TestNoUIDs(t *testing.T) {
 // TestFolderGone: a Maildir that changes while it is read.
 func TestFolderGone(t *testing.T) {
 	dir := write(t, map[string]string{"cur/1.a:2,": "A: 1\n\n", "cur/2.b:2,": "B: 1\n\n", "dovecot-uidlist": "3 V5 N3\n1 :1.a\n2 :2.b\n"})
-	s, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, _, err := s.UIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := from.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, session := connected(t, dir)
 	path, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		t.Fatal(err)
