@@ -158,13 +158,7 @@ func TestTempVanishes(t *testing.T) {
 			w.served(t)
 			w.some(t, "after", 6)
 			w.served(t)
-			w.indexed(t)
-			w.served(t)
-			w.slot.Stop(t)
-			w.check(t, true)
-			if t.Failed() {
-				t.Log(w.slot.Log())
-			}
+			w.recovered(t)
 		})
 	}
 }
@@ -207,13 +201,7 @@ func TestFullPartitions(t *testing.T) {
 				remove(t, file)
 			}
 			w.some(t, "room", 8)
-			w.indexed(t)
-			w.served(t)
-			w.slot.Stop(t)
-			w.check(t, true)
-			if t.Failed() {
-				t.Log(w.slot.Log())
-			}
+			w.recovered(t)
 		})
 	}
 }
@@ -303,6 +291,19 @@ func TestPartitionVanishes(t *testing.T) {
 				t.Log(w.slot.Log())
 			}
 		})
+	}
+}
+
+// recovered holds that the slot indexes and serves all of its mail again, and that all is
+// whole when it has stopped.
+func (w *world) recovered(t *testing.T) {
+	t.Helper()
+	w.indexed(t)
+	w.served(t)
+	w.slot.Stop(t)
+	w.check(t, true)
+	if t.Failed() {
+		t.Log(w.slot.Log())
 	}
 }
 
