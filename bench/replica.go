@@ -22,7 +22,8 @@ const (
 // while mail comes, with the processor time of both sides.
 func replica(b *bench) {
 	src := b.first()
-	master, other := daemon.NewStore(b, filepath.Join(b.TempDir(), "store"), "[squatter]\noff = true\n", nil)
+	master, replicas := daemon.NewStore(b, filepath.Join(b.TempDir(), "store"), "[squatter]\noff = true\n", daemon.Place{}, daemon.Replica{})
+	other := replicas[0]
 	var users []string
 	total := amount{}
 	for i := range replicaUsers {

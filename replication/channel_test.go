@@ -192,10 +192,10 @@ func TestBrokenLines(t *testing.T) {
 	}
 	sent := int64(0)
 	for limit := 2_000; limit < 200_000; limit += limit / 3 { // cut further and further on
-		p.Set(line.Fault{Limit: limit})
+		must(t, p.Set(line.Fault{Limit: limit}))
 		s, err := c.Sync(within(t, 20*time.Second), u)
 		sent += s.Messages
-		p.Cut()
+		must(t, p.Cut())
 		if err == nil {
 			break
 		}
@@ -203,7 +203,7 @@ func TestBrokenLines(t *testing.T) {
 			t.Fatalf("cut after %d octets: %v", limit, err)
 		}
 	}
-	p.Set(line.Fault{Delay: time.Millisecond})
+	must(t, p.Set(line.Fault{Delay: time.Millisecond}))
 	eventually(t, func() error {
 		s, err := c.Sync(t.Context(), u)
 		sent += s.Messages
@@ -213,15 +213,15 @@ func TestBrokenLines(t *testing.T) {
 	if sent > 3*60 {
 		t.Errorf("%d messages were sent for 60: what had arrived was not found", sent)
 	}
-	p.Set(line.Fault{Silent: true})
+	must(t, p.Set(line.Fault{Silent: true}))
 	a.deliver(u, "INBOX", letter(99))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := c.Sync(ctx, u); !Unreachable(err) {
 		t.Errorf("a silent line: %v", err)
 	}
-	p.Set(line.Fault{})
-	p.Cut()
+	must(t, p.Set(line.Fault{}))
+	must(t, p.Cut())
 	eventually(t, func() error { _, err := c.Sync(t.Context(), u); return err })
 	same(t, u, a, b)
 }

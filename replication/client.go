@@ -99,7 +99,7 @@ func (c *Client) dial(ctx context.Context, name string) (*call, error) {
 	x, err := c.conn.NewStream(ctx, &grpc.StreamDesc{StreamName: name, ServerStreams: true, ClientStreams: true}, "/"+serviceName+"/"+name)
 	if err != nil {
 		end()
-		return nil, c.wrap(err)
+		return nil, c.failed(err)
 	}
 	return &call{x, end}, nil
 }
@@ -155,8 +155,13 @@ func (c *Client) ask(ctx context.Context, name string, question *frame, answer f
 	return nil
 }
 
-// failed is for the errors of calls. After a line broke another may answer.
+// failed is for the errors of calls. After a line broke another may answer. A call that
+// ends well without the answer that is due has lost it with the line: every call of a
+// Server answers, or says what is wrong.
 func (c *Client) failed(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = status.Error(codes.Unavailable, "the call ended without an answer")
+	}
 	if Unreachable(err) {
 		c.mu.Lock()
 		c.peer = nil

@@ -16,11 +16,18 @@ import (
 	"go.uber.org/goleak"
 
 	"teraslot/account"
+	"teraslot/bench/line"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	var remains []goleak.Option
+	for _, name := range line.Remains {
+		remains = append(remains, goleak.IgnoreAnyFunction(name))
+	}
+	goleak.VerifyTestMain(m, remains...)
+}
 
 // memoryDir is a new directory in memory.
 func memoryDir(t testing.TB) string {

@@ -1,6 +1,8 @@
 package slot
 
 import (
+	"time"
+
 	"teraslot/account"
 	"teraslot/disk"
 )
@@ -16,6 +18,8 @@ type Hooks struct {
 	// Passwords is what a new hash of a password costs; the zero value: what package
 	// account takes. For tests with more users than such hashes can be made for.
 	Passwords account.Cost
+	// Now is the clock if Options name none; nil: time.Now.
+	Now func() time.Time
 }
 
 // CheapPasswords is a cost for tests in which thousands of users log in.

@@ -83,6 +83,9 @@ func Open(ctx context.Context, c *Config, o Options) (*Slot, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Now == nil {
+		o.Now = c.Hooks.Now
+	}
+	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.After == nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,17 +81,41 @@ type Slot struct {
 	// Steps, unless "", is what the next start of imapd does at its steps: see Tags.
 	Steps string
 
+	under   []string // of its Place
 	process *exec.Cmd
 	exited  chan struct{}
 	log     *lockedBuffer
 }
 
+// Place is the network in which a slot runs. The zero value is that of the test, where
+// the slot has addresses of the loopback interface.
+type Place struct {
+	Host  string   // IP address; "": 127.0.0.1
+	Under []string // the command that runs another one there
+}
+
+// address is a free one at the place.
+func (p *Place) address(tb TB) string {
+	at := FreeAddress(tb)
+	if p.Host == "" {
+		return at
+	}
+	_, port, err := net.SplitHostPort(at)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return net.JoinHostPort(p.Host, port)
+}
+
 // New writes the configuration of a slot below root, with more TOML appended.
-func New(tb TB, root, more string) *Slot {
+func New(tb TB, root, more string) *Slot { return NewAt(tb, Place{}, root, more) }
+
+// NewAt is New for a slot at some place.
+func NewAt(tb TB, at Place, root, more string) *Slot {
 	tb.Helper()
-	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: FreeAddress(tb), IMAPS: FreeAddress(tb), LMTP: FreeAddress(tb), Temp: filepath.Join(Scratch(tb), "temp")}
-	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nlisten = [%q]\nlisten_tls = [%q]\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
-		root, more, s.Temp, s.IMAP, s.IMAPS, s.LMTP)
+	s := &Slot{Root: root, Config: filepath.Join(root, "slot.toml"), IMAP: at.address(tb), IMAPS: at.address(tb), LMTP: at.address(tb), Temp: filepath.Join(Scratch(tb), "temp"), under: at.Under}
+	text := fmt.Sprintf("name = \"test\"\nroot = %q\n%s\n[tiers]\ntemp = %q\n[imap]\nallow_plain_login = %t\nlisten = [%q]\nlisten_tls = [%q]\n[lmtp]\nlisten = [%q]\nsocket = \"none\"\n",
+		root, more, s.Temp, at.Host != "", s.IMAP, s.IMAPS, s.LMTP)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		tb.Fatal(err)
 	}
@@ -149,7 +174,7 @@ func (s *Slot) Start(tb TB, under ...string) {
 // TryStart is Start that returns an error where imapd does not come up.
 func (s *Slot) TryStart(tb TB, under ...string) error {
 	tb.Helper()
-	args := append(under, Bin(tb, "imapd"), "serve", "--config", s.Config)
+	args := append(slices.Concat(s.under, under), Bin(tb, "imapd"), "serve", "--config", s.Config)
 	s.process = exec.Command(args[0], args[1:]...)
 	if s.Steps != "" {
 		if commands.tags != "steps" {

@@ -1,151 +1,149 @@
 package line
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
-	"net"
+	"fmt"
 	"sync"
 	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
 )
 
 // Fault is what is wrong with a line. The zero value is a good one.
 type Fault struct {
 	// Silent swallows what comes, and tells nobody: a line that is half open.
 	Silent bool
+	// Deaf swallows what comes back.
+	Deaf bool
 	// Limit is after how many octets in one direction a connection is cut; 0: never.
 	Limit int
-	// Delay is the pause before each piece of up to 4 KiB is passed on.
+	// Delay is how much later than it was sent everything arrives, in whole milliseconds;
+	// half of the time of a round.
 	Delay time.Duration
+	// Rate is how many thousand octets a second each direction of a connection carries; 0: as many as come.
+	Rate int
+}
+
+// Remains are the functions in which goroutines of connections that ended in the middle
+// of something are found for ever.
+var Remains = []string{
+	"github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run",
+	"github.com/Shopify/toxiproxy/v2.(*ToxicLink).read",
 }
 
 // Line passes connections on to an address. Its methods may be called from any goroutine.
 type Line struct {
-	listener net.Listener
-	to       string
-	group    sync.WaitGroup
+	to string
 
-	mu     sync.Mutex
-	conns  map[net.Conn]bool // guarded by mu; nil after Close
-	fault  Fault             // guarded by mu
-	passed int64             // guarded by mu
+	mu    sync.Mutex
+	proxy *toxiproxy.Proxy // guarded by mu
+	fault Fault            // guarded by mu
 }
 
 // New begins to listen on a free port of the loopback interface.
-func New(to string) (*Line, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+func New(to string) (*Line, error) { return Listen("127.0.0.1:0", to) }
+
+// Listen is New at an address.
+func Listen(at, to string) (*Line, error) {
+	l := &Line{to: to, proxy: newProxy(at, to)}
+	if err := l.proxy.Start(); err != nil {
+		return nil, fmt.Errorf("line to %s: %w", to, err)
 	}
-	p := &Line{listener: l, to: to, conns: map[net.Conn]bool{}}
-	p.group.Go(p.accept)
-	return p, nil
+	return l, nil
+}
+
+func newProxy(at, to string) *toxiproxy.Proxy {
+	return toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "line", at, to)
 }
 
 // Address is where the line begins.
-func (p *Line) Address() string { return p.listener.Addr().String() }
+func (l *Line) Address() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.proxy.Listen
+}
 
-// Set makes a fault begin, or with the zero value end. It counts for all connections.
-func (p *Line) Set(f Fault) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fault = f
+// Set makes a fault begin, or with the zero value end. If the line had another, that
+// cuts all its connections.
+func (l *Line) Set(f Fault) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f == l.fault {
+		return nil
+	}
+	l.fault = f
+	return l.renew()
 }
 
 // Cut ends all connections that there are.
-func (p *Line) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close() // whoever reads or writes it is told
-	}
+func (l *Line) Cut() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.renew()
 }
 
-// Passed is how many octets came out at the other end, in both directions.
-func (p *Line) Passed() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.passed
-}
-
-// Close ends the line and all its connections, and returns when nothing of it runs.
-func (p *Line) Close() error {
-	err := p.listener.Close()
-	p.Cut()
-	p.mu.Lock()
-	p.conns = nil // connections that are being made are dropped
-	p.mu.Unlock()
-	p.group.Wait()
-	return err
-}
-
-func (p *Line) accept() {
-	for {
-		in, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", p.to)
-		if err != nil {
-			_ = in.Close() // nobody is there
-			continue
-		}
-		if !p.hold(in, out) {
-			_ = errors.Join(in.Close(), out.Close())
-			return
-		}
-		p.group.Go(func() { p.pass(in, out) })
-		p.group.Go(func() { p.pass(out, in) })
-	}
-}
-
-// hold notes connections, unless the line is closed.
-func (p *Line) hold(conns ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		return false
-	}
-	for _, c := range conns {
-		p.conns[c] = true
-	}
-	return true
-}
-
-// pass carries octets in one direction until the connection ends, or has to.
-func (p *Line) pass(from, to net.Conn) {
-	defer p.drop(from, to)
-	buf := make([]byte, 4<<10)
-	sent := 0
-	for {
-		n, err := from.Read(buf)
-		p.mu.Lock()
-		f := p.fault
-		p.mu.Unlock()
-		if f.Delay > 0 {
-			timer := time.NewTimer(f.Delay)
-			<-timer.C
-		}
-		if sent += n; f.Limit > 0 && sent > f.Limit {
-			return
-		}
-		if n > 0 && !f.Silent {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
+// renew puts a proxy with the fault in the place of the one there is. l.mu is held.
+func (l *Line) renew() error {
+	l.proxy.Stop()
+	l.proxy = newProxy(l.proxy.Listen, l.to)
+	for _, t := range l.fault.toxics() {
+		for _, stream := range t.streams {
+			t.Name, t.Stream = t.Type+" "+stream, stream
+			text, err := json.Marshal(t)
+			if err == nil {
+				_, err = l.proxy.Toxics.AddToxicJson(bytes.NewReader(text))
 			}
-			p.mu.Lock()
-			p.passed += int64(n)
-			p.mu.Unlock()
-		}
-		if err != nil {
-			return
+			if err != nil {
+				return fmt.Errorf("line to %s: %s: %w", l.to, t.Type, err)
+			}
 		}
 	}
+	return l.proxy.Start()
 }
 
-func (p *Line) drop(conns ...net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range conns {
-		delete(p.conns, c)
-		_ = c.Close() // the other direction may have been first
+// Close ends the line and all its connections.
+func (l *Line) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.proxy.Enabled {
+		return errors.New("the line is closed")
 	}
+	l.proxy.Stop()
+	return nil
+}
+
+// toxic is what toxiproxy calls a part of a fault.
+type toxic struct {
+	Name       string           `json:"name"`
+	Type       string           `json:"type"`
+	Stream     string           `json:"stream"`
+	Attributes map[string]int64 `json:"attributes"`
+
+	streams []string
+}
+
+// toxics are the parts of a fault.
+func (f *Fault) toxics() (out []toxic) {
+	add := func(kind, attribute string, n int64, streams ...string) {
+		out = append(out, toxic{Type: kind, Attributes: map[string]int64{attribute: n}, streams: streams})
+	}
+	if f.Delay > 0 {
+		add("latency", "latency", f.Delay.Milliseconds(), "upstream", "downstream")
+	}
+	if f.Rate > 0 {
+		add("bandwidth", "rate", int64(f.Rate), "upstream", "downstream")
+	}
+	if f.Limit > 0 {
+		add("limit_data", "bytes", int64(f.Limit), "upstream", "downstream")
+	}
+	switch {
+	case f.Silent:
+		add("timeout", "timeout", 0, "upstream", "downstream")
+	case f.Deaf:
+		add("timeout", "timeout", 0, "downstream")
+	}
+	return out
 }

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,11 +20,14 @@ import (
 
 	"teraslot/bench/daemon"
 	"teraslot/bench/line"
+	"teraslot/bench/netns"
+	"teraslot/replication"
 	"teraslot/slot"
 )
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	daemon.Tags("steps") // with which a slot's clock may be wrong
+	status := netns.Main(m)
 	daemon.Clean()
 	os.Exit(status)
 }
@@ -35,41 +42,118 @@ func environ(name string, otherwise int) int {
 
 const password = "correct horse"
 
-// world is a store of a master and a replica with a line between them, and what was
+// world is a store of a master and two replicas with a line to each, and what was
 // acknowledged to those who sent.
 type world struct {
-	master, replica *daemon.Slot
-	line            *line.Line
-	rng             *rand.Rand
-	users           []string
+	slots []*daemon.Slot // the master, and its replicas
+	lines []*line.Line   // to the replicas
+	nets  []*netns.Net   // of the slots; none where the kernel refuses
+	disk  *netns.Disk    // of the first replica
+	full  bool           // the disk was full in this cycle
+	rng   *rand.Rand
+	users []string
 
 	mu    sync.Mutex
 	sent  int
 	acked map[string]map[string]bool // guarded by mu: by user, the words of messages
 }
 
+// diskSize is the first replica's disk. Mail of a whole store takes less than half of it.
+const diskSize = 128 << 20
+
+// distances are how long everything takes to each replica and back.
+var distances = []time.Duration{0, 45 * time.Millisecond}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func newWorld(t *testing.T, seed uint64, users ...string) *world {
 	t.Helper()
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), users: users, acked: map[string]map[string]bool{}}
-	w.master, w.replica = daemon.NewStore(t, daemon.Scratch(t), "[squatter]\noff = true\n", func(address string) string {
-		var err error
-		if w.line, err = line.New(address); err != nil {
-			t.Fatal(err)
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), users: users, acked: map[string]map[string]bool{}, lines: make([]*line.Line, len(distances))}
+	root := daemon.Scratch(t)
+	places := make([]daemon.Place, 1+len(distances))
+	from := "127.0.0.1"
+	if w.apart() == 1 {
+		for i := range places {
+			n := netns.New(t)
+			w.nets = append(w.nets, n)
+			places[i] = daemon.Place{Host: n.Host, Under: n.Under()}
 		}
-		return w.line.Address()
-	})
-	t.Cleanup(func() {
-		if err := w.line.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+		from = w.nets[0].Gateway
+		w.disk = netns.NewDisk(t, filepath.Join(root, "r0"), diskSize)
+	}
+	others := make([]daemon.Replica, len(distances))
+	for i := range others {
+		others[i] = daemon.Replica{Place: places[1+i], Through: func(address string) string { return w.lay(t, i, from, address) }}
+	}
+	master, replicas := daemon.NewStore(t, root, "[squatter]\noff = true\n", places[0], others...)
+	w.slots = append([]*daemon.Slot{master}, replicas...)
 	for _, u := range users {
-		w.master.AddUser(t, u, password)
+		master.AddUser(t, u, password)
 		w.acked[u] = map[string]bool{}
 	}
-	w.master.Start(t)
-	w.replica.Start(t)
+	for _, s := range w.slots {
+		s.Start(t)
+	}
 	return w
+}
+
+// apart is 1 where each slot has a network and the first replica a disk of its own.
+func (w *world) apart() int {
+	if netns.Refused() == nil {
+		return 1
+	}
+	return 0
+}
+
+// lay makes the line to a replica, which begins at the host from.
+func (w *world) lay(t *testing.T, i int, from, to string) string {
+	l, err := line.Listen(net.JoinHostPort(from, "0"), to)
+	must(t, err)
+	t.Cleanup(func() { must(t, l.Close()) })
+	w.lines[i] = l
+	w.set(t, i, line.Fault{})
+	return l.Address()
+}
+
+// set makes a fault of a line begin, or end; the distance is always the same.
+func (w *world) set(t *testing.T, i int, f line.Fault) {
+	f.Delay += distances[i]
+	must(t, w.lines[i].Set(f))
+}
+
+// unplug cuts slots off.
+func (w *world) unplug(t *testing.T, which []int) {
+	for _, i := range which {
+		must(t, w.nets[i].Unplug())
+	}
+}
+
+// mend ends what is wrong with networks, lines and disk.
+func (w *world) mend(t *testing.T, unplugged []int) {
+	for _, i := range unplugged {
+		must(t, w.nets[i].Plug())
+	}
+	for i := range w.lines {
+		w.set(t, i, line.Fault{})
+		must(t, w.lines[i].Cut())
+	}
+	if w.full {
+		must(t, w.disk.Empty())
+	}
+}
+
+// logs are what the slots said.
+func (w *world) logs() string {
+	var out strings.Builder
+	for i, s := range w.slots {
+		fmt.Fprintf(&out, "slot %d:\n%s\n", i, s.Log())
+	}
+	return out.String()
 }
 
 // text is the message of a word, of a size that the word gives.
@@ -80,7 +164,7 @@ func text(word string, n int) []byte {
 // deliver sends messages until the master does not answer any longer, and notes which it
 // has acknowledged.
 func (w *world) deliver(ctx context.Context) {
-	d, err := daemon.DialLMTP(w.master.LMTP)
+	d, err := daemon.DialLMTP(w.slots[0].LMTP)
 	if err != nil {
 		return
 	}
@@ -102,7 +186,7 @@ func (w *world) deliver(ctx context.Context) {
 
 // change is a client of the master who writes drafts, flags and expunges them.
 func (w *world) change(ctx context.Context, user string) error {
-	c, err := w.master.DialIMAP(user, password)
+	c, err := w.slots[0].DialIMAP(user, password)
 	if err != nil {
 		return err
 	}
@@ -174,45 +258,49 @@ func (w *world) subjects(t *testing.T, s *daemon.Slot, user string) map[string]i
 	return out
 }
 
-// drained waits until the master knows of nothing that the replica lacks.
+// drained waits until the master knows of nothing that a replica lacks. Who is held up because
+// a disk was full is tried again at once.
 func (w *world) drained(ctx context.Context, t *testing.T, admin *slot.Client) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		s, err := admin.ReplicationStatus(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &s.Replicas[0]
-		if len(r.HeldUp) > 0 {
-			t.Fatalf("held up: %+v", r.HeldUp)
-		}
-		if r.Users == 0 && r.Line == "" && r.Syncs > 0 {
+		must(t, err)
+		left := slices.DeleteFunc(slices.Clone(s.Replicas), func(r replication.Status) bool { return r.Users == 0 && r.Line == "" && r.Syncs > 0 })
+		if len(left) == 0 {
 			return
+		}
+		if slices.ContainsFunc(left, func(r replication.Status) bool { return len(r.HeldUp) > 0 }) {
+			if !w.full {
+				t.Fatalf("held up: %+v", left)
+			}
+			must(t, admin.Replicate(ctx, "retry", slot.ReplicationRequest{}, func(slot.ReplicationResult) {}))
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("not drained: %+v", r)
+			t.Fatalf("not drained: %+v", left)
 		}
 	}
 }
 
-// arrives waits until the replica shows all that was acknowledged. A master that was killed
+// arrives waits until the replicas show all that was acknowledged. A master that was killed
 // first compares all users, and knows only then what is in the queue.
 func (w *world) arrives(t *testing.T, admin *slot.Client) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	for {
-		w.drained(ctx, t, admin)
-		lacking := w.lacks(t, w.replica)
-		if lacking == "" {
-			return
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("the replica, when the queue has drained: %s", lacking)
+	for _, replica := range w.slots[1:] {
+		for {
+			w.drained(ctx, t, admin)
+			lacking := w.lacks(t, replica)
+			if lacking == "" {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("a replica, when the queue has drained: %s", lacking)
+			}
 		}
 	}
 }
@@ -225,15 +313,13 @@ func (w *world) equal(t *testing.T, admin *slot.Client) {
 			t.Errorf("verify: %+v", r)
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 }
 
 // admin connects to the master.
 func (w *world) admin(t *testing.T) *slot.Client {
 	t.Helper()
-	c, err := slot.Load(w.master.Config)
+	c, err := slot.Load(w.slots[0].Config)
 	if err != nil {
 		t.Fatal(err)
 	}

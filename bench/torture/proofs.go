@@ -58,7 +58,7 @@ var proofs = []proof{
 	{name: "two-way sync by mbsync and offlineimap", pkg: "bench/clients", test: "TestSync", count: 6046},
 	{name: "sessions that idle are told, within their memory", pkg: "bench/idle", test: "TestIdle", count: 1000},
 	{name: "a month of mail on a small tmpfs, the clock alone made", pkg: "bench/month", test: "TestMonth", count: 30},
-	{name: "master and replica killed at random, their line bad", pkg: "bench/replicas", test: "TestKillReplicas", count: 500, pieces: 20},
+	{name: "master and two replicas killed at random; networks, lines, disk and clocks bad", pkg: "bench/replicas", test: "TestKillReplicas", count: 500, pieces: 20},
 	{name: "full disk", pkg: "bench/crash", test: "TestFullDisk", count: 1},
 	{name: "backups killed at random, and a slot restored", pkg: "bench/crash", test: "TestKillBackup", count: 30},
 	{name: "backups cut at every operation", pkg: "backup", test: "TestCutAtEveryOperation", count: 1000},
