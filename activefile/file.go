@@ -78,6 +78,14 @@ func (f *File) Read(ctx context.Context) (Active, error) {
 	return a, errors.Join(err, l.Unlock())
 }
 
+// Peek reads the activefile without a lock: for who decides nothing by it that he does
+// not look at again under one. It is as some publication left it, perhaps one whose last
+// sync is still under way; what it names may be deleted at any time. Otherwise it is Read.
+func (f *File) Peek() (Active, error) {
+	a, _, err := f.read(activeName)
+	return a, err
+}
+
 // read reads the activefile as it is now; missing is not an error.
 func (f *File) read(name string) (a Active, found bool, err error) {
 	b, err := f.readAll(f.path(name))

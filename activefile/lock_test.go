@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,6 +95,31 @@ func TestNewUser(t *testing.T) {
 	if a := mustRead(t, f); a.String() != "temp:2 data:1 temp:1" || a.Next["temp"] != 3 || a.Next["data"] != 2 {
 		t.Errorf("published %v", a)
 	}
+}
+
+// Peek waits for no lock, and sees what was published last, or that it is damaged.
+func TestPeek(t *testing.T) {
+	m := newMemory(t)
+	f := New(userDir, Options{FS: m, Now: clock})
+	if a, err := f.Peek(); err != nil || !a.Equal(Active{}) {
+		t.Errorf("a new user has %v, %v", a, err)
+	}
+	l := exclusive(t, f)
+	for _, want := range []string{"temp:1", "temp:2 temp:1"} {
+		_, err := frontUnder(l, "temp")
+		check(t, err)
+		if a, err := f.Peek(); err != nil || a.String() != want {
+			t.Errorf("peeked %v, %v, want %s", a, err, want)
+		}
+	}
+	check(t, disk.WriteSynced(m, f.path(activeName), 0o600, func(w io.Writer) error {
+		_, err := io.WriteString(w, "temp:1\n")
+		return err
+	}))
+	if a, err := f.Peek(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("peeked %v, %v at a damaged file", a, err)
+	}
+	check(t, l.Unlock())
 }
 
 func TestReserveWithoutPublish(t *testing.T) {

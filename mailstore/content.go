@@ -192,8 +192,9 @@ type Item struct {
 // above after. It reads in parts: no transaction is open while fn runs.
 func (m *Mail) Contents(ctx context.Context, after uint32, fn func(Item) error) error {
 	const part = 4096
+	var items []Item // mostly a few are asked for, behind all others
 	for {
-		items := make([]Item, 0, part)
+		items = items[:0]
 		err := m.read(ctx, func(c *conn) error {
 			return c.each(`SELECT num, guid, size FROM content WHERE num > ? ORDER BY num LIMIT ?`, func(row []driver.Value) error {
 				it := Item{Num: uint32(integer(row[0])), Size: integer(row[2])}

@@ -70,6 +70,7 @@ type run struct {
 	o     IndexOptions
 
 	indexed  int
+	into     []string // the stamps of the databases that have those, some more than once
 	failures []Failure
 	tried    int // of failures, how many were tried in this run
 }
@@ -85,7 +86,7 @@ func (r *run) do(ctx context.Context) error {
 	if err := r.indexAll(ctx, items); err != nil {
 		return err
 	}
-	r.advance(ctx, next)
+	r.advance(next)
 	if len(r.failures) > 0 {
 		return &Skipped{Failures: r.failures, Tried: r.tried}
 	}
@@ -118,11 +119,11 @@ func (r *run) recent(ctx context.Context) (items []mailstore.Item, next cursor, 
 		return nil, next, false, nil
 	}
 	known := r.q.cursorOf(r.user)
-	claims, err := r.index.Claims(ctx)
+	claims, err := r.index.Claims()
 	if err != nil || known.num == 0 || !holds(claims, known.databases) {
 		return nil, next, false, err
 	}
-	next = cursor{known.num, claims}
+	next = known
 	err = r.mail.Contents(ctx, known.num, func(it mailstore.Item) error {
 		if len(items) == r.q.o.Batch {
 			return errMany
@@ -271,26 +272,25 @@ func holds(have, want []string) bool {
 // costs a comparison.
 const maxCursors = 50_000
 
-// advance remembers that everything up to next is dealt with in the databases
-// that are there now. If some went since the comparison, it remembers nothing.
-func (r *run) advance(ctx context.Context, next cursor) {
+// advance remembers that everything up to next is dealt with in the databases of the
+// comparison and in those that this run committed to. Whether they are still there is
+// asked by who uses it.
+func (r *run) advance(next cursor) {
 	if r.o.Mailboxes != nil {
 		return
 	}
-	now, err := r.index.Claims(ctx)
-	if err != nil {
-		return // the next run compares everything
+	next.databases = slices.Clone(next.databases)
+	for _, database := range r.into {
+		if !slices.Contains(next.databases, database) {
+			next.databases = append(next.databases, database)
+		}
 	}
 	r.q.mu.Lock()
 	defer r.q.mu.Unlock()
-	delete(r.q.cursors, r.user)
-	if !holds(now, next.databases) {
-		return
-	}
 	if len(r.q.cursors) >= maxCursors {
 		clear(r.q.cursors)
 	}
-	r.q.cursors[r.user] = cursor{next.num, now}
+	r.q.cursors[r.user] = next
 }
 
 // commit commits documents. If the index refuses them, it looks for those that
@@ -299,9 +299,10 @@ func (r *run) commit(ctx context.Context, docs []document) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	err := r.index.Commit(ctx, docs)
+	into, err := r.index.CommitInto(ctx, docs)
 	switch {
 	case err == nil:
+		r.into = append(r.into, into)
 		r.indexed += len(docs)
 		r.q.metrics.indexed.Add(float64(len(docs)))
 		r.q.succeed(r.user, docs)

@@ -59,6 +59,23 @@ func TestIndexUserNoticesLostDatabases(t *testing.T) {
 	}
 }
 
+// What few messages are committed to is part of what the cursor depends on, also if it is
+// a database that held nothing when they were looked for.
+func TestIndexUserNoticesLossOfANewFront(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.compact("data")
+	f.index(0, squatter.IndexOptions{})
+	f.deliver(10, 12)
+	f.index(2, squatter.IndexOptions{})
+	f.must(os.RemoveAll(f.path("temp", "users")))
+	f.index(2, squatter.IndexOptions{})
+	if n := f.indexed(); n != 12 {
+		t.Errorf("%d messages are indexed, want 12", n)
+	}
+}
+
 // Another process may compact while this one remembers what it has indexed.
 func TestIndexUserAfterAnothersCompaction(t *testing.T) {
 	f := newFixture(t, squatter.Options{})

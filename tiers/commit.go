@@ -20,21 +20,28 @@ import (
 // GUID, the first complete one is taken. It may be called by several goroutines
 // and processes at once; they take turns.
 func (x *Index) Commit(ctx context.Context, docs []Doc) error {
+	_, err := x.CommitInto(ctx, docs)
+	return err
+}
+
+// CommitInto is Commit that also returns the stamp of the database which has the
+// documents, as Claims lists it; "" where there were none.
+func (x *Index) CommitInto(ctx context.Context, docs []Doc) (database string, err error) {
 	docs = oneEach(docs)
 	if len(docs) == 0 {
-		return nil
+		return "", nil
 	}
 	segments, err := x.set.build(ctx, docs)
 	if err != nil {
-		return fmt.Errorf("index of %s: %w", x.user, err)
+		return "", fmt.Errorf("index of %s: %w", x.user, err)
 	}
 	x.set.o.Step("commit: built")
 	if err := disk.MkdirAll(x.set.o.FS, x.dir, 0o700); err != nil {
-		return fmt.Errorf("index of %s: %w", x.user, err)
+		return "", fmt.Errorf("index of %s: %w", x.user, err)
 	}
 	write, err := x.file.Write(ctx)
 	if err != nil {
-		return fmt.Errorf("index of %s: %w", x.user, err)
+		return "", fmt.Errorf("index of %s: %w", x.user, err)
 	}
 	db, m, err := x.commit(ctx, segments)
 	if x.set.ranOut(db.Tier, err) {
@@ -44,9 +51,9 @@ func (x *Index) Commit(ctx context.Context, docs []Doc) error {
 		err = x.mergeSmall(ctx)
 	}
 	if err = errors.Join(err, write.Unlock()); err != nil {
-		return fmt.Errorf("index of %s: commit: %w", x.user, x.advised(err))
+		return "", fmt.Errorf("index of %s: commit: %w", x.user, x.advised(err))
 	}
-	return nil
+	return m.ID.String(), nil
 }
 
 // commit publishes new segments, with index.write held. A compaction may freeze
@@ -151,7 +158,8 @@ func removeIfThere(fsys disk.FS, name string) error {
 // versions, or in a tier without room for so many bytes, a new one is put in front.
 // index.write is held.
 func (x *Index) writable(ctx context.Context, bytes int64) (activefile.Database, string, manifest, error) {
-	active, err := x.file.Read(ctx)
+	// Without a lock: replace looks again whether this is still the first database.
+	active, err := x.file.Peek()
 	if err == nil {
 		if db, dir, m, ok, err := x.usable(active, bytes); ok || err != nil {
 			return db, dir, m, err
@@ -261,7 +269,7 @@ func pile(segments []segmentInfo) []segmentInfo {
 // index.write is held; searching goes on. Losing the database to a compaction
 // meanwhile is no error, and neither is a tier without room for both.
 func (x *Index) mergeSmall(ctx context.Context) error {
-	active, err := x.file.Read(ctx)
+	active, err := x.file.Peek() // replace looks again
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,14 @@ package tiers
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"teraslot/disk"
@@ -77,10 +79,6 @@ type fileInfo struct {
 
 const (
 	manifestFirst  = "teraslot-database 2\n"
-	idForm         = "id %s %s\n"
-	versionsForm   = "versions extract %d fold %d token %d segment %d\n"
-	nextForm       = "next %d\n"
-	segmentForm    = "segment %d docs %d complete %d lists %d %08x terms %d %08x text %d %08x\n"
 	crcForm        = "crc %08x\n"
 	kindFrozen     = "frozen"
 	kindWritable   = "writable"
@@ -88,23 +86,40 @@ const (
 	manifestPrefix = "teraslot-database "
 )
 
-// encode writes a manifest in its only form.
+// encode writes a manifest in its only form. Each commit and each search reads some:
+// hence without package fmt.
 func (m manifest) encode() []byte {
-	var b bytes.Buffer
-	kind := kindWritable
+	b := make([]byte, 0, 192+128*len(m.Segments))
+	b = hex.AppendEncode(append(b, manifestFirst+"id "...), m.ID[:])
 	if m.Frozen {
-		kind = kindFrozen
+		b = append(b, " "+kindFrozen+"\n"...)
+	} else {
+		b = append(b, " "+kindWritable+"\n"...)
 	}
-	b.WriteString(manifestFirst)
-	fmt.Fprintf(&b, idForm, m.ID, kind)
-	fmt.Fprintf(&b, versionsForm, m.Versions.Extract, m.Versions.Fold, m.Versions.Token, m.Versions.Segment)
-	fmt.Fprintf(&b, nextForm, m.Next)
+	b = appendNumber(b, "versions extract ", m.Versions.Extract)
+	b = appendNumber(b, " fold ", m.Versions.Fold)
+	b = appendNumber(b, " token ", m.Versions.Token)
+	b = appendNumber(b, " segment ", m.Versions.Segment)
+	b = append(appendNumber(b, "\nnext ", m.Next), '\n')
 	for _, s := range m.Segments {
-		fmt.Fprintf(&b, segmentForm, s.Number, s.Docs, s.Complete,
-			s.Lists.Size, s.Lists.CRC, s.Terms.Size, s.Terms.CRC, s.Text.Size, s.Text.CRC)
+		b = appendNumber(b, "segment ", s.Number)
+		b = appendNumber(b, " docs ", s.Docs)
+		b = appendNumber(b, " complete ", s.Complete)
+		b = s.Lists.append(b, " lists ")
+		b = s.Terms.append(b, " terms ")
+		b = append(s.Text.append(b, " text "), '\n')
 	}
-	fmt.Fprintf(&b, crcForm, crc32.Checksum(b.Bytes(), castagnoli))
-	return b.Bytes()
+	return fmt.Appendf(b, crcForm, crc32.Checksum(b, castagnoli))
+}
+
+func appendNumber[T uint32 | uint64](b []byte, name string, n T) []byte {
+	return strconv.AppendUint(append(b, name...), uint64(n), 10)
+}
+
+// append writes what a file has to be: its size, and its checksum in hexadecimal.
+func (f fileInfo) append(b []byte, name string) []byte {
+	b = append(strconv.AppendInt(append(b, name...), f.Size, 10), ' ')
+	return hex.AppendEncode(b, binary.BigEndian.AppendUint32(nil, f.CRC))
 }
 
 // parseManifest reads what encode writes, and nothing else: what does not come
@@ -144,19 +159,51 @@ func parseOldManifest(data []byte) (m manifest, err error) {
 
 // parseLine takes what it can from a line; parseManifest compares the whole.
 func (m *manifest) parseLine(line string) {
-	var s segmentInfo
-	var id, kind string
-	if n, _ := fmt.Sscanf(line, segmentForm, &s.Number, &s.Docs, &s.Complete,
-		&s.Lists.Size, &s.Lists.CRC, &s.Terms.Size, &s.Terms.CRC, &s.Text.Size, &s.Text.CRC); n == 9 {
-		m.Segments = append(m.Segments, s)
-	} else if n, _ := fmt.Sscanf(line, idForm, &id, &kind); n == 2 {
-		if b, err := hex.DecodeString(id); err == nil && len(b) == len(m.ID) {
+	w := words{strings.TrimSuffix(line, "\n")}
+	switch w.next() {
+	case "id":
+		if b, err := hex.DecodeString(w.next()); err == nil && len(b) == len(m.ID) {
 			m.ID = stamp(b)
 		}
-		m.Frozen = kind == kindFrozen
-	} else if n, _ := fmt.Sscanf(line, versionsForm, &m.Versions.Extract, &m.Versions.Fold, &m.Versions.Token, &m.Versions.Segment); n != 4 {
-		fmt.Sscanf(line, nextForm, &m.Next)
+		m.Frozen = w.next() == kindFrozen
+	case "versions":
+		v := &m.Versions
+		v.Extract, v.Fold = uint32(w.number()), uint32(w.number())
+		v.Token, v.Segment = uint32(w.number()), uint32(w.number())
+	case "next":
+		m.Next = w.decimal()
+	case "segment":
+		s := segmentInfo{Number: w.decimal(), Docs: uint32(w.number()), Complete: uint32(w.number())}
+		s.Lists, s.Terms, s.Text = w.file(), w.file(), w.file()
+		m.Segments = append(m.Segments, s)
 	}
+}
+
+// words reads the words of a line, one after the other.
+type words struct{ rest string }
+
+func (w *words) next() (word string) {
+	word, w.rest, _ = strings.Cut(w.rest, " ")
+	return word
+}
+
+// decimal reads a number; what is none is 0.
+func (w *words) decimal() uint64 {
+	n, _ := strconv.ParseUint(w.next(), 10, 64)
+	return n
+}
+
+// number reads a name and a number.
+func (w *words) number() uint64 {
+	w.next()
+	return w.decimal()
+}
+
+// file reads a name and what a file has to be.
+func (w *words) file() fileInfo {
+	size := int64(w.number())
+	crc, _ := strconv.ParseUint(w.next(), 16, 32)
+	return fileInfo{size, uint32(crc)}
 }
 
 // readManifest reads the manifest of the database in dir.

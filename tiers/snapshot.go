@@ -157,9 +157,9 @@ func (x *Index) take(s *Snapshot, lock *activefile.Lock) (out []listedDatabase, 
 
 // Claims lists the stamps of the databases that claim documents, which the IDs of
 // their segments begin with: those that a snapshot would have, but for damage that
-// nobody has met yet. It reads their manifests alone.
-func (x *Index) Claims(ctx context.Context) ([]string, error) {
-	active, err := x.read(ctx)
+// nobody has met yet. It reads their manifests alone, and takes no lock.
+func (x *Index) Claims() ([]string, error) {
+	active, err := x.file.Peek()
 	if err != nil {
 		return nil, fmt.Errorf("index of %s: %w", x.user, x.advised(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -319,6 +320,89 @@ func TestForeignActivefile(t *testing.T) {
 }
 
 // A manifest of a format to come is no damage to clear away.
+// countingLocks counts how often each lock file is taken.
+type countingLocks struct {
+	disk.FS
+	taken map[string]int // by name; one goroutine commits
+}
+
+func (c *countingLocks) TryLock(name string, mode disk.LockMode) (io.Closer, error) {
+	held, err := c.FS.TryLock(name, mode)
+	if err == nil {
+		c.taken[filepath.Base(name)]++
+	}
+	return held, err
+}
+
+// A commit of a few documents, and the question what the index claims, cost as few locks
+// as can be: hundreds of users with a message each pay for them.
+func TestLocksOfACommit(t *testing.T) {
+	o := testOptions(t.TempDir())
+	locks := &countingLocks{disk.OS(), map[string]int{}}
+	o.FS = locks
+	x := newSet(t, o).User(testUser)
+	commit(t, x, docsOf(0, 2)...)
+	clear(locks.taken)
+	commit(t, x, docsOf(2, 4)...)
+	if _, err := x.Claims(); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"index.write": 1, "index.gate": 1, "index.lock": 1}
+	if !maps.Equal(locks.taken, want) {
+		t.Errorf("taken were %v, want %v", locks.taken, want)
+	}
+}
+
+// CommitInto names the database that has the documents, which is not the one that it
+// found first if a compaction freezes that meanwhile.
+func TestCommitInto(t *testing.T) {
+	o := testOptions(t.TempDir())
+	var atWritten func()
+	o.Step = func(step string) {
+		if step == "commit: written" && atWritten != nil {
+			do := atWritten
+			atWritten = nil
+			do()
+		}
+	}
+	x := newSet(t, o).User(testUser)
+	if database, err := x.CommitInto(t.Context(), nil); database != "" || err != nil {
+		t.Errorf("no document went to %q, %v", database, err)
+	}
+	into := func(from, to int) string {
+		t.Helper()
+		database, err := x.CommitInto(t.Context(), docsOf(from, to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims, err := x.Claims()
+		if err != nil || !slices.Contains(claims, database) {
+			t.Errorf("went to %q; claimed %v, %v", database, claims, err)
+		}
+		return database
+	}
+	first := into(0, 2)
+	if again := into(2, 4); again != first {
+		t.Errorf("went to %s and %s, with nothing between", first, again)
+	}
+	atWritten = func() { compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data"}) }
+	second := into(4, 6)
+	if second == first {
+		t.Error("went to a database that was frozen before")
+	}
+	s := snapshot(t, x)
+	for i := range 6 {
+		doc, ok := s.Lookup(guid(i))
+		if !ok {
+			t.Errorf("document %d is not there", i)
+			continue
+		}
+		if seg, _ := s.at(doc); i >= 4 && !strings.HasPrefix(seg.ID(), second+"/") {
+			t.Errorf("document %d is in %s, and was to be in %s", i, seg.ID(), second)
+		}
+	}
+}
+
 func TestForeignManifest(t *testing.T) {
 	x := newSet(t, testOptions(t.TempDir())).User(testUser)
 	commit(t, x, docsOf(0, 10)...)
