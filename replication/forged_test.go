@@ -29,7 +29,7 @@ func TestForgedMessagesAreRefused(t *testing.T) {
 	for name, h := range map[string]messageHead{"another GUID": wrong, "too short": short, "too long": long} {
 		x, err := c.dial(t.Context(), callApply)
 		must(t, err)
-		err = sendAll(x, []*frame{(&begin{account: entry, expect: (&mailstore.Image{}).Digest()}).frame(), h.frame(), {kindData, text}})
+		err = sendAll(x, []*frame{(&begin{account: entry, expect: (&mailstore.Image{}).Digest()}).frame(), headFrame(&h), {kindData, text}})
 		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}

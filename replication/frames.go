@@ -22,7 +22,7 @@ const (
 	kindOffer                   // user and GUIDs
 	kindLacking                 // GUIDs
 	kindBegin                   // begin
-	kindMessage                 // messageHead; its octets follow
+	kindMessage                 // messageHeads, each with its octets; those of the last may go on in data
 	kindData                    // octets of a message
 	kindImage                   // the head of an image
 	kindRecords                 // records of a mailbox
@@ -39,8 +39,8 @@ const (
 
 // The versions of the protocol that this program speaks.
 const (
-	oldestVersion = 2
-	newestVersion = 2
+	oldestVersion = 3
+	newestVersion = 3
 )
 
 type hello struct {
@@ -351,17 +351,17 @@ type messageHead struct {
 	uid      mailbox.UID
 	validity mailbox.UIDValidity
 	date     mailbox.Date
+
+	num uint32 // of the message here, if known; it is not sent
 }
 
-func (m *messageHead) frame() *frame {
-	var e encoder
+func (e *encoder) messageHead(m *messageHead) {
 	e.bytes(m.guid[:])
 	e.uint(uint64(m.size))
 	e.bytes(m.thread[:])
 	e.string(string(m.mailbox))
 	e.uint(uint64(m.uid), uint64(m.validity))
 	e.date(m.date)
-	return &frame{kindMessage, e.b}
 }
 
 func (m *messageHead) parse(d *decoder) {

@@ -37,7 +37,7 @@ func samples() []*frame {
 		(&stateHead{known: true, account: entry, mail: true, image: image}).frame(), (&stateHead{}).frame(),
 		guidsFrame(kindOffer, u, guids), guidsFrame(kindLacking, u, nil),
 		(&begin{account: entry, expect: mailstore.Digest{3}, replaces: &mailstore.Digest{4}}).frame(), (&begin{account: entry}).frame(),
-		(&messageHead{guid: guids[0], size: 70, thread: mailstore.ThreadKey{1}, mailbox: id, uid: 3, validity: 4, date: record.InternalDate}).frame(),
+		headFrame(&messageHead{guid: guids[0], size: 70, thread: mailstore.ThreadKey{1}, mailbox: id, uid: 3, validity: 4, date: record.InternalDate}),
 		(&result{unequal, []mailbox.ID{id}, "text"}).frame(), {kindDigest, e.b},
 	}
 	var i encoder
@@ -79,7 +79,7 @@ func again(f *frame) *frame {
 	case kindBegin:
 		read(func(d *decoder) *frame { var b begin; b.parse(d); return b.frame() })
 	case kindMessage:
-		read(func(d *decoder) *frame { var m messageHead; m.parse(d); return m.frame() })
+		read(func(d *decoder) *frame { var m messageHead; m.parse(d); return headFrame(&m) })
 	case kindImage:
 		read(func(d *decoder) *frame { i := d.image(); var e encoder; e.image(&i); return &frame{kindImage, e.b} })
 	case kindRest:
@@ -207,4 +207,11 @@ func FuzzFrames(f *testing.F) {
 			t.Fatalf("kind %d: %x was read, written as %x, and then as %x", k, body, g.body, h)
 		}
 	})
+}
+
+// headFrame is a frame of a message's head alone.
+func headFrame(m *messageHead) *frame {
+	var e encoder
+	e.messageHead(m)
+	return &frame{kindMessage, e.b}
 }

@@ -111,7 +111,7 @@ func (c *Client) fetch(ctx context.Context, m *mailstore.Mail, guids []mailbox.G
 				return err
 			}
 			if f.kind != kindNone {
-				if err := r.message(ctx, f); err != nil {
+				if err := r.messages(ctx, f); err != nil {
 					return err
 				}
 				continue

@@ -33,31 +33,126 @@ func storeError(here, there string) error {
 // unreadable is the digest of mail that cannot be read.
 func unreadable(u mailbox.User) mailstore.Digest { return sha256.Sum256([]byte("unreadable " + u)) }
 
-// sendMessage sends one message. Its bytes are checked before the first goes out.
+// messageWriter sends messages, several in a frame where they are small.
+type messageWriter struct {
+	x exchange
+	e encoder // heads, each with its message's octets
+
+	read mailstore.Buffer // for messages, until they are in e
+}
+
+// bundle is how much of small messages goes into one frame.
+const bundle = 64 << 10
+
+// add sends a message, or keeps it for flush. Its bytes are checked before any goes out.
+func (w *messageWriter) add(h *messageHead, c *mailstore.Content) error {
+	if err := checkGUID(c, h.guid); err != nil {
+		return err
+	}
+	if len(w.e.b) >= bundle {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	if w.e.b == nil {
+		w.e.b = make([]byte, 0, bundle+bundle/4)
+	}
+	h.size = c.Size
+	w.e.messageHead(h)
+	at := min(c.Size, int64(max(bundle-len(w.e.b), 0)))
+	if err := w.e.content(c, 0, at); err != nil {
+		return err
+	}
+	if at == c.Size {
+		return nil
+	}
+	err := w.flush()
+	for ; err == nil && at < c.Size; at += partSize {
+		var e encoder
+		if err = e.content(c, at, min(c.Size, at+partSize)); err == nil {
+			err = w.x.SendMsg(&frame{kindData, e.b})
+		}
+	}
+	return err
+}
+
+// flush sends what was kept.
+func (w *messageWriter) flush() error {
+	if len(w.e.b) == 0 {
+		return nil
+	}
+	f := &frame{kindMessage, w.e.b}
+	w.e.b = nil // it is gRPC's until it was sent
+	return w.x.SendMsg(f)
+}
+
+// content appends octets of a message.
+func (e *encoder) content(c *mailstore.Content, from, to int64) error {
+	n := len(e.b)
+	e.b = append(e.b, make([]byte, to-from)...)
+	if _, err := c.ReadAt(e.b[n:], from); err != nil {
+		e.b = e.b[:n]
+		return fmt.Errorf("message %s: %w", c.GUID, err)
+	}
+	return nil
+}
+
+// sendMessage sends one message.
 func sendMessage(ctx context.Context, x exchange, m *mailstore.Mail, h *messageHead) error {
 	c, err := m.OpenGUID(ctx, h.guid)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := checkGUID(c, h.guid); err != nil {
+	w := messageWriter{x: x}
+	if err := w.add(h, c); err != nil {
 		return err
 	}
-	h.size = c.Size
-	if err := x.SendMsg(h.frame()); err != nil {
-		return err
-	}
-	for at := int64(0); at < c.Size; {
-		part := make([]byte, min(partSize, c.Size-at))
-		if _, err := c.ReadAt(part, at); err != nil {
-			return fmt.Errorf("message %s: %w", h.guid, err)
+	return w.flush()
+}
+
+// Messages within these bounds are read together.
+const (
+	together      = 256
+	togetherBytes = 1 << 20
+)
+
+// sendMessages sends messages, which come in the order in which they lie, and tells of each that
+// went out.
+func sendMessages(ctx context.Context, x exchange, m *mailstore.Mail, heads []messageHead, sent func(*messageHead)) error {
+	w := messageWriter{x: x}
+	for len(heads) > 0 {
+		n := 1
+		for bytes := heads[0].size; n < min(len(heads), together) && bytes+heads[n].size <= togetherBytes; n++ {
+			bytes += heads[n].size
 		}
-		if err := x.SendMsg(&frame{kindData, part}); err != nil {
-			return err
+		if err := w.several(ctx, m, heads[:n], sent); err != nil {
+			return errors.Join(err, w.flush())
 		}
-		at += int64(len(part))
+		heads = heads[n:]
 	}
-	return nil
+	return w.flush()
+}
+
+// several adds messages that are read together.
+func (w *messageWriter) several(ctx context.Context, m *mailstore.Mail, heads []messageHead, sent func(*messageHead)) (err error) {
+	items := make([]mailstore.Item, len(heads))
+	for i := range heads {
+		items[i] = mailstore.Item{Num: heads[i].num, GUID: heads[i].guid, Size: heads[i].size}
+	}
+	for i, o := range m.OpenItems(ctx, items, &w.read) {
+		switch {
+		case err == nil && o.Err == nil:
+			if err = errors.Join(w.add(&heads[i], o.Content), o.Content.Close()); err == nil {
+				sent(&heads[i])
+			}
+		case o.Err == nil:
+			err = errors.Join(err, o.Content.Close())
+		case err == nil:
+			err = o.Err
+		}
+	}
+	return err
 }
 
 // errGUID: bytes whose frame is whole are another message's.
@@ -84,37 +179,55 @@ func unsendable(err error) string {
 	return ""
 }
 
-// receiver takes messages from a stream and stages them.
+// receiver takes messages from a stream and stages them, a batch while the next comes.
 type receiver struct {
-	x     exchange
-	store *mailstore.Store
-	mail  *mailstore.Mail
-	batch []mailstore.Staged
-	bytes int64
-	heads map[mailbox.GUID]messageHead // where messages belong, if those who send them do not say
+	x       exchange
+	store   *mailstore.Store
+	mail    *mailstore.Mail
+	batch   []mailstore.Staged
+	bytes   int64
+	heads   map[mailbox.GUID]messageHead // where messages belong, if those who send them do not say
+	staging chan error                   // of the batch that is being staged; nil: none
 }
 
 // A batch of messages is stored by one sync.
 const (
-	batchMessages = 256
+	batchMessages = 512
 	batchBytes    = 8 << 20
 )
 
-// message takes the message whose head has come, and stages the batch if it is large.
-func (r *receiver) message(ctx context.Context, f *frame) error {
-	var h messageHead
-	if err := parse(f, kindMessage, h.parse); err != nil {
-		return err
+// messages takes the messages of a frame, and of the last one the octets that follow in
+// frames of their own.
+func (r *receiver) messages(ctx context.Context, f *frame) error {
+	if f.kind != kindMessage {
+		return fmt.Errorf("kind %d where a message belongs: %w", f.kind, ErrWire)
 	}
+	d := decoder{b: f.body}
+	for first := true; first || len(d.b) > 0; first = false {
+		var h messageHead
+		h.parse(&d)
+		if d.failed {
+			return fmt.Errorf("head of a message: %w", ErrWire)
+		}
+		part := d.take(int(min(h.size, int64(len(d.b)))))
+		if err := r.message(ctx, &h, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// message takes a message, of which the first octets have come, and stages the batch if it is large.
+func (r *receiver) message(ctx context.Context, h *messageHead, part []byte) error {
 	if r.heads != nil {
 		known, wanted := r.heads[h.guid]
 		if !wanted {
 			return fmt.Errorf("message %s was not asked for: %w", h.guid, ErrWire)
 		}
 		known.size = h.size
-		h = known
+		h = &known
 	}
-	msg, err := r.store.Spool(ctx, &messageReader{x: r.x, left: h.size})
+	msg, err := r.store.Spool(ctx, &messageReader{x: r.x, part: part, left: h.size - int64(len(part))})
 	if err != nil {
 		return err
 	}
@@ -124,24 +237,51 @@ func (r *receiver) message(ctx context.Context, f *frame) error {
 		return fmt.Errorf("message %s arrived as %s: %w", h.guid, msg.GUID, ErrWire)
 	}
 	if len(r.batch) >= batchMessages || r.bytes >= batchBytes {
-		return r.flush(ctx)
+		return r.stage(ctx)
 	}
 	return nil
 }
 
-// flush stages what has come.
-func (r *receiver) flush(ctx context.Context) error {
-	err := r.mail.Stage(ctx, r.batch...)
-	return errors.Join(err, r.close())
+// stage begins to stage what has come, when what came before is staged.
+func (r *receiver) stage(ctx context.Context) error {
+	if err := r.settle(); err != nil || len(r.batch) == 0 {
+		return err
+	}
+	batch, done := r.batch, make(chan error, 1)
+	r.batch, r.bytes, r.staging = nil, 0, done
+	go func() { done <- errors.Join(r.mail.Stage(ctx, batch...), closeAll(batch)) }()
+	return nil
 }
 
-// close gives up what was not staged.
+// settle waits for the batch that is being staged.
+func (r *receiver) settle() (err error) {
+	if r.staging != nil {
+		err = <-r.staging
+		r.staging = nil
+	}
+	return err
+}
+
+// flush stages what has come. When it returns, all is on disk.
+func (r *receiver) flush(ctx context.Context) error {
+	if err := r.stage(ctx); err != nil {
+		return err
+	}
+	return r.settle()
+}
+
+// close gives up what is not being staged. Nothing of the receiver runs any longer when it returns.
 func (r *receiver) close() error {
+	err := errors.Join(r.settle(), closeAll(r.batch))
+	r.batch, r.bytes = nil, 0
+	return err
+}
+
+func closeAll(batch []mailstore.Staged) error {
 	var errs []error
-	for _, one := range r.batch {
+	for _, one := range batch {
 		errs = append(errs, one.Message.Close())
 	}
-	r.batch, r.bytes = nil, 0
 	return errors.Join(errs...)
 }
 

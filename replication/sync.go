@@ -235,21 +235,21 @@ func (s *sync1) missing(ctx context.Context, some []messageHead) ([]messageHead,
 
 // heads lists the messages that a change names, each once, and their sizes' sum.
 func heads(change *mailstore.Change) (out []messageHead, bytes int64) {
-	nums := map[mailbox.GUID]uint32{}
+	known := map[mailbox.GUID]bool{}
 	for i := range change.Boxes {
 		b := &change.Boxes[i]
 		validity := change.Image.Box(b.ID).UIDValidity
 		for k := range b.Entries {
 			e := &b.Entries[k]
-			if _, had := nums[e.GUID]; had {
+			if known[e.GUID] {
 				continue
 			}
-			nums[e.GUID] = e.Num
+			known[e.GUID] = true
 			bytes += e.Size
-			out = append(out, messageHead{guid: e.GUID, size: e.Size, thread: e.Thread, mailbox: b.ID, uid: e.UID, validity: validity, date: e.InternalDate})
+			out = append(out, messageHead{guid: e.GUID, size: e.Size, thread: e.Thread, mailbox: b.ID, uid: e.UID, validity: validity, date: e.InternalDate, num: e.Num})
 		}
 	}
-	slices.SortFunc(out, func(a, b messageHead) int { return cmp.Compare(nums[a.guid], nums[b.guid]) })
+	slices.SortFunc(out, func(a, b messageHead) int { return cmp.Compare(a.num, b.num) })
 	return out, bytes
 }
 
@@ -300,12 +300,12 @@ func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, ch
 	if err := x.SendMsg(b.frame()); err != nil {
 		return err
 	}
-	for i := range some {
-		if err := sendMessage(ctx, x, s.mail, &some[i]); err != nil {
-			return err
-		}
+	err := sendMessages(ctx, x, s.mail, some, func(h *messageHead) {
 		s.stats.Messages++
-		s.stats.Bytes += some[i].size
+		s.stats.Bytes += h.size
+	})
+	if err != nil {
+		return err
 	}
 	if change == nil {
 		return nil

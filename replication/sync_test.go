@@ -15,7 +15,7 @@ import (
 )
 
 // pair is a master and a replica.
-func pair(t *testing.T) (a, b *node, c *Client) {
+func pair(t testing.TB) (a, b *node, c *Client) {
 	t.Helper()
 	id := identities(t)
 	a, b = newNode(t, "a", id), newNode(t, "b", id)

@@ -17,12 +17,11 @@ import (
 
 // apply takes over what the master says of a user: messages, which are kept whatever
 // follows, and then at once all that changed.
-func (s *Server) apply(x grpc.ServerStream) (err error) {
+func (s *Server) apply(x grpc.ServerStream) error {
 	if s.o.Master {
 		return ErrRole
 	}
 	t := takeover{s: s, receiver: receiver{x: x, store: s.o.Store}}
-	defer func() { err = errors.Join(err, t.close()) }()
 	r, err := t.run(x.Context())
 	if err != nil {
 		return err
@@ -40,7 +39,7 @@ type takeover struct {
 	records map[mailbox.ID]int // in change.Boxes
 }
 
-func (t *takeover) run(ctx context.Context) (*result, error) {
+func (t *takeover) run(ctx context.Context) (r *result, err error) {
 	if err := receiveKind(t.x, kindBegin, t.begin.parse); err != nil {
 		return nil, err
 	}
@@ -52,6 +51,7 @@ func (t *takeover) run(ctx context.Context) (*result, error) {
 		return nil, err
 	}
 	defer m.Release()
+	defer func() { err = errors.Join(err, t.close()) }()
 	t.mail, t.records = m, map[mailbox.ID]int{}
 	t.change.Replaces = t.begin.replaces
 	for {
@@ -90,7 +90,7 @@ func (t *takeover) open(ctx context.Context) (*mailstore.Mail, error) {
 func (t *takeover) take(ctx context.Context, f *frame) error {
 	switch f.kind {
 	case kindMessage:
-		return t.message(ctx, f)
+		return t.messages(ctx, f)
 	case kindImage:
 		t.head = true
 		return parse(f, kindImage, func(d *decoder) { t.change.Image = d.image() })
