@@ -301,3 +301,11 @@ func (w *world) files(u mailbox.User) []string {
 	slices.Sort(names)
 	return names
 }
+
+// pack is where a pack of a user lies.
+func (w *world) pack(u mailbox.User, p mailstore.Pack) string {
+	w.t.Helper()
+	path, err := w.slot.PackFile(u, p)
+	w.check(err)
+	return path
+}

@@ -52,7 +52,11 @@ func (r *Repository) look(ctx context.Context, u User) (_ *Look, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := os.Symlink(copied, o.PackFile(u.ID, p.of())); err != nil {
+		path, err := o.PackFile(u.ID, p.of())
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Symlink(copied, path); err != nil {
 			return nil, err
 		}
 	}

@@ -157,7 +157,10 @@ func (p *putter) object(o Object, path string) error {
 // pack puts back a pack, unless it is there: with more than the generation has,
 // perhaps, which stays.
 func (p *putter) pack(u User, c Pack) error {
-	path := p.to.PackFile(u.ID, c.of())
+	path, err := p.to.PackFile(u.ID, c.of())
+	if err != nil {
+		return err
+	}
 	if err := disk.MkdirAll(p.fs, filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -169,7 +172,7 @@ func (p *putter) pack(u User, c Pack) error {
 			return err
 		}
 	}
-	err := disk.Publish(p.fs, path, 0o600, func(w io.Writer) error { return p.copyPack(w, u, c) })
+	err = disk.Publish(p.fs, path, 0o600, func(w io.Writer) error { return p.copyPack(w, u, c) })
 	if err == nil {
 		p.out.Bytes += c.End
 	}

@@ -222,7 +222,7 @@ func TestRestoreUserDamagedPack(t *testing.T) {
 	_, g := w.backup()
 	w.close()
 	u := g.Users[0]
-	flip(t, w.slot.PackFile(anna, u.Packs[0].of()), 150)
+	flip(t, w.pack(anna, u.Packs[0].of()), 150)
 	got, err := w.repository(w.options()).RestoreUser(t.Context(), u, w.slot)
 	if err != nil || !slices.ContainsFunc(got.Aside, func(name string) bool { return strings.Contains(name, ".pack.before-") }) {
 		t.Errorf("%+v, %v", got, err)

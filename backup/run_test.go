@@ -142,7 +142,7 @@ func TestDamageInTheSlot(t *testing.T) {
 		w.check(err)
 		pack = l.Packs[0]
 	})
-	flip(t, w.slot.PackFile(anna, pack), 200)
+	flip(t, w.pack(anna, pack), 200)
 	result, g := w.backup()
 	if result.Damaged != 1 || len(w.told) != 1 || !strings.Contains(w.told[0], fmt.Sprintf("pack %d at 48", pack.N)) {
 		t.Errorf("%+v, reported %q", result, w.told)
@@ -196,7 +196,7 @@ func TestLostPack(t *testing.T) {
 					w.check(err)
 					p = l.Packs[0]
 				})
-				w.check(lose(w.slot.PackFile(anna, p), p.End))
+				w.check(lose(w.pack(anna, p), p.End))
 				result, g := w.backup()
 				if result.Users != 2 || result.Kept > 0 || result.Failed > 0 {
 					t.Errorf("%+v", result)

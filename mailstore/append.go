@@ -161,7 +161,7 @@ func (m *Mail) placesOf(batch []*delivery) map[place]bool {
 
 // placeOf tells where new mail of that size goes. Equal roots are one place.
 func (m *Mail) placeOf(size int64) place {
-	if size > m.s.o.ArchiveSize && m.s.o.Archive != m.s.o.Spool && !m.spoolOnly {
+	if size > m.s.o.ArchiveSize && m.packs.archives() && !m.spoolOnly {
 		return archivePlace
 	}
 	return spoolPlace

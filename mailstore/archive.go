@@ -41,7 +41,7 @@ func (m *Mail) Archive(ctx context.Context, o ArchiveOptions) (Archived, error) 
 	if m.s.o.ReadOnly {
 		return out, ErrReadOnly
 	}
-	if m.s.o.Archive == m.s.o.Spool {
+	if !m.packs.archives() {
 		return out, nil
 	}
 	setDefault(&o.After, 7*24*time.Hour)

@@ -69,6 +69,26 @@ func newStore(t testing.TB, o Options) (*Store, *Mail) {
 	return s, acquire(t, s, user1)
 }
 
+// savedOf is where the nightly copy of user1's mail.db lies.
+func savedOf(t testing.TB, s *Store) string {
+	t.Helper()
+	path, err := s.savedPath(user1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// packOf is where a pack of user1's lies.
+func packOf(t testing.TB, s *Store, p Pack) string {
+	t.Helper()
+	path, err := s.o.PackFile(user1, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func acquire(t testing.TB, s *Store, u mailbox.User) *Mail {
 	t.Helper()
 	m, err := s.Acquire(t.Context(), u)

@@ -147,8 +147,8 @@ func TestReconstructFromOlderSchema(t *testing.T) {
 		p := newPatient(t)
 		p.m.Release()
 		p.m = nil
-		age(t, p.s.savedPath(user1), tc.version)
-		if err := checkSaved(p.s.savedPath(user1), tc.owner); !errors.Is(err, tc.want) {
+		age(t, savedOf(t, p.s), tc.version)
+		if err := checkSaved(savedOf(t, p.s), tc.owner); !errors.Is(err, tc.want) {
 			t.Errorf("version %d of %s: %v", tc.version, tc.owner, err)
 		}
 		if tc.want != nil {

@@ -10,7 +10,7 @@
 //	<archive>/users/<hh>/<id>/mail.saved  a copy of mail.db, saved each night
 //	<spool>/incoming/                large messages being received; emptied at start
 //
-// docs/formats.md draws mail.db and the packs.
+// Where a user's spool and archive are, Options.Roots tells. docs/formats.md draws mail.db and the packs.
 //
 // # Invariants
 //

@@ -47,10 +47,7 @@ func (p *packFile) end() int64 {
 // says. Packs are read into memory one by one: for repairs only.
 func (m *Mail) scanPacks(ctx context.Context, report func(string)) ([]packFile, error) {
 	var all []packFile
-	for p, dir := range m.packs.dirs {
-		if p > 0 && slices.Contains(m.packs.dirs[:p], dir) {
-			continue
-		}
+	for p, dir := range m.packs.dirs() {
 		entries, err := m.packs.fs.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,24 +54,30 @@ func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, error) {
 	m := &Mail{
 		s: s, e: e, user: e.user, path: path,
-		packs: packDir{fs: s.o.FS, user: e.user},
+		packs: packDir{fs: s.o.FS, user: e.user, ask: s.o.rootsOf},
 		turn:  make(chan struct{}, 1),
 		slots: make(chan struct{}, maxReaders),
 	}
-	m.packs.dirs[spoolPlace] = filepath.Join(s.o.Spool, e.user.Dir())
-	m.packs.dirs[archivePlace] = filepath.Join(s.o.Archive, e.user.Dir())
-	roots := [places]string{s.o.Spool, s.o.Archive}
-	m.packs.make = func(p place) error { return s.makeDir(roots[p], m.packs.dirs[p]) }
+	m.packs.make = m.makePackDir
 	if _, err := mailbox.ParseUser(string(e.user)); err != nil {
 		return nil, err
 	}
 	if _, err := s.o.FS.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("user %s: %w", e.user, ErrNoUser)
 	}
+	if _, err := m.packs.settle(); err != nil {
+		return nil, m.wrap(err)
+	}
 	if err := m.start(ctx); err != nil {
 		return nil, errors.Join(m.wrap(err), m.close())
 	}
 	return m, nil
+}
+
+// makePackDir makes the directory of the packs of a place.
+func (m *Mail) makePackDir(p place) error {
+	at := m.packs.at.Load()
+	return m.s.makeDir([places]string{at.roots.Spool, at.roots.Archive}[p], at.dirs[p])
 }
 
 // start opens the first connection and does what a new or crashed user needs.

@@ -170,7 +170,7 @@ func (m *Mail) readTogether(recs []mailbox.Record, all []placed, out []Opened, i
 		for n < len(all) && all[n].pack == all[0].pack && all[n].where == all[0].where {
 			n++
 		}
-		f, err := m.packs.fs.OpenFile(m.packs.path(all[0].where, all[0].pack), os.O_RDONLY, 0)
+		f, err := m.packs.open(all[0].where, all[0].pack, os.O_RDONLY)
 		if err == nil {
 			readStretches(f, recs, all[:n], out, into)
 			if f.Close() != nil {

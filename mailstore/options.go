@@ -20,6 +20,12 @@ type Options struct {
 	// Archive is the root of large and old mail; by default Spool, and then
 	// nothing is told apart.
 	Archive string
+	// Roots, if set, tells where a user's messages lie, of whom not all do in Spool and
+	// Archive. It is asked each time that the mail is opened; while the owner of the slot has
+	// it open, only Relocation.Switch may change the answer.
+	Roots func(mailbox.User) (Roots, error)
+	// Partitions are the answers that Roots may give, besides Spool and Archive.
+	Partitions []Roots
 	// ArchiveSize is the size in bytes above which a message goes to Archive at
 	// once; by default 1 MiB.
 	ArchiveSize int64

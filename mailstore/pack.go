@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
@@ -27,14 +28,15 @@ const (
 type packDir struct {
 	fs   disk.FS
 	user mailbox.User
-	dirs [places]string
+	ask  func(mailbox.User) (Roots, error)
 	make func(place) error // the user's directory
+	at   atomic.Pointer[home]
 }
 
 const packSuffix = ".pack"
 
 func (d *packDir) path(p place, n uint64) string {
-	return filepath.Join(d.dirs[p], strconv.FormatUint(n, 10)+packSuffix)
+	return filepath.Join(d.dir(p), strconv.FormatUint(n, 10)+packSuffix)
 }
 
 // packWriter appends messages to one pack. What it wrote since the last commit
@@ -82,7 +84,7 @@ func (d *packDir) create(p place, n uint64) (*packWriter, error) {
 // written ahead stay. The caller holds slot.lock. cut is the number of bytes that went. A pack that is shorter, or
 // not a pack, is an error: it is left as it is.
 func (d *packDir) resume(p place, n uint64, end int64) (w *packWriter, cut int64, err error) {
-	f, err := d.fs.OpenFile(d.path(p, n), os.O_RDWR, 0)
+	f, err := d.open(p, n, os.O_RDWR)
 	if err != nil {
 		return nil, 0, fmt.Errorf("pack %d: %w", n, err)
 	}
@@ -189,7 +191,7 @@ func (w *packWriter) sync(step func(string)) error {
 		return fmt.Errorf("pack %d: sync: %w", w.n, classify(err))
 	}
 	if w.fresh {
-		if err := w.dir.fs.SyncDir(w.dir.dirs[w.place]); err != nil {
+		if err := w.dir.fs.SyncDir(w.dir.dir(w.place)); err != nil {
 			w.broken = true
 			return fmt.Errorf("pack %d: sync directory: %w", w.n, classify(err))
 		}
@@ -226,7 +228,7 @@ func (w *packWriter) close() error { return errors.Join(w.giveBack(), w.file.Clo
 // read opens the message whose frame begins at start of pack n and checks it
 // whole: frame, GUID, length and bytes. Any other outcome is an error.
 func (d *packDir) read(p place, n uint64, start int64, guid mailbox.GUID, size int64) (*Content, error) {
-	f, err := d.fs.OpenFile(d.path(p, n), os.O_RDONLY, 0)
+	f, err := d.open(p, n, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +246,7 @@ func (d *packDir) read(p place, n uint64, start int64, guid mailbox.GUID, size i
 
 // frameAt reads the header of a frame.
 func (d *packDir) frameAt(p place, n uint64, start int64) (frame, error) {
-	f, err := d.fs.OpenFile(d.path(p, n), os.O_RDONLY, 0)
+	f, err := d.open(p, n, os.O_RDONLY)
 	if err != nil {
 		return frame{}, err
 	}
@@ -258,7 +260,7 @@ func (d *packDir) frameAt(p place, n uint64, start int64) (frame, error) {
 
 // syncDir makes removals durable.
 func (d *packDir) syncDir(p place) error {
-	err := d.fs.SyncDir(d.dirs[p])
+	err := d.fs.SyncDir(d.dir(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

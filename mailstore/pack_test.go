@@ -40,10 +40,11 @@ func (l *ledger) clone() ledger {
 
 func packsOn(t testing.TB, fs disk.FS) *packDir {
 	t.Helper()
-	d := &packDir{fs: fs, user: user1}
-	d.make = func(p place) error { return disk.MkdirAll(fs, d.dirs[p], 0o700) }
-	d.dirs[spoolPlace] = "/spool/users/01/" + string(user1)
-	d.dirs[archivePlace] = "/archive/users/01/" + string(user1)
+	d := &packDir{fs: fs, user: user1, ask: Options{Spool: "/spool", Archive: "/archive"}.rootsOf}
+	d.make = func(p place) error { return disk.MkdirAll(fs, d.dir(p), 0o700) }
+	if _, err := d.settle(); err != nil {
+		t.Fatal(err)
+	}
 	for _, dir := range []string{"/spool", "/archive"} {
 		if err := disk.MkdirAll(fs, dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -170,7 +171,7 @@ func TestPackFaults(t *testing.T) {
 			memory := disk.NewMemory()
 			packsOn(t, memory)
 			d := packsOn(t, memory)
-			if err := disk.MkdirAll(memory, d.dirs[spoolPlace], 0o700); err != nil {
+			if err := disk.MkdirAll(memory, d.dir(spoolPlace), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			d.fs = disk.WithFaults(memory, disk.Faults{Fail: disk.FailAt(at, failure, op)})
@@ -234,7 +235,7 @@ func TestResumeRefuses(t *testing.T) {
 	} {
 		memory := disk.NewMemory()
 		d := packsOn(t, memory)
-		if err := disk.MkdirAll(memory, d.dirs[spoolPlace], 0o700); err != nil {
+		if err := disk.MkdirAll(memory, d.dir(spoolPlace), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		path := d.path(spoolPlace, 1)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"teraslot/disk"
+	"teraslot/mailbox"
 )
 
 // makeDir makes a user's directory below a root. One that is missing may be so because
@@ -20,9 +21,13 @@ func (s *Store) makeDir(root, dir string) error {
 	return disk.MkdirAll(s.o.FS, dir, 0o700)
 }
 
-// present asks for the partitions of all messages: what is missing with one of them is not lost.
-func (s *Store) present() error {
-	return errors.Join(s.o.Present(s.o.Spool), s.o.Present(s.o.Archive))
+// present asks for the partitions of a user's messages: what is missing with one of them is not lost.
+func (s *Store) present(u mailbox.User) error {
+	r, err := s.o.rootsOf(u)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.o.Present(r.Spool), s.o.Present(r.Archive))
 }
 
 // errArchive marks the failure of a write to the archive partition.

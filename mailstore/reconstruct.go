@@ -32,7 +32,7 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 	if _, err := mailbox.ParseUser(string(u)); err != nil {
 		return err
 	}
-	if err := s.present(); err != nil {
+	if err := s.present(u); err != nil {
 		return err
 	}
 	err := s.reconstructFrom(ctx, u, true, report)
@@ -129,7 +129,7 @@ func (s *Store) latestCopy(u mailbox.User, report func(string)) (string, error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		report(fmt.Sprintf("mail.db without the damaged end of its WAL cannot be used: %v", err))
 	}
-	return s.savedPath(u), nil
+	return s.savedPath(u)
 }
 
 // beforeWAL ends the name of mail.db as it was before the damage in its WAL.

@@ -45,7 +45,7 @@ func TestNothingIsAdoptedAfterRenewal(t *testing.T) {
 		}
 		lost := []string{p.s.databasePath(user1)}
 		if !withCopy {
-			lost = append(lost, p.s.savedPath(user1))
+			lost = append(lost, savedOf(t, p.s))
 		}
 		p.lose(t, lost...)
 		if err := p.s.Reconstruct(ctx, user1, func(string) {}); err != nil {

@@ -134,7 +134,7 @@ func (m *Mail) wanted(ctx context.Context, p packRow, o RepackOptions) (place, b
 	if p.state != packSealed || m.holdsUnknown(p) {
 		return p.place, false, nil
 	}
-	if !o.Archive.IsZero() && p.place == spoolPlace && m.s.o.Archive != m.s.o.Spool {
+	if !o.Archive.IsZero() && p.place == spoolPlace && m.packs.archives() {
 		old, err := m.allBefore(ctx, p.n, o.Archive.Unix())
 		if err != nil || old {
 			return archivePlace, old, err

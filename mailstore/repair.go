@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 
 	"teraslot/mailbox"
 	"teraslot/message"
@@ -24,7 +25,7 @@ const Recovered = "Recovered"
 // thing, mended or lost. What cannot be read as a database at all is for Reconstruct;
 // where the WAL is damaged, Repair is Reconstruct.
 func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string)) error {
-	if err := s.present(); err != nil {
+	if err := s.present(u); err != nil {
 		return err
 	}
 	m, err := s.Acquire(ctx, u)
@@ -37,7 +38,7 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 	}
 	defer m.Release()
 	r := &repair{m: m, report: report}
-	if r.saved, err = openSaved(s.savedPath(u)); err == nil {
+	if r.saved, err = openSaved(filepath.Join(m.packs.dir(archivePlace), savedName)); err == nil {
 		defer r.saved.close()
 	}
 	return r.run(ctx, r.repair)

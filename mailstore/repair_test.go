@@ -339,7 +339,7 @@ func TestReconstructFromPacks(t *testing.T) {
 	p := newPatient(t)
 	before := named(t, p.m, Inbox)
 	p.now = p.now.Add(-time.Hour) // the clock went back, too
-	p.lose(t, p.s.databasePath(user1), p.s.savedPath(user1))
+	p.lose(t, p.s.databasePath(user1), savedOf(t, p.s))
 	said := p.reconstruct(t)
 	if !strings.Contains(said, "only the packs are left") || !strings.Contains(said, Recovered+"/") {
 		t.Errorf("said\n%s", said)
@@ -379,7 +379,7 @@ func TestReconstructFromPacks(t *testing.T) {
 // TestReconstructDamagedCopy: a copy that is damaged is no use, and not used.
 func TestReconstructDamagedCopy(t *testing.T) {
 	p := newPatient(t)
-	saved := p.s.savedPath(user1)
+	saved := savedOf(t, p.s)
 	p.lose(t, p.s.databasePath(user1))
 	b, err := os.ReadFile(saved)
 	if err != nil {

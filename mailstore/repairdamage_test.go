@@ -67,7 +67,7 @@ type savedFile struct {
 func (p *patient) files(t *testing.T) (all []savedFile) {
 	t.Helper()
 	db := p.s.databasePath(user1)
-	for _, name := range []string{db, db + "-wal", p.s.savedPath(user1), p.s.o.PackFile(user1, Pack{N: 1})} {
+	for _, name := range []string{db, db + "-wal", savedOf(t, p.s), packOf(t, p.s, Pack{N: 1})} {
 		b, err := os.ReadFile(name)
 		if err != nil && name != db+"-wal" {
 			t.Fatal(err)

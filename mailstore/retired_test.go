@@ -203,7 +203,7 @@ func TestAdoptLast(t *testing.T) {
 		t.Error(err)
 	}
 	verify(t, p.s, user1)
-	p.lose(t, p.s.databasePath(user1), p.s.savedPath(user1))
+	p.lose(t, p.s.databasePath(user1), savedOf(t, p.s))
 	p.reconstruct(t)
 	if _, err := p.m.Create(t.Context(), "", "W", ""); err != nil {
 		t.Error(err)
@@ -221,7 +221,7 @@ func TestReconstructedNamesNeverRepeat(t *testing.T) {
 			known.look(t, p.m)
 			lost := []string{p.s.databasePath(user1)}
 			if !withCopy {
-				lost = append(lost, p.s.savedPath(user1))
+				lost = append(lost, savedOf(t, p.s))
 			}
 			p.lose(t, lost...)
 			p.reconstruct(t)

@@ -19,8 +19,9 @@ import (
 const savedName = "mail.saved"
 
 // savedPath is where a user's copy lies.
-func (s *Store) savedPath(u mailbox.User) string {
-	return filepath.Join(s.o.Archive, u.Dir(), savedName)
+func (s *Store) savedPath(u mailbox.User) (string, error) {
+	r, err := s.o.rootsOf(u)
+	return filepath.Join(r.Archive, u.Dir(), savedName), err
 }
 
 // SaveDatabase replaces the copy of mail.db on the archive partition, unless nothing
@@ -30,7 +31,7 @@ func (m *Mail) SaveDatabase(ctx context.Context) (bool, error) {
 	if m.s.o.ReadOnly {
 		return false, ErrReadOnly
 	}
-	path := m.s.savedPath(m.user)
+	path := filepath.Join(m.packs.dir(archivePlace), savedName)
 	now, err := m.Look(ctx)
 	if err != nil {
 		return false, err
@@ -49,7 +50,7 @@ func (m *Mail) SaveDatabase(ctx context.Context) (bool, error) {
 
 func (m *Mail) saveDatabase(ctx context.Context, path string) error {
 	fsys, dir := m.s.o.FS, filepath.Dir(path)
-	if err := m.s.makeDir(m.s.o.Archive, dir); err != nil {
+	if err := m.packs.make(archivePlace); err != nil {
 		return err
 	}
 	next := path + ".new"
@@ -100,8 +101,12 @@ func removeDatabase(fsys disk.FS, path string) error {
 	return nil
 }
 
-// removeSaved removes a user's copies.
+// removeSaved removes a user's copies, in whatever archive.
 func (s *Store) removeSaved(u mailbox.User) error {
-	path := s.savedPath(u)
-	return errors.Join(removeDatabase(s.o.FS, path), removeDatabase(s.o.FS, path+".new"))
+	var errs []error
+	for _, root := range s.o.everyRoot() {
+		path := filepath.Join(root, u.Dir(), savedName)
+		errs = append(errs, removeDatabase(s.o.FS, path), removeDatabase(s.o.FS, path+".new"))
+	}
+	return errors.Join(errs...)
 }

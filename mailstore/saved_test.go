@@ -35,7 +35,7 @@ func TestSaveDatabase(t *testing.T) {
 	}
 	for _, k := range states {
 		s, m := openFor(t, k.o)
-		if saved, err := lookAt(s.savedPath(user1)); err != nil || len(saved.Packs) != 0 {
+		if saved, err := lookAt(savedOf(t, s)); err != nil || len(saved.Packs) != 0 {
 			t.Errorf("killed at %q: the copy before is %+v: %v", k.step, saved, err)
 		}
 		if got, err := m.SaveDatabase(t.Context()); err != nil || !got {
@@ -47,7 +47,7 @@ func TestSaveDatabase(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if saved, err := lookAt(s.savedPath(user1)); err != nil || len(saved.Packs) != 1 {
+	if saved, err := lookAt(savedOf(t, s)); err != nil || len(saved.Packs) != 1 {
 		t.Errorf("the copy has %+v: %v", saved, err)
 	}
 }

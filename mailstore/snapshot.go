@@ -143,16 +143,17 @@ func (m *Mail) OpenPack(p Pack) (disk.File, error) {
 	if p.Archive {
 		where = archivePlace
 	}
-	return m.s.o.FS.OpenFile(m.packs.path(where, p.N), os.O_RDONLY, 0)
+	return m.packs.open(where, p.N, os.O_RDONLY)
 }
 
-// PackFile is where a pack lies below the roots of o.
-func (o Options) PackFile(u mailbox.User, p Pack) string {
-	root := o.withDefaults().Spool
+// PackFile is where a pack lies below the user's roots.
+func (o Options) PackFile(u mailbox.User, p Pack) (string, error) {
+	r, err := o.withDefaults().rootsOf(u)
+	root := r.Spool
 	if p.Archive {
-		root = o.withDefaults().Archive
+		root = r.Archive
 	}
-	return filepath.Join(root, u.Dir(), fmt.Sprint(p.N)+packSuffix)
+	return filepath.Join(root, u.Dir(), fmt.Sprint(p.N)+packSuffix), err
 }
 
 // DatabaseFile is where a user's mail.db lies below the roots of o.

@@ -154,7 +154,7 @@ func TestScanPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(s.o.PackFile(m.user, l.Packs[0]))
+	whole, err := os.ReadFile(packOf(t, s, l.Packs[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // checkRoots refuses roots that are not there. They are never made here: below
 // a partition that is not mounted, mail would vanish when it is.
 func (s *Store) checkRoots() error {
-	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
+	for _, root := range append([]string{s.o.Conf}, s.o.everyRoot()...) {
 		info, err := s.o.FS.Stat(root)
 		if err != nil {
 			return fmt.Errorf("mailstore: root: %w", err)
@@ -444,7 +444,7 @@ func (s *Store) removeFiles(u mailbox.User) error {
 	}
 	s.views.forget(u)
 	s.contents.forget(u)
-	for _, root := range []string{s.o.Conf, s.o.Spool, s.o.Archive} {
+	for _, root := range append([]string{s.o.Conf}, s.o.everyRoot()...) {
 		if err := s.removePacks(filepath.Join(root, u.Dir())); err != nil {
 			return err
 		}

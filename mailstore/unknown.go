@@ -83,7 +83,7 @@ func (t *txn) passOverPacks() error {
 
 // find tells under which root a pack of that number lies, if there is one.
 func (d *packDir) find(n uint64) (place, bool, error) {
-	for p := range d.dirs {
+	for p := range d.dirs() {
 		_, err := d.fs.Stat(d.path(place(p), n))
 		if err == nil {
 			return place(p), true, nil

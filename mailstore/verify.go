@@ -382,10 +382,7 @@ func (v *verification) files() error {
 			v.report(Finding{Pack: p.n, Problem: fmt.Sprintf("has %d bytes of %d", info.Size(), p.end)})
 		}
 	}
-	for place, dir := range v.m.packs.dirs {
-		if place > 0 && slices.Contains(v.m.packs.dirs[:place], dir) {
-			continue
-		}
+	for _, dir := range v.m.packs.dirs() {
 		if err := v.orphans(dir); err != nil {
 			return err
 		}

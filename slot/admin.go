@@ -33,6 +33,7 @@ func (s *Slot) adminHandler() http.Handler {
 	mux.HandleFunc("POST /user/quota", handle(func(ctx context.Context, c ChangeUser) error {
 		return s.setQuota(ctx, c.Name, c.Quota)
 	}))
+	mux.HandleFunc("POST /user/move", handle(s.moveUser))
 	mux.HandleFunc("POST /user/del", handle(func(ctx context.Context, c ChangeUser) error {
 		return s.removeUser(ctx, c.Name)
 	}))

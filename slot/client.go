@@ -154,6 +154,11 @@ func (c *Client) Change(ctx context.Context, what string, u ChangeUser) error {
 	return c.call(ctx, http.MethodPost, "/user/"+what, u, nil)
 }
 
+// Move moves a user to another partition.
+func (c *Client) Move(ctx context.Context, m MoveUser) error {
+	return c.call(ctx, http.MethodPost, "/user/move", m, nil)
+}
+
 // Verify checks the named users, or all, and reports what is wrong. An error
 // means that not everything was checked.
 func (c *Client) Verify(ctx context.Context, users []string, report func(Finding)) error {

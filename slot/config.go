@@ -43,7 +43,10 @@ type Config struct {
 	// Default: "01:00-05:00".
 	Quiet string `toml:"quiet"`
 
-	Tiers    Tiers    `toml:"tiers"`
+	Tiers Tiers `toml:"tiers"`
+	// Partitions are further places for users' mail and indexes, by name.
+	Partitions map[string]Partition `toml:"partitions"`
+
 	Quota    Quota    `toml:"quota"`
 	IMAP     IMAP     `toml:"imap"`
 	LMTP     LMTP     `toml:"lmtp"`

@@ -10,6 +10,8 @@
 //	admin.sock   0600; slotctl asks the running slot through it (protocol.go)
 //	lmtp.sock    unless lmtp.socket names another place
 //	tls/         the self-signed certificate, if none is configured
+//	users/<hh>/<id>/mail.partition, index.partition
+//	             on which partition a user's mail and index lie, unless on the slot's own
 //
 // and makes the roots themselves, 0700. What lies in them belongs to the packages
 // that the slot is made of.
@@ -23,6 +25,8 @@
 //     before it, and the admin socket is there only while it is held.
 //   - A user's account is made before the mail and removed after it, so that a crash
 //     leaves an account that the next start completes, or finishes removing.
+//   - A user's mail is on one partition, and so is the index: where the placement file says.
+//     What is on another is a leftover of a move, which the file names, for the next start.
 //   - Stopping goes from the outside in: first listeners and clients, then the
 //     indexer, last the sync log, which so hears of everything and closes cleanly.
 //

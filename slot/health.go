@@ -35,7 +35,7 @@ func (s *Slot) healthy(ctx context.Context) error {
 	if _, err := s.accounts.List(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("accounts: %w", err))
 	}
-	errs = append(errs, s.c.checkArchive())
+	errs = append(errs, s.c.checkMarks())
 	for _, r := range s.c.roots() {
 		free, _, err := room(r.path)
 		switch {

@@ -35,6 +35,10 @@ const (
 	stepIndexRemoved    = "index removed"
 	stepRestRemoved     = "rest removed" // the account alone is left
 	stepAccountRemoved  = "account removed"
+	// Of a move to another partition, of the mail and of the index.
+	stepMoveBegun   = "move begun"
+	stepMoved       = "moved"        // or not: it has failed
+	stepMoveSettled = "move settled" // nothing is left on the other partition
 )
 
 // Of returns the steps of one package, as its options take them.

@@ -35,14 +35,14 @@ func TestArchiveMounted(t *testing.T) {
 	refused("no mount point")
 	must(os.Mkdir(c.Archive, 0o700))
 	refused("an empty mount point")
-	must(writeMark(filepath.Join(c.Archive, archiveMark), "0123456789abcdef0123456789abcdef"))
+	must(writeMark(filepath.Join(c.Archive, markName), "0123456789abcdef0123456789abcdef"))
 	refused("another slot's")
 	must(os.RemoveAll(c.Archive))
 	must(os.Rename(away, c.Archive))
 	start(t, c, Options{}).stop()
 
 	// As an older program left it; and as a crash between the two.
-	mark := filepath.Join(c.Archive, archiveMark)
+	mark := filepath.Join(c.Archive, markName)
 	copied := filepath.Join(c.Conf, archiveCopy)
 	before, err := readMark(mark)
 	must(err)

@@ -72,12 +72,12 @@ func (c *Config) CheckMounted() error {
 		if ok, err := there(spool); err != nil {
 			return err
 		} else if ok {
-			return c.checkArchive()
+			return c.checkMarks()
 		}
 		return fmt.Errorf("%w: %s is there and %s is not: mount the spool, or make that directory if the spool was lost",
 			ErrMissing, c.AccountsFile(), spool)
 	}
-	for _, root := range []string{c.Spool, c.Archive} {
+	for _, root := range c.mailRootPaths() {
 		users := filepath.Join(root, "users")
 		if ok, err := there(users); err != nil {
 			return err
@@ -133,14 +133,22 @@ func checkRoot(path string) error {
 // MailstoreOptions are the mail's places and limits. The caller adds what it
 // wants to be told.
 func (c *Config) MailstoreOptions() mailstore.Options {
-	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, MaxMessage: int64(c.MaxMessage),
+	var more []mailstore.Roots
+	for _, name := range c.partitionNames() {
+		more = append(more, c.Partitions[name].mail())
+	}
+	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, Roots: c.mailRootsOf, Partitions: more, MaxMessage: int64(c.MaxMessage),
 		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, Present: c.present, FS: c.Hooks.FS, Step: c.Hooks.Of("mailstore")}
 }
 
 // TiersOptions are the indexes' places.
 func (c *Config) TiersOptions() tiers.Options {
+	var more []map[string]string
+	for _, name := range c.partitionNames() {
+		more = append(more, c.Partitions[name].tiers())
+	}
 	return tiers.Options{
-		Conf: c.Conf, Roots: c.Tiers.Roots(), DefaultTier: c.Tiers.Default,
+		Conf: c.Conf, Roots: c.Tiers.Roots(), RootsOf: c.tierRootsOf, Partitions: more, DefaultTier: c.Tiers.Default,
 		ExtractVersion: uint32(message.ExtractVersion), FS: c.Hooks.FS, Step: c.Hooks.Of("tiers"),
 	}
 }

@@ -52,7 +52,10 @@ type User struct {
 	Disabled bool
 	Quota    account.Quota
 	Usage    mailstore.Usage
-	Trouble  string // why the usage is not known, or ""
+	// Partition is where the mail lies, and after a slash the index if elsewhere; "" if both
+	// are on the slot's own.
+	Partition string
+	Trouble   string // why the usage is not known, or ""
 }
 
 // Finding is something that verify found wrong, one line of JSON each.

@@ -22,7 +22,7 @@ var errReplica = errors.New("this slot is a replica: ask the master, and the cha
 func (s *Slot) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		changes := r.Method == http.MethodPost && !strings.HasPrefix(r.URL.Path, "/replication/")
-		if changes && s.c.replica() && r.URL.Path != "/job" && r.URL.Path != "/repair" {
+		if changes && s.c.replica() && r.URL.Path != "/job" && r.URL.Path != "/repair" && r.URL.Path != "/user/move" {
 			respond(w, nil, errReplica)
 			return
 		}

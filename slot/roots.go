@@ -36,6 +36,7 @@ func (c *Config) completePaths(base string) {
 	abs(&c.Tiers.Meta, filepath.Join(c.Root, "search", "meta"))
 	abs(&c.Tiers.Data, filepath.Join(c.Root, "search", "data"))
 	abs(&c.Tiers.Archive, filepath.Join(c.Root, "search", "archive"))
+	c.completePartitions(abs)
 	if c.LMTP.Socket != "none" {
 		abs(&c.LMTP.Socket, filepath.Join(c.Conf, "lmtp.sock"))
 	}
@@ -75,7 +76,7 @@ const SquatterChannel = "squatter"
 func (c *Config) roots() []root {
 	users := []string{"users"}
 	mail := []string{"users", "incoming"}
-	return []root{
+	return append([]root{
 		{"conf", c.Conf, []string{"users", "sync", "tls", "slot.db", "slot.lock", "admin.sock", "lmtp.sock"}},
 		{"spool", c.Spool, mail},
 		{"archive", c.Archive, mail},
@@ -83,7 +84,7 @@ func (c *Config) roots() []root {
 		{"tiers.meta", c.Tiers.Meta, users},
 		{"tiers.data", c.Tiers.Data, users},
 		{"tiers.archive", c.Tiers.Archive, users},
-	}
+	}, c.ownRoots()...)
 }
 
 // checkRoots refuses roots where the files of one could be taken for another's

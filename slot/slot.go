@@ -63,9 +63,11 @@ type Slot struct {
 	cert     *certificate  // nil when offline
 	registry *prometheus.Registry
 
-	seen  *observations
-	held  heldGUIDs
-	peers peers // of the store
+	seen *observations
+	held heldGUIDs
+	// moving is held while users move, one at a time: before any other lock.
+	moving sync.Mutex
+	peers  peers // of the store
 
 	scheduleLock io.Closer // of schedule
 
@@ -100,7 +102,7 @@ func Open(ctx context.Context, c *Config, o Options) (*Slot, error) {
 }
 
 func (s *Slot) open(ctx context.Context) error {
-	for _, check := range []func() error{s.c.CheckOwner, s.c.CheckLocal, s.c.CheckMounted, s.c.makeRoots, s.c.markArchive} {
+	for _, check := range []func() error{s.c.CheckOwner, s.c.CheckLocal, s.c.CheckMounted, s.c.makeRoots, s.c.markRoots} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -72,6 +72,9 @@ func (s *Slot) heal(ctx context.Context) error {
 
 // healUser finishes what was begun for a user, who has a mail.db or has none.
 func (s *Slot) healUser(ctx context.Context, a account.Account, has bool) error {
+	if !a.Removing {
+		s.settleUser(ctx, a)
+	}
 	switch {
 	case a.Removing:
 		s.o.Logger.Warn("the removal of a user goes on", "user", a.Name, "id", a.ID)
@@ -120,7 +123,7 @@ func (s *Slot) disconnect(u mailbox.User) {
 
 // packs are the files of a user's messages.
 func (s *Slot) packs(u mailbox.User) (found []string) {
-	for _, root := range []string{s.c.Spool, s.c.Archive} {
+	for _, root := range s.c.mailRootPaths() {
 		entries, err := os.ReadDir(filepath.Join(root, u.Dir()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, err.Error()) // not known to be none
@@ -198,8 +201,8 @@ func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
 	return err
 }
 
-// removeIndexFiles removes the activefile and the lock files, which stay while
-// the user exists. The id is never given again, so nothing else will need them;
+// removeIndexFiles removes the activefile, the lock files and what says on which partition
+// the user is, all of which stay while the user exists. The id is never given again, so nothing else will need them;
 // not synced, because what a power cut brings back does no harm.
 func (s *Slot) removeIndexFiles(u mailbox.User) error {
 	dir := filepath.Join(s.c.Conf, u.Dir())
@@ -208,7 +211,7 @@ func (s *Slot) removeIndexFiles(u mailbox.User) error {
 		return nil
 	}
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), "index.") {
+		if e.Type().IsRegular() && (strings.HasPrefix(e.Name(), "index.") || strings.HasPrefix(e.Name(), mailPlacement)) {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -252,6 +255,9 @@ func (s *Slot) listUsers(ctx context.Context) ([]User, error) {
 		if err == nil {
 			_, u.Usage, err = m.Quota(ctx)
 			m.Release()
+		}
+		if err == nil {
+			u.Partition, err = s.partitionsOf(a.ID)
 		}
 		if err != nil {
 			u.Trouble = err.Error()

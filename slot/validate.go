@@ -15,6 +15,9 @@ func (c *Config) Validate() error {
 	if _, ok := c.Tiers.Roots()[c.Tiers.Default]; !ok {
 		return fmt.Errorf("%w: tiers.default %q is none of %s", ErrConfig, c.Tiers.Default, strings.Join(TierNames, ", "))
 	}
+	if err := c.checkPartitions(); err != nil {
+		return err
+	}
 	if err := c.checkRoots(); err != nil {
 		return err
 	}

@@ -49,9 +49,14 @@ func (x *Index) clean(ctx context.Context) error {
 	var failed []error
 	for _, db := range there {
 		if !active.Contains(db) {
-			failed = append(failed, x.removeDatabase(db))
+			dir, err := x.databaseDir(db)
+			if err == nil {
+				err = x.removeDatabase(dir)
+			}
+			failed = append(failed, err)
 		}
 	}
+	failed = append(failed, x.cleanElsewhere())
 	for _, db := range active.Databases {
 		failed = append(failed, x.cleanLive(ctx, db))
 	}
@@ -61,8 +66,12 @@ func (x *Index) clean(ctx context.Context) error {
 // directories are the user's databases that have a directory, listed or not.
 func (x *Index) directories() ([]activefile.Database, error) {
 	var out []activefile.Database
-	for _, tier := range slices.Sorted(maps.Keys(x.set.o.Roots)) {
-		generations, err := x.found(tier)
+	roots, err := x.roots()
+	if err != nil {
+		return nil, err
+	}
+	for _, tier := range slices.Sorted(maps.Keys(roots)) {
+		generations, err := x.foundBelow(roots[tier])
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +93,7 @@ var (
 // removeDatabase deletes a database's directory: the manifest first, so that a
 // part of it is none; then the files that have our names, and the directories if
 // nothing else is in them.
-func (x *Index) removeDatabase(db activefile.Database) error {
-	dir, err := x.databaseDir(db)
-	if err != nil {
-		return err
-	}
+func (x *Index) removeDatabase(dir string) error {
 	fsys := x.set.o.FS
 	if err := removeIfThere(fsys, filepath.Join(dir, manifestName)); err != nil {
 		return err
@@ -199,8 +204,8 @@ func (x *Index) Remove(ctx context.Context) (err error) {
 	if err := x.clean(ctx); err != nil {
 		return fmt.Errorf("remove the index of %s: %w", x.user, err)
 	}
-	for _, root := range x.set.o.Roots {
-		dir := filepath.Join(root, x.user.Dir())
+	for _, r := range x.set.o.everyRoot() {
+		dir := filepath.Join(r.root, x.user.Dir())
 		if err := removeIfThere(x.set.o.FS, dir); err != nil {
 			return fmt.Errorf("remove the index of %s: %w", x.user, err)
 		}

@@ -44,7 +44,7 @@ func (x *Index) CommitInto(ctx context.Context, docs []Doc) (database string, er
 		return "", fmt.Errorf("index of %s: %w", x.user, err)
 	}
 	db, m, err := x.commit(ctx, segments)
-	if x.set.ranOut(db.Tier, err) {
+	if x.ranOut(db.Tier, err) {
 		_, m, err = x.commit(ctx, segments)
 	}
 	if err == nil && pile(m.Segments) != nil {
@@ -192,7 +192,7 @@ func (x *Index) usable(active activefile.Active, bytes int64) (db activefile.Dat
 		}
 		x.set.report(&Damage{db.String(), s.dir, s.damage})
 	}
-	return db, s.dir, s.m, s.live() && !s.m.Frozen && x.set.frontTier(db.Tier, bytes) == db.Tier, nil
+	return db, s.dir, s.m, s.live() && !s.m.Frozen && x.frontTier(db.Tier, bytes) == db.Tier, nil
 }
 
 // renewFront puts a new database in front, unless that has happened meanwhile. A
@@ -205,7 +205,7 @@ func (x *Index) renewFront(lock *activefile.Lock, bytes int64) (activefile.Datab
 	if db, dir, m, ok, err := x.usable(active, bytes); ok || err != nil {
 		return db, dir, m, err
 	}
-	db, dir, m, err := x.newFront(lock, x.set.frontTier(tierOf(active), bytes))
+	db, dir, m, err := x.newFront(lock, x.frontTier(tierOf(active), bytes))
 	if err != nil {
 		return db, dir, m, err
 	}

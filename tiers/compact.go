@@ -347,7 +347,7 @@ func (c *compaction) choose(ctx context.Context) (chosen []activefile.Database, 
 	c.logf("compressing %s to %s for user.%s (active %s)", list(chosen), c.dest, c.o.Name, list(active.Databases))
 	next := active.Clone()
 	if chosen[0] == active.Databases[0] {
-		front, _, _, err := c.x.newFront(lock, c.x.set.frontTier("", 0))
+		front, _, _, err := c.x.newFront(lock, c.x.frontTier("", 0))
 		if err != nil {
 			return nil, err
 		}

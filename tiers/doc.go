@@ -17,7 +17,7 @@
 //	store/<number>.lists      its documents, and which of them have each term
 //	store/<number>.text       its documents' folded text, compressed
 //
-// and in the user's directory below the conf root the files of package
+// the root being that of the user's partition (Options.RootsOf); and in the user's directory below the conf root the files of package
 // activefile. docs/formats.md draws all of them.
 //
 // # Invariants

@@ -47,7 +47,8 @@ func freeRoom(path string) (free, all int64, err error) {
 
 // frontTier returns the tier where the first database is to be for a commit of so many
 // bytes. now is the tier where it is; "" if there is none.
-func (s *Set) frontTier(now string, bytes int64) string {
+func (x *Index) frontTier(now string, bytes int64) string {
+	s := x.set
 	def := s.o.DefaultTier
 	switch {
 	case now == "":
@@ -55,7 +56,7 @@ func (s *Set) frontTier(now string, bytes int64) string {
 	case s.overflow == "", now != def && now != s.overflow:
 		return now
 	}
-	if s.overflow == "" || s.hasRoom(def, now, bytes) || !s.hasRoom(s.overflow, s.overflow, bytes) {
+	if s.overflow == "" || x.hasRoom(def, now, bytes) || !x.hasRoom(s.overflow, s.overflow, bytes) {
 		return def
 	}
 	return s.overflow
@@ -63,14 +64,19 @@ func (s *Set) frontTier(now string, bytes int64) string {
 
 // hasRoom reports whether a commit of so many bytes may go to a tier. One whose root
 // cannot be asked has room: it is not there yet, or the commit will say what is wrong.
-func (s *Set) hasRoom(tier, now string, bytes int64) bool {
+func (x *Index) hasRoom(tier, now string, bytes int64) bool {
+	s := x.set
+	roots, err := x.roots()
+	if err != nil {
+		return true
+	}
 	s.mu.Lock()
-	full, known := s.full[tier]
+	full, known := s.full[roots[tier]]
 	s.mu.Unlock()
 	if known && s.o.Now().Sub(full).Abs() < fullFor {
 		return false
 	}
-	free, all, err := s.o.Room(s.o.Roots[tier])
+	free, all, err := s.o.Room(roots[tier])
 	if err != nil {
 		return true
 	}
@@ -82,13 +88,16 @@ func (s *Set) hasRoom(tier, now string, bytes int64) bool {
 }
 
 // ranOut notes that a tier said it is full, and reports whether there is another to try.
-func (s *Set) ranOut(tier string, err error) bool {
+func (x *Index) ranOut(tier string, err error) bool {
 	if !noRoom(err) {
 		return false
 	}
-	s.mu.Lock()
-	s.full[tier] = s.o.Now()
-	s.mu.Unlock()
+	s := x.set
+	if roots, err := x.roots(); err == nil {
+		s.mu.Lock()
+		s.full[roots[tier]] = s.o.Now()
+		s.mu.Unlock()
+	}
 	return s.overflow != "" && tier == s.o.DefaultTier
 }
 

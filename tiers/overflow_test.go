@@ -49,7 +49,7 @@ func TestFrontTier(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := testOptions(t.TempDir())
 			o.Room = tc.rooms.of
-			if got := newSet(t, o).frontTier(tc.now, tc.bytes); got != tc.want {
+			if got := newSet(t, o).User(testUser).frontTier(tc.now, tc.bytes); got != tc.want {
 				t.Errorf("%s, want %s", got, tc.want)
 			}
 		})

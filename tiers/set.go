@@ -25,7 +25,13 @@ type Options struct {
 	Conf string  // the conf root, whose users' directories hold the activefiles
 	// Roots are the tiers' directories by name; none may be equal to, inside or
 	// above another's or Conf, unless that is its parent's business (see New).
-	Roots       map[string]string
+	Roots map[string]string
+	// RootsOf, if set, tells the roots of the tiers of a user, of whom not all have those of
+	// Roots. It is asked whenever a directory is named; only Index.Move may change the answer.
+	RootsOf func(mailbox.User) (map[string]string, error)
+	// Partitions are the answers that RootsOf may give, besides Roots. They may have roots
+	// in common.
+	Partitions  []map[string]string
 	DefaultTier string // of the writable database; "": temp
 	// Overflow is the tier of the writable database while DefaultTier has no room; "":
 	// data, if it has a root.
@@ -69,7 +75,7 @@ type Set struct {
 	handles map[segmentKey]*handle
 	clock   uint64 // rises with each use of a handle
 	bad     map[stamp]error
-	full    map[string]time.Time // when a tier last said so
+	full    map[string]time.Time // when a root last said so
 	checked map[segmentKey]fileIdent
 }
 
@@ -117,14 +123,19 @@ func checkRoots(o Options) error {
 	if _, ok := o.Roots[o.DefaultTier]; !ok {
 		return fmt.Errorf("tiers: the default tier %q has no root", o.DefaultTier)
 	}
-	taken := map[string]string{filepath.Join(o.Conf, "users"): "the conf root's users"}
-	for tier, root := range o.Roots {
+	for tier := range o.Roots {
 		if !activefile.ValidTier(tier) {
 			return fmt.Errorf("tiers: %q cannot be the name of a tier", tier)
 		}
-		if root == "" {
-			return fmt.Errorf("tiers: tier %q has no root", tier)
+		for _, p := range append([]map[string]string{o.Roots}, o.Partitions...) {
+			if p[tier] == "" {
+				return fmt.Errorf("tiers: tier %q has no root", tier)
+			}
 		}
+	}
+	taken := map[string]string{filepath.Join(o.Conf, "users"): "the conf root's users"}
+	for _, r := range o.everyRoot() {
+		tier, root := r.tier, r.root
 		users := filepath.Join(root, "users")
 		for other, whose := range taken {
 			if within(users, other) || within(other, users) {

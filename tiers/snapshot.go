@@ -323,19 +323,19 @@ func (s *Snapshot) lookup(seg *Segment, g mailbox.GUID) (n uint32, found bool) {
 
 // databaseDir is a database's directory.
 func (x *Index) databaseDir(db activefile.Database) (string, error) {
-	root, ok := x.set.o.Roots[db.Tier]
+	roots, err := x.roots()
+	if err != nil {
+		return "", err
+	}
+	root, ok := roots[db.Tier]
 	if !ok {
 		return "", fmt.Errorf("tier %q has no root", db.Tier)
 	}
-	return filepath.Join(root, x.user.Dir(), strconv.FormatUint(db.Generation, 10)), nil
+	return x.below(root, db.Generation), nil
 }
 
-// found lists the generations of a tier that have a directory.
-func (x *Index) found(tier string) ([]uint64, error) {
-	root, ok := x.set.o.Roots[tier]
-	if !ok {
-		return nil, nil
-	}
+// foundBelow lists the generations that have a directory below a root.
+func (x *Index) foundBelow(root string) ([]uint64, error) {
 	entries, err := x.set.o.FS.ReadDir(filepath.Join(root, x.user.Dir()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -65,6 +65,11 @@ func (w *world) check(t *testing.T, clean bool) {
 			t.Errorf("an account %s is there: %t, and was said to be: %t", name, names[name], there)
 		}
 	}
+	for id := range known {
+		for _, dir := range k.elsewhere(t, id) {
+			t.Errorf("%s is left, of a user who is on another partition", dir)
+		}
+	}
 	for _, dir := range k.strangers(known) {
 		t.Errorf("%s belongs to no account", dir)
 	}
@@ -315,7 +320,11 @@ var manifestID = regexp.MustCompile(`(?m)^id ([0-9a-f]{32}) `)
 // directories are what an interrupted run began.
 func (k *checker) databases(u mailbox.User) (map[string]string, error) {
 	out := map[string]string{}
-	for tier, root := range k.config.Tiers.Roots() {
+	roots, err := k.config.TiersOptions().RootsOf(u)
+	if err != nil {
+		return nil, err
+	}
+	for tier, root := range roots {
 		manifests, err := filepath.Glob(filepath.Join(root, u.Dir(), "*", "manifest"))
 		if err != nil {
 			return nil, err
@@ -346,7 +355,11 @@ func (k *checker) leftovers(u mailbox.User, active activefile.Active, there map[
 			return fmt.Errorf("%s is on disk, active is %s", name, active)
 		}
 	}
-	for tier, root := range k.config.Tiers.Roots() {
+	roots, err := k.config.TiersOptions().RootsOf(u)
+	if err != nil {
+		return err
+	}
+	for tier, root := range roots {
 		dirs, err := filepath.Glob(filepath.Join(root, u.Dir(), "*"))
 		if err != nil {
 			return err
@@ -389,11 +402,43 @@ func parseHex(s string) (n uint64, err error) {
 	return n, err
 }
 
+// everyRoot are all roots of mail and indexes.
+func (k *checker) everyRoot() (out []string) {
+	mail, index := k.config.MailstoreOptions(), k.config.TiersOptions()
+	for _, r := range append([]mailstore.Roots{{Spool: mail.Spool, Archive: mail.Archive}}, mail.Partitions...) {
+		out = append(out, r.Spool, r.Archive)
+	}
+	for _, roots := range append([]map[string]string{index.Roots}, index.Partitions...) {
+		out = slices.AppendSeq(out, maps.Values(roots))
+	}
+	return out
+}
+
+// elsewhere is what a user has below roots that are not his.
+func (k *checker) elsewhere(t *testing.T, u mailbox.User) (out []string) {
+	t.Helper()
+	mail, err := k.config.MailstoreOptions().Roots(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := k.config.TiersOptions().RootsOf(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	his := slices.AppendSeq([]string{mail.Spool, mail.Archive}, maps.Values(index))
+	for _, root := range k.everyRoot() {
+		dir := filepath.Join(root, u.Dir())
+		if _, err := os.Stat(dir); err == nil && !slices.Contains(his, root) {
+			out = append(out, dir)
+		}
+	}
+	return out
+}
+
 // strangers are directories of users who have no account.
 func (k *checker) strangers(known map[mailbox.User]bool) []string {
 	var out []string
-	roots := append(slices.Collect(maps.Values(k.config.Tiers.Roots())), k.config.Conf, k.config.Spool, k.config.Archive)
-	for _, root := range roots {
+	for _, root := range append(k.everyRoot(), k.config.Conf) {
 		dirs, _ := filepath.Glob(filepath.Join(root, "users", "*", "*"))
 		for _, dir := range dirs {
 			if !known[mailbox.User(filepath.Base(dir))] {

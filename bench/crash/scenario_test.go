@@ -22,7 +22,9 @@ import (
 
 // slotOfSteps is the configuration of slots for steps: the daemon indexes at once,
 // and what is large goes to the archive.
-const slotOfSteps = "[squatter]\ndelay = \"1ms\"\nbatch = 3\n[jobs]\narchive_larger = \"20KB\"\n"
+const slotOfSteps = "[squatter]\ndelay = \"1ms\"\nbatch = 3\n[jobs]\narchive_larger = \"20KB\"\n" +
+	"[partitions.other]\nspool = \"other/spool\"\narchive = \"other/archive\"\n" +
+	"[partitions.other.tiers]\ntemp = \"other/temp\"\ndata = \"other/data\"\narchive = \"other/search\"\n"
 
 // scenario is something that a process does when it is killed.
 type scenario struct {
@@ -47,6 +49,7 @@ var scenarios = []scenario{
 	{name: "mail is delivered, copied, moved and expunged", victim: "imapd", act: mailWork},
 	{name: "mailboxes are made, renamed and deleted", victim: "imapd", act: mailboxWork},
 	{name: "users are made, renamed and removed", victim: "imapd", act: userWork},
+	{name: "a user moves to another partition and back", victim: "imapd", before: (*preparation).halfGone, act: moves},
 	{name: "messages are indexed", victim: "squatter", before: (*preparation).piled, args: squatterArgs("-i"), alone: true},
 	{name: "temp is compacted to data", victim: "squatter", before: (*preparation).indexed, args: squatterArgs("-z", "data", "-t", "temp,data")},
 	{name: "all is compacted to archive", victim: "squatter", before: (*preparation).halfGone, args: squatterArgs("-z", "archive", "-t", "temp,meta,data,archive", "-F")},
@@ -363,6 +366,16 @@ func userWork(t *testing.T, w *world, run int) {
 		return
 	}
 	w.names[guest+"x"], w.letters[token].expunged = false, true
+}
+
+// moves has a user move, with mail coming meanwhile. Every other time the user stays there,
+// for whatever is done next.
+func moves(t *testing.T, w *world, run int) {
+	defer w.deliverMeanwhile(t, run)()
+	job("user", "move", "anna", "other")(t, w, run)
+	if run%2 == 0 {
+		job("user", "move", "anna", "default")(t, w, run)
+	}
 }
 
 // job has the daemon do a job by slotctl.

@@ -18,7 +18,7 @@ func userCommand(connect connector) *cobra.Command {
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("what shall be done with users? See slotctl user --help; %q is not among it", args)
 	}
-	c.AddCommand(userAdd(connect), userPasswd(connect), userList(connect), userDel(connect), userRename(connect), userQuota(connect))
+	c.AddCommand(userAdd(connect), userPasswd(connect), userList(connect), userDel(connect), userRename(connect), userMove(connect), userQuota(connect))
 	return c
 }
 
@@ -110,6 +110,27 @@ func userRename(connect connector) *cobra.Command {
 	}
 }
 
+func userMove(connect connector) *cobra.Command {
+	var m slot.MoveUser
+	c := &cobra.Command{
+		Use:   "move NAME PARTITION",
+		Short: "Move a user's mail and index to another partition of the slot",
+		Long: `Moves a user's messages and index to the roots of [partitions.PARTITION] in the
+configuration, or back to the slot's own: default. Mail is taken and read and
+searched meanwhile; for the moment of the change the user's sessions end, and who
+connects waits. Interrupted, it is undone or finished when the slot is next opened.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m.Name, m.To = args[0], args[1]
+			return connect.do(cmd.Context(), func(s *slot.Client) error { return s.Move(cmd.Context(), m) })
+		},
+	}
+	c.Flags().BoolVar(&m.MailOnly, "mail", false, "move the mail, and leave the index where it is")
+	c.Flags().BoolVar(&m.IndexOnly, "search", false, "move the index, and leave the mail where it is")
+	c.MarkFlagsMutuallyExclusive("mail", "search")
+	return c
+}
+
 func userQuota(connect connector) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "quota NAME --bytes SIZE --messages N",
@@ -159,6 +180,8 @@ func writeUsers(out io.Writer, users []slot.User) error {
 			state = u.Trouble
 		case u.Disabled:
 			state = "disabled"
+		case u.Partition != "":
+			state = "active on " + u.Partition
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", u.Name, u.ID, u.Usage.Messages, u.Usage.Bytes, quotaText(u.Quota), state)
 	}
