@@ -74,3 +74,21 @@ func processorTime(t testing.TB) time.Duration {
 	must(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkSteadySync brings one message after the other to a replica that has all before.
+func BenchmarkSteadySync(b *testing.B) {
+	master, _, c := pair(b)
+	u := master.user("anna")
+	master.sync(c, u)
+	var used time.Duration
+	n := 0
+	for ; b.Loop(); n++ {
+		b.StopTimer()
+		master.deliver(u, "INBOX", letter(n))
+		b.StartTimer()
+		before := processorTime(b)
+		master.sync(c, u)
+		used += processorTime(b) - before
+	}
+	b.ReportMetric(float64(used.Microseconds())/float64(n), "processor-µs/message")
+}

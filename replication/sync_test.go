@@ -224,3 +224,25 @@ func TestSplitBrainIsMerged(t *testing.T) {
 		t.Errorf("the lower id has the name %q, %v", x.Name, err)
 	}
 }
+
+// TestMailStaysOpen: a replica does not close and open a user's mail for each change that
+// comes, which costs many times what the change does.
+func TestMailStaysOpen(t *testing.T) {
+	a, b, c := pair(t)
+	u := a.user("anna")
+	a.sync(c, u)
+	var first *mailstore.Mail
+	for i := range 3 {
+		a.deliver(u, "INBOX", letter(i))
+		a.sync(c, u)
+		b.mail(u, func(m *mailstore.Mail) error {
+			if first == nil {
+				first = m
+			}
+			if m != first {
+				t.Errorf("change %d closed the mail", i)
+			}
+			return nil
+		})
+	}
+}

@@ -76,14 +76,18 @@ func (t *takeover) keep(ctx context.Context) error {
 	return t.flush(context.WithoutCancel(ctx))
 }
 
-// open opens the user's mail, made if he has none.
+// open opens the user's mail, made if he has none. It is asked for first: making mail
+// ends all use of what there may be.
 func (t *takeover) open(ctx context.Context) (*mailstore.Mail, error) {
-	u := t.begin.account.ID
-	err := t.s.o.Store.CreateReplica(ctx, u)
-	if err != nil && !errors.Is(err, mailstore.ErrExists) {
+	u, store := t.begin.account.ID, t.s.o.Store
+	m, err := store.Acquire(ctx, u)
+	if !errors.Is(err, mailstore.ErrNoUser) {
+		return m, err
+	}
+	if err := store.CreateReplica(ctx, u); err != nil && !errors.Is(err, mailstore.ErrExists) {
 		return nil, err
 	}
-	return t.s.o.Store.Acquire(ctx, u)
+	return store.Acquire(ctx, u)
 }
 
 // take takes one frame of what is to be applied.
