@@ -335,6 +335,10 @@ func TestRice(t *testing.T) {
 		if err != nil || !slices.Equal(got, docs) || !bytes.Equal(rest, []byte{0xA5}) {
 			t.Fatalf("%v of %d come back as %v, %x, %v", docs, total, got, rest, err)
 		}
+		got, rest, err = appendRiceDocs(nil, b, uint32(len(docs)), total)
+		if err != nil || !slices.Equal(got, docs) || !bytes.Equal(rest, []byte{0xA5}) {
+			t.Fatalf("%v of %d are appended as %v, %x, %v", docs, total, got, rest, err)
+		}
 		if len(docs) > 1 {
 			if _, err := eachRice(b[:(len(b)-1)/2], uint32(len(docs)), total, func(uint32) error { return nil }); !errors.Is(err, errList) {
 				t.Fatalf("cut short: %v", err)

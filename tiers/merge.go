@@ -11,9 +11,12 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // merge makes one segment of several, without analysing any text again. What it
@@ -25,6 +28,7 @@ type merge struct {
 	number uint64
 	keep   func(mailbox.GUID) bool                    // nil: all
 	pace   func(ctx context.Context, bytes int) error // as in CompactOptions; nil: at once
+	pacing sync.Mutex                                 // held while pace is asked, and waits
 
 	handles []*handle
 	drops   []docSet // of each source; nil: none
@@ -140,9 +144,7 @@ func (m *merge) run(ctx context.Context) (info segmentInfo, err error) {
 		return info, nil
 	}
 	info = segmentInfo{Number: m.number, Docs: m.docs}
-	err = guard(func() error {
-		return errors.Join(m.writeIndex(ctx, &info), m.writeText(ctx, &info))
-	})
+	err = m.writeFiles(ctx, &info)
 	for _, h := range m.handles {
 		if err == nil && !h.index.whole() {
 			err = h.cutShort()
@@ -155,6 +157,15 @@ func (m *merge) run(ctx context.Context) (info segmentInfo, err error) {
 		return info, err
 	}
 	return info, m.set.o.FS.SyncDir(filepath.Join(m.dir, storeDir))
+}
+
+// writeFiles writes the terms and lists on one processor while the text, and the merging
+// of the terms, have the other.
+func (m *merge) writeFiles(ctx context.Context, info *segmentInfo) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.writeIndex(ctx, info) })
+	group.Go(func() error { return guard(func() error { return m.writeText(ctx, info) }) })
+	return group.Wait()
 }
 
 // write writes a file of the new segment, synced, and describes it.
@@ -181,7 +192,10 @@ func (m *merge) paced(ctx context.Context, w io.Writer) io.Writer {
 		return w
 	}
 	return writerFunc(func(b []byte) (int, error) {
-		if err := m.pace(ctx, len(b)); err != nil {
+		m.pacing.Lock()
+		err := m.pace(ctx, len(b))
+		m.pacing.Unlock()
+		if err != nil {
 			return 0, err
 		}
 		return w.Write(b)
@@ -216,7 +230,7 @@ func (m *merge) writeIndex(ctx context.Context, info *segmentInfo) error {
 	return m.write(ctx, listsExt, &info.Lists, func(lists io.Writer) error {
 		return m.write(ctx, termsExt, &info.Terms, func(terms io.Writer) error {
 			w := newIndexWriter(terms, lists, guids, complete)
-			if err := m.mergeFields(ctx, w); err != nil {
+			if err := w.takeMerged(ctx, m.mergeFields); err != nil {
 				return err
 			}
 			return w.close()
@@ -247,7 +261,7 @@ func (m *merge) dropsDoc(source int, doc uint32) bool {
 }
 
 // mergeFields goes through the fields of all sources in order.
-func (m *merge) mergeFields(ctx context.Context, w *indexWriter) error {
+func (m *merge) mergeFields(ctx context.Context, out *mergedTerms) error {
 	sources := m.sources()
 	var names []string
 	for _, h := range m.handles {
@@ -263,7 +277,7 @@ func (m *merge) mergeFields(ctx context.Context, w *indexWriter) error {
 				heap = append(heap, newTermSource(s, f))
 			}
 		}
-		if err := heap.mergeInto(ctx, w, name); err != nil {
+		if err := heap.mergeInto(ctx, out, name); err != nil {
 			return fmt.Errorf("merge the terms of %s: %w", name, err)
 		}
 	}
@@ -321,92 +335,6 @@ func (s *mergeSource) number(docs []uint32, counts []uint8) ([]uint32, []uint8) 
 	return docs[:n], counts[:n]
 }
 
-// termSource goes through the terms of a field of a source.
-type termSource struct {
-	*mergeSource
-	walk
-	lists *blockLists
-}
-
-func newTermSource(s *mergeSource, f fieldRange) *termSource {
-	x := s.h.index
-	t := &termSource{mergeSource: s, walk: x.walkAll(f), lists: x.blockLists(f)}
-	t.forth() // no field is without terms
-	return t
-}
-
-// termHeap has the source with the least term first; of those with the same term,
-// the one that was added first.
-type termHeap []*termSource
-
-func (h termHeap) less(i, j int) bool {
-	c := bytes.Compare(h[i].term, h[j].term)
-	return c < 0 || c == 0 && h[i].nth < h[j].nth
-}
-
-// down puts the ith source where it belongs among those below it.
-func (h termHeap) down(i int) {
-	for {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
-			if h.less(child, least) {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		h[i], h[least] = h[least], h[i]
-		i = least
-	}
-}
-
-// mergeInto writes the terms of all sources of a field.
-func (h termHeap) mergeInto(ctx context.Context, w *indexWriter, name string) error {
-	for i := len(h)/2 - 1; i >= 0; i-- {
-		h.down(i)
-	}
-	var term []byte
-	var docs []uint32
-	var counts []uint8
-	for n := 0; len(h) > 0; n++ {
-		if n%1024 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		term = append(term[:0], h[0].term...)
-		docs, counts = docs[:0], counts[:0]
-		for len(h) > 0 && bytes.Equal(h[0].term, term) {
-			var err error
-			if docs, counts, err = h[0].append(docs, counts); err != nil {
-				return err
-			}
-			if !h[0].forth() {
-				h[0] = h[len(h)-1]
-				h = h[:len(h)-1]
-			}
-			h.down(0)
-		}
-		if len(docs) > 0 {
-			w.term(name, term, docs, counts)
-		}
-	}
-	return w.err()
-}
-
-// append appends the kept documents of the source's term.
-func (t *termSource) append(docs []uint32, counts []uint8) ([]uint32, []uint8, error) {
-	l, err := t.lists.of(t.at)
-	if err != nil {
-		return docs, counts, err
-	}
-	n := len(docs)
-	if docs, counts, err = l.appendTo(docs, counts); err != nil {
-		return docs, counts, err
-	}
-	d, c := t.number(docs[n:], counts[n:])
-	return docs[:n+len(d)], counts[:n+len(c)], nil
-}
-
 // writeText copies the kept text of the documents that are kept.
 func (m *merge) writeText(ctx context.Context, info *segmentInfo) error {
 	return m.write(ctx, textExt, &info.Text, func(w io.Writer) error {
@@ -445,11 +373,19 @@ func (m *merge) copyText(ctx context.Context, k *keptWriter, stream int, h *hand
 	return nil
 }
 
+// wholeRun is how many blocks of a source have to follow for the block at hand to be
+// closed before it is full, so that they are copied as they are: one short block in so
+// many costs little room, and packing all of them anew much time.
+const wholeRun = 8
+
 // copyBlock copies a block as it is; false if it must not be, or cannot be read.
 func copyBlock(k *keptWriter, stream int, h *handle, block uint32, drop docSet) (bool, error) {
 	t := &h.kept.streams[stream]
 	info, end := t.blocks[block], t.after(block)
-	if int(info.rawSize) < keptBlock[stream]/2 || len(k.streams[stream].raw) >= keptBlock[stream]/4 {
+	if int(info.rawSize) < keptBlock[stream]/2 {
+		return false, nil
+	}
+	if len(k.streams[stream].raw) >= keptBlock[stream]/4 && len(t.blocks)-int(block) < wholeRun {
 		return false, nil
 	}
 	for doc := info.first; doc < end; doc++ {

@@ -265,18 +265,17 @@ func (l docList) appendTo(docs []uint32, counts []uint8) ([]uint32, []uint8, err
 		return docs, counts, err
 	}
 	from := len(docs)
-	add := func(doc uint32) error {
-		docs = append(docs, doc)
-		return nil
-	}
 	switch f {
 	case formGaps:
-		rest, err = eachGap(rest, n, add)
+		rest, err = eachGap(rest, n, func(doc uint32) error {
+			docs = append(docs, doc)
+			return nil
+		})
 		if err == nil && len(docs) > from && docs[len(docs)-1] >= l.total {
 			err = fmt.Errorf("%w: document %d of %d", errList, docs[len(docs)-1], l.total)
 		}
 	case formRice:
-		rest, err = eachRice(rest, n, l.total, add)
+		docs, rest, err = appendRiceDocs(docs, rest, n, l.total)
 	default:
 		docs, rest, err = l.appendDense(docs, n, f, rest)
 	}

@@ -34,56 +34,97 @@ func riceLen(docs []uint32, total uint32) int {
 func appendRice(b []byte, docs []uint32, total uint32) []byte {
 	k := riceBits(uint32(len(docs)), total)
 	var word uint64 // bits that are not in b yet
-	var n uint      // how many; below 8 between two steps
-	octets := func() {
-		for ; n >= 8; n -= 8 {
-			b = append(b, byte(word))
-			word >>= 8
-		}
-	}
+	var n uint      // how many; below 32 between two steps
 	next := uint32(0)
 	for _, d := range docs {
 		gap := d - next
 		next = d + 1
-		for zeros := gap >> k; ; zeros -= 32 {
-			if zeros < 32 {
-				word |= 1 << (n + uint(zeros))
-				n += uint(zeros) + 1
-				octets()
-				break
-			}
-			n += 32
-			octets()
+		zeros := gap >> k
+		for ; zeros >= 32; zeros -= 32 {
+			b = binary.LittleEndian.AppendUint32(b, uint32(word))
+			word >>= 32
+		}
+		word |= 1 << (n + uint(zeros))
+		if n += uint(zeros) + 1; n >= 32 {
+			b = binary.LittleEndian.AppendUint32(b, uint32(word))
+			word, n = word>>32, n-32
 		}
 		word |= uint64(gap&(1<<k-1)) << n
-		n += k
-		octets()
+		if n += k; n >= 32 {
+			b = binary.LittleEndian.AppendUint32(b, uint32(word))
+			word, n = word>>32, n-32
+		}
 	}
-	if n > 0 {
+	for ; n > 0; n -= min(n, 8) {
 		b = append(b, byte(word))
+		word >>= 8
 	}
 	return b
 }
 
 // eachRice calls fn with n documents, and returns what comes after them.
 func eachRice(b []byte, n, total uint32, fn func(uint32) error) ([]byte, error) {
-	k := riceBits(n, total)
-	next, at := uint64(0), uint64(0) // at: the next bit
+	r := riceReader{b: b, k: riceBits(n, total), total: uint64(total)}
 	for ; n > 0; n-- {
-		zeros, ok := zerosAt(b, &at)
-		gap := zeros<<k | bitsAt(b, at)&(1<<k-1)
-		at += uint64(k)
-		next += gap
-		if !ok || at > 8*uint64(len(b)) || next >= uint64(total) {
-			return nil, fmt.Errorf("%w: bits that are no gap", errList)
+		doc, ok := r.doc()
+		if !ok {
+			return nil, errRice
 		}
-		if err := fn(uint32(next)); err != nil {
+		if err := fn(doc); err != nil {
 			return nil, err
 		}
-		next++
 	}
-	return b[(at+7)/8:], nil
+	return r.rest(), nil
 }
+
+// appendRiceDocs appends n documents to docs, and returns what comes after them.
+func appendRiceDocs(docs []uint32, b []byte, n, total uint32) ([]uint32, []byte, error) {
+	r := riceReader{b: b, k: riceBits(n, total), total: uint64(total)}
+	for ; n > 0; n-- {
+		doc, ok := r.doc()
+		if !ok {
+			return docs, nil, errRice
+		}
+		docs = append(docs, doc)
+	}
+	return docs, r.rest(), nil
+}
+
+var errRice = fmt.Errorf("%w: bits that are no gap", errList)
+
+// riceReader reads documents whose gaps are in Rice's code.
+type riceReader struct {
+	b     []byte
+	at    uint64 // the next bit
+	k     uint
+	next  uint64 // the document at a gap of 0
+	total uint64
+}
+
+// doc reads the next document; false if there is none below total.
+func (r *riceReader) doc() (doc uint32, ok bool) {
+	w := bitsAt(r.b, r.at)
+	zeros := uint64(bits.TrailingZeros64(w))
+	if size := zeros + 1 + uint64(r.k); size <= sureBits { // nearly always
+		r.next += zeros<<r.k | w>>(zeros+1)&(1<<r.k-1)
+		r.at += size
+	} else {
+		if zeros, ok = zerosAt(r.b, &r.at); !ok {
+			return 0, false
+		}
+		r.next += zeros<<r.k | bitsAt(r.b, r.at)&(1<<r.k-1)
+		r.at += uint64(r.k)
+	}
+	if r.at > 8*uint64(len(r.b)) || r.next >= r.total {
+		return 0, false
+	}
+	doc = uint32(r.next)
+	r.next++
+	return doc, true
+}
+
+// rest is what comes after what was read.
+func (r *riceReader) rest() []byte { return r.b[(r.at+7)/8:] }
 
 // zerosAt counts the zeros from a bit on, and goes behind the one that ends them;
 // false if there is none.

@@ -357,6 +357,25 @@ func (b *blockLists) of(at uint64) (docList, error) {
 	return b.lists[i], nil
 }
 
+// nth returns the list of a field's nth term, from 0 on, which begins at an offset: of
+// for who goes through all terms, and has counted them.
+func (b *blockLists) nth(n uint32, at uint64) (docList, error) {
+	block := b.f.first + n/blockTerms
+	if !b.valid || block != b.block {
+		if block >= b.f.first+b.f.blocks || at < b.x.blockText(block) || at >= b.x.blockEnd(b.f, block) {
+			return docList{}, fmt.Errorf("%w: the table of blocks", errIndex)
+		}
+		if err := b.load(block); err != nil {
+			return docList{}, err
+		}
+	}
+	i := int(n % blockTerms)
+	if i >= b.n || i == 0 && at != max(b.x.blockText(block), b.f.start) {
+		return docList{}, fmt.Errorf("%w: a block of %d terms has others", errIndex, b.n)
+	}
+	return b.lists[i], nil
+}
+
 // load reads where the lists of a block lie.
 func (b *blockLists) load(block uint32) error {
 	b.block, b.valid, b.n = block, false, 0
