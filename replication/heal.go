@@ -18,45 +18,65 @@ import (
 // whose bytes do not read as they were written, and records that do not match their CRC.
 // report is told of each thing that was mended, and of what neither side has.
 func (c *Client) Heal(ctx context.Context, u mailbox.User, report func(string)) error {
-	m, err := c.o.Store.Acquire(ctx, u)
-	if err != nil {
-		return err
-	}
-	defer m.Release()
-	h := &healing{c: c, mail: m, report: report}
-	for _, mend := range []func(context.Context) error{h.ownRecords, h.theirRecords, h.ownMessages, h.theirMessages} {
-		if err := mend(ctx); err != nil {
-			return fmt.Errorf("user %s: %w", u, err)
-		}
-	}
-	return nil
+	h := &healing{c: c, report: report, here: "master", there: "the replica"}
+	return h.run(ctx, u, h.ownRecords, h.theirRecords, h.ownMessages, h.theirMessages)
+}
+
+// HealHere is Heal for what is damaged here. The other side may have any role, and is not changed.
+func (c *Client) HealHere(ctx context.Context, u mailbox.User, report func(string)) error {
+	h := &healing{c: c, report: report, here: "here", there: "slot " + c.o.Name}
+	return h.run(ctx, u, h.ownRecords, h.ownMessages)
 }
 
 // healing is one Heal.
 type healing struct {
-	c      *Client
-	mail   *mailstore.Mail
-	report func(string)
+	c           *Client
+	mail        *mailstore.Mail
+	report      func(string)
+	here, there string // what the sides are called
 }
 
-// ownRecords mends damaged records here by those of the replica.
+// run does one thing after the other. What one of them cannot mend is no reason to leave out the
+// next, unless nobody answers.
+func (h *healing) run(ctx context.Context, u mailbox.User, all ...func(context.Context) error) error {
+	m, err := h.c.o.Store.Acquire(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer m.Release()
+	h.mail = m
+	var errs []error
+	for _, mend := range all {
+		if err := mend(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("user %s: %w", u, err))
+			if Unreachable(err) || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ownRecords mends damaged records here by those of the other side.
 func (h *healing) ownRecords(ctx context.Context) error {
 	damaged, err := h.mail.DamagedRecords(ctx)
 	if err != nil || len(damaged) == 0 {
 		return err
 	}
+	var errs []error
 	for id, uids := range damaged {
 		theirs, err := h.c.records(ctx, callSound, h.mail.User(), id)
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
 		theirs = slices.DeleteFunc(theirs, func(e mailstore.Entry) bool { return !uids.Contains(e.UID) })
 		if err := h.mail.MendRecords(ctx, id, theirs); err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
-		h.report(fmt.Sprintf("master: records of mailbox %s, UIDs %s, were damaged and are the replica's now", id, uids))
+		h.report(fmt.Sprintf("%s: records of mailbox %s, UIDs %s, were damaged and are %s's now", h.here, id, uids, h.there))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // theirRecords mends damaged records of the replica by ours.
@@ -103,9 +123,9 @@ func (h *healing) ownMessages(ctx context.Context) error {
 	}
 	for _, g := range guids {
 		if cause, is := lost[g]; is {
-			h.report(fmt.Sprintf("master: message %s is damaged, and the replica cannot send it: %s", g, cause))
+			h.report(fmt.Sprintf("%s: message %s is damaged, and %s cannot send it: %s", h.here, g, h.there, cause))
 		} else {
-			h.report(fmt.Sprintf("master: message %s was damaged and is the replica's now", g))
+			h.report(fmt.Sprintf("%s: message %s was damaged and is %s's now", h.here, g, h.there))
 		}
 	}
 	return nil

@@ -153,17 +153,28 @@ func (c *Channel) unqueue(u mailbox.User, j *job) {
 
 // Heal is Client.Heal for a user on whom nobody else works meanwhile; then he is synced.
 func (c *Channel) Heal(ctx context.Context, u mailbox.User, report func(string)) error {
+	return c.heal(ctx, u, report, func(told func(string)) error {
+		err := c.o.Client.Heal(ctx, u, told)
+		if err == nil {
+			_, err = c.o.Client.Sync(ctx, u)
+		}
+		return err
+	})
+}
+
+// HealHere is Client.HealHere for a user on whom nobody else works meanwhile.
+func (c *Channel) HealHere(ctx context.Context, u mailbox.User, report func(string)) error {
+	return c.heal(ctx, u, report, func(told func(string)) error { return c.o.Client.HealHere(ctx, u, told) })
+}
+
+func (c *Channel) heal(ctx context.Context, u mailbox.User, report func(string), do func(told func(string)) error) error {
 	release, err := c.seize(ctx, u)
 	if err != nil {
 		return err
 	}
 	defer release()
-	err = c.o.Client.Heal(ctx, u, func(what string) {
+	return do(func(what string) {
 		c.o.Logger.Warn("replication: healed", "replica", c.Name(), "user", u, "what", what)
 		report(what)
 	})
-	if err == nil {
-		_, err = c.o.Client.Sync(ctx, u)
-	}
-	return err
 }

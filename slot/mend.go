@@ -57,7 +57,7 @@ func (m *mender) mend(ctx context.Context, u mailbox.User) {
 	log.Warn("mail is damaged and is repaired at once")
 	a, err := m.s.accounts.ByID(ctx, u)
 	if err == nil {
-		err = m.s.repair(ctx, a, func(line string) { log.Warn("repair", "did", line) })
+		err = m.s.repair(ctx, a, false, func(line string) { log.Warn("repair", "did", line) })
 	}
 	if err != nil {
 		log.Error("the repair failed: see docs/operations.md, When something is damaged", "err", err)

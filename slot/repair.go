@@ -17,6 +17,7 @@ import (
 type RepairRequest struct {
 	Users       []string // login names
 	Reconstruct bool     // make mail.db anew, from its copy and the packs
+	Alone       bool     // do not ask the other slots of the store
 }
 
 // handleRepair mends users' mail and indexes and streams what it does.
@@ -35,7 +36,7 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 		case q.Reconstruct:
 			err = s.reconstruct(r.Context(), a, say)
 		default:
-			err = s.repair(r.Context(), a, say)
+			err = s.repair(r.Context(), a, q.Alone, say)
 		}
 		if err != nil && lines.Encode(JobResult{User: name, Error: err.Error()}) != nil {
 			return
@@ -43,8 +44,14 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// repair mends what can be mended of a user's mail and index.
-func (s *Slot) repair(ctx context.Context, a account.Account, say func(string)) error {
+// repair mends what can be mended of a user's mail and index. What this slot has lost
+// and another slot of the store has comes from there first, unless the repair is to be done alone.
+func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say func(string)) error {
+	if s.c.Replication.on() && !alone {
+		if err := s.healFirst(ctx, a.ID, say); err != nil {
+			return err
+		}
+	}
 	if err := s.store.Repair(ctx, a.ID, func(line string) { say("mail: " + line) }); err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ type peers struct {
 	identity *replication.Identity
 	logs     []*synclog.Log // of the master, one for each peer
 	channels []*replication.Channel
-	clients  []*replication.Client
+	clients  []*replication.Client // of all others; a replica asks for what it has lost
 	listener net.Listener
 	server   *replication.Server
 
@@ -165,25 +165,24 @@ func (s *Slot) openPeers() (err error) {
 			return fmt.Errorf("replication.listen: %w", err)
 		}
 	}
-	for i := range s.peers.logs {
-		if err := s.openChannel(id, s.peers.logs[i], r.Peers[i]); err != nil {
+	for i, p := range r.Peers {
+		c, err := replication.NewClient(replication.ClientOptions{Store: s.store, Accounts: s.accounts, StoreName: r.Store, Slot: id,
+			Identity: s.peers.identity, Name: p.Name, Address: p.Address, Logger: s.o.Logger})
+		if err != nil {
 			return err
+		}
+		s.peers.clients = append(s.peers.clients, c)
+		if r.master() {
+			s.openChannel(c, s.peers.logs[i])
 		}
 	}
 	return s.registry.Register(&replicationMetrics{s: s})
 }
 
-func (s *Slot) openChannel(id string, log *synclog.Log, p Peer) error {
+func (s *Slot) openChannel(c *replication.Client, log *synclog.Log) {
 	r := &s.c.Replication
-	c, err := replication.NewClient(replication.ClientOptions{Store: s.store, Accounts: s.accounts, StoreName: r.Store, Slot: id,
-		Identity: s.peers.identity, Name: p.Name, Address: p.Address, Logger: s.o.Logger})
-	if err != nil {
-		return err
-	}
-	s.peers.clients = append(s.peers.clients, c)
 	s.peers.channels = append(s.peers.channels, replication.NewChannel(replication.ChannelOptions{Client: c, Log: log, Workers: r.Workers,
 		CompareEvery: time.Duration(r.Compare), VerifyEvery: time.Duration(r.Verify), Heal: r.Heal, Now: s.o.Now, After: s.o.After, Logger: s.o.Logger}))
-	return nil
 }
 
 // slotID is the id of this slot: the mark of its archive partition, which no other has, and

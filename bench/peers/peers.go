@@ -53,6 +53,20 @@ func Cyrus(tb TB) *Server {
 	return start(tb, "cyrus.sh")
 }
 
+// CyrusPair starts two Cyrus, of which one is to be the copy of the other: "sync_client -n
+// copy" brings it up to date.
+func CyrusPair(tb TB) (master, replica *Server) {
+	tb.Helper()
+	sync := port(freeAddress(tb))
+	replica = start(tb, "cyrus.sh", "replica", sync)
+	return start(tb, "cyrus.sh", "master", sync), replica
+}
+
+// Command is one of the peer's programs, run as its user: only Cyrus has that.
+func (s *Server) Command(program string, args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(s.Dir, "run"), append([]string{program, "-C", filepath.Join(s.Dir, "imapd.conf")}, args...)...)
+}
+
 func start(tb TB, script string, more ...string) *Server {
 	tb.Helper()
 	if os.Getuid() != 0 {

@@ -36,6 +36,30 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestCyrusPair: what is delivered to one is on the other after sync_client.
+func TestCyrusPair(t *testing.T) {
+	master, replica := CyrusPair(t)
+	open := func(s *Server) *imapclient.Client {
+		c, err := imapclient.DialInsecure(s.IMAP, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := c.Login("anna", "any").Wait(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	open(master)
+	deliver(t, master.LMTP, "anna", "Subject: x\r\n\r\nhello\r\n")
+	if out, err := master.Command("sync_client", "-n", "copy", "-A").CombinedOutput(); err != nil {
+		t.Fatalf("sync_client: %v: %s", err, out)
+	}
+	if data, err := open(replica).Select("INBOX", nil).Wait(); err != nil || data.NumMessages != 1 {
+		t.Errorf("%+v, %v", data, err)
+	}
+}
+
 func deliver(t *testing.T, addr, to, text string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)

@@ -52,7 +52,7 @@ func repair(ctx context.Context, s *slot.Client, q slot.RepairRequest) error {
 
 // verifyAndRepair verifies, repairs those of whom something is wrong, and verifies them
 // again.
-func verifyAndRepair(ctx context.Context, s *slot.Client, users []string) error {
+func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, alone bool) error {
 	var wrong []string
 	seen := map[string]bool{}
 	err := s.Verify(ctx, users, func(f slot.Finding) {
@@ -65,7 +65,7 @@ func verifyAndRepair(ctx context.Context, s *slot.Client, users []string) error 
 	if err != nil || len(wrong) == 0 {
 		return err
 	}
-	failed := repair(ctx, s, slot.RepairRequest{Users: wrong})
+	failed := repair(ctx, s, slot.RepairRequest{Users: wrong, Alone: alone})
 	left := 0
 	err = s.Verify(ctx, wrong, func(f slot.Finding) {
 		left++

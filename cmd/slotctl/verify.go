@@ -13,14 +13,14 @@ import (
 )
 
 func verifyCommand(connect connector) *cobra.Command {
-	mend := false
+	mend, alone := false, false
 	c := &cobra.Command{
 		Use:   "verify [USER]...",
 		Short: "Check mail and indexes of users, or of all; the exit status tells if all is well",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return connect.do(cmd.Context(), func(s *slot.Client) error {
 				if mend {
-					return verifyAndRepair(cmd.Context(), s, args)
+					return verifyAndRepair(cmd.Context(), s, args, alone)
 				}
 				findings := 0
 				err := s.Verify(cmd.Context(), args, func(f slot.Finding) {
@@ -34,7 +34,8 @@ func verifyCommand(connect connector) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().BoolVar(&mend, "repair", false, "mend what can be mended, and check again")
+	c.Flags().BoolVar(&mend, "repair", false, "mend what can be mended, in a store from the other slots first, and check again")
+	c.Flags().BoolVar(&alone, "alone", false, "with --repair: do not ask the other slots of the store; what they have and this one has lost is dropped here, and then there")
 	return c
 }
 
