@@ -32,11 +32,15 @@ func (u *Unequal) Is(target error) bool { return target == ErrChecksum }
 
 // Apply makes the user's mail what another slot's is, in one transaction, and takes over its
 // lineage. expect is the digest of the mail to which the change belongs. All or
-// nothing is done: ErrDiverged if the mail has changes that the lineage of the change does
-// not descend from; *Unequal if the change, or expect, belongs to other mail than
-// this; ErrLacking if a message was not staged.
+// nothing is done: ErrDiverged if the mail has writes that are not in what takes its place;
+// *Unequal if the change, or expect, belongs to other mail than this; ErrLacking if a
+// message was not staged.
 func (m *Mail) Apply(ctx context.Context, expect Digest, change *Change) error {
-	rewrites := change.rewrites()
+	here, err := m.Lineage(ctx)
+	if err != nil {
+		return err
+	}
+	rewrites := change.rewrites(here)
 	if rewrites {
 		// Views are told from each other by mod-sequences, which a repair does not raise.
 		release, err := m.holdReaders(ctx)
@@ -45,7 +49,7 @@ func (m *Mail) Apply(ctx context.Context, expect Digest, change *Change) error {
 		}
 		defer release()
 	}
-	err := m.write(ctx, "", func(t *txn) error {
+	err = m.write(ctx, "", func(t *txn) error {
 		a := &application{txn: t, change: change}
 		return a.run(expect)
 	})
@@ -55,9 +59,11 @@ func (m *Mail) Apply(ctx context.Context, expect Digest, change *Change) error {
 	return err
 }
 
-// rewrites reports whether the change may alter records whose mod-sequences stay.
-func (c *Change) rewrites() bool {
-	return c.Replaces != nil || slices.ContainsFunc(c.Boxes, func(b BoxChange) bool { return b.Whole })
+// rewrites reports whether the change may alter records whose mod-sequences stay, or takes the
+// place of mail that is no earlier state of it. If here is no longer mail's lineage when it is
+// applied, its digest is another, too, and it is refused.
+func (c *Change) rewrites(here Lineage) bool {
+	return !c.Image.Lineage.Descends(here) || slices.ContainsFunc(c.Boxes, func(b BoxChange) bool { return b.Whole })
 }
 
 // holdReaders keeps everybody from reading until release.
@@ -87,6 +93,8 @@ type application struct {
 	before  Image
 	boxes   map[mailbox.ID]*box // those that the image has
 	created map[mailbox.ID]bool
+
+	provenance bool // there is the table of it
 }
 
 func (a *application) run(expect Digest) (err error) {
@@ -111,12 +119,11 @@ func (a *application) steps() error {
 
 // admit refuses a change that does not belong to this mail.
 func (a *application) admit(expect Digest) error {
-	here := a.before.Digest()
-	merged := a.change.Replaces != nil && *a.change.Replaces == here
-	if !merged && !a.change.Image.Lineage.Descends(a.before.Lineage) {
-		return fmt.Errorf("%w: its lineage is %v, that of the change %v", ErrDiverged, a.before.Lineage, a.change.Image.Lineage)
+	here, there := a.before.Vector(), a.change.Image.Vector()
+	if !there.covers(here) {
+		return fmt.Errorf("%w: it has %v, and the change %v", ErrDiverged, here, there)
 	}
-	if here != expect {
+	if a.before.Digest() != expect {
 		return &Unequal{}
 	}
 	return nil
@@ -211,6 +218,11 @@ func (a *application) describeBoxes() error {
 				return err
 			}
 		}
+		if was == nil || was.Made != there.Made || was.Named != there.Named {
+			if err := a.storeBoxDots(there); err != nil {
+				return err
+			}
+		}
 		if was == nil || !slices.Equal(was.Settings, there.Settings) {
 			if err := a.storeSettings(b, there.Settings); err != nil {
 				return err
@@ -247,11 +259,10 @@ func (a *application) describeUser() error {
 	if err := a.storeLineage(image.Lineage); err != nil {
 		return err
 	}
-	if err := a.storeBaseNames(a.before.Names, image.Mailboxes); err != nil {
-		return err
-	}
-	if err := a.storeAbsorbed(a.before.Absorbed, image.Absorbed); err != nil {
-		return err
+	if !slices.Equal(a.before.Seen, image.Seen) {
+		if err := a.storeSeen(image.Seen); err != nil {
+			return err
+		}
 	}
 	if !slices.Equal(a.before.Subscriptions, image.Subscriptions) {
 		if err := a.subscribe(image.Subscriptions); err != nil {
@@ -277,8 +288,8 @@ func (a *application) subscribe(names []string) error {
 }
 
 func (t *txn) storeRetired(all []Retired) error {
-	tables, err := t.c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'retired'`)
-	if err == nil && tables > 0 {
+	there, err := hasTable(t.c, "retired")
+	if err == nil && there {
 		err = t.c.exec(`DELETE FROM retired`)
 	}
 	for _, r := range all {
@@ -306,7 +317,10 @@ func (a *application) compare() error {
 }
 
 // records brings the records of all mailboxes up to date.
-func (a *application) records() error {
+func (a *application) records() (err error) {
+	if a.provenance, err = hasTable(a.c, "provenance"); err != nil {
+		return err
+	}
 	for i := range a.change.Boxes {
 		one := &a.change.Boxes[i]
 		b := a.boxes[one.ID]
@@ -380,6 +394,9 @@ func (a *boxApplication) entry(e *Entry) error {
 		if err := a.c.exec(`UPDATE content SET thread = ?, crc = ? WHERE num = ?`, c.thread[:], c.crc(), int64(c.num)); err != nil {
 			return err
 		}
+	}
+	if err := a.storeProvenance(a.b, e); err != nil {
+		return err
 	}
 	next := e.Record
 	next.Num = c.num
@@ -455,6 +472,9 @@ func (a *boxApplication) removeLive(old *mailbox.Record) error {
 func (a *boxApplication) drop(uid mailbox.UID) error {
 	old, found, err := a.recordOf(uid)
 	if err != nil || !found {
+		return err
+	}
+	if err := a.storeProvenance(a.b, &Entry{Record: mailbox.Record{UID: uid}}); err != nil {
 		return err
 	}
 	if old.Expunged {

@@ -140,8 +140,9 @@ func (t *txn) unearth(b *box, name string) error {
 	t.account.usage.Bytes += b.Counts.Size
 	t.account.usage.Messages += int64(b.Counts.Exists)
 	t.boxes[b.ID] = b
-	t.event(b, mailbox.Created, mailbox.UIDSet{}, t.nextModSeq(), t.session)
-	return nil
+	modseq := t.nextModSeq()
+	t.event(b, mailbox.Created, mailbox.UIDSet{}, modseq, t.session)
+	return t.noteMade(b, modseq)
 }
 
 // forgetGraves drops the mailboxes that were deleted before a moment, with all that is

@@ -21,19 +21,9 @@ type Image struct {
 	Subscriptions []string   // sorted
 	Retired       []Retired  // sorted
 	Mailboxes     []BoxImage // by id
-	// Names are those of the mailboxes at the mod-sequence Named, when mail was last taken
-	// over from another slot. They tell which side has renamed a mailbox since.
-	Named mailbox.ModSeq
-	Names []BaseName
-	// Absorbed are the states of other slots that were merged into this mail and are not yet
-	// known to have been replaced by it, by ModSeq.
-	Absorbed []Absorbed
-}
-
-// BaseName is the name that a mailbox had.
-type BaseName struct {
-	ID   mailbox.ID
-	Name string
+	// Seen says of other slots up to which of their writes all were merged into this mail, where the
+	// lineage does not say it; by slot.
+	Seen []Tenure
 }
 
 // BoxImage is a mailbox of an Image. Subscribed is not set: see Image.Subscriptions.
@@ -42,6 +32,8 @@ type BoxImage struct {
 	Horizon  mailbox.ModSeq // see Mail.Horizon
 	Recent   mailbox.UID    // see Mail.Announce
 	Settings []Setting      // sorted by name
+	Made     Dot            // the write that made it; zero: that of CreatedModSeq
+	Named    Dot            // the write that gave it its name; zero: Made
 }
 
 // Setting is one of Mail.Settings, as it is stored.
@@ -61,8 +53,8 @@ type Digest [sha256.Size]byte
 const digestVersion = 1
 
 // Digest covers all of the image that clients can tell, in a form that does not depend
-// on the order in which it came about. Lineage, horizons, \Recent and graves are each
-// slot's own matter.
+// on the order in which it came about. Lineage, provenance, horizons, \Recent and graves
+// are no matter of theirs.
 func (i *Image) Digest() Digest {
 	b := []byte{digestVersion}
 	number := func(all ...uint64) {
@@ -132,18 +124,10 @@ func (m *Mail) loadImage(c *conn) (out Image, err error) {
 	if err != nil {
 		return out, err
 	}
-	base, err := loadLineage(c)
-	if err != nil {
-		return out, err
-	}
-	out.Named = base.End()
-	if out.Names, err = loadBaseNames(c); err != nil {
-		return out, err
-	}
 	if out.Lineage, _, err = m.wholeLineage(c, out.ModSeq); err != nil {
 		return out, err
 	}
-	if out.Absorbed, err = loadAbsorbed(c); err != nil {
+	if out.Seen, err = loadSeen(c); err != nil {
 		return out, err
 	}
 	if out.Subscriptions, err = loadSubscriptions(c); err != nil {
@@ -166,9 +150,13 @@ func loadBoxImages(c *conn) ([]BoxImage, error) {
 	if err != nil {
 		return nil, err
 	}
+	dots, err := loadBoxDots(c)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]BoxImage, 0, len(boxes))
 	for _, b := range boxes {
-		one := BoxImage{State: b.State, Horizon: b.horizon, Recent: b.recent, Settings: settings[b.row]}
+		one := BoxImage{State: b.State, Horizon: b.horizon, Recent: b.recent, Settings: settings[b.row], Made: dots[b.ID].made, Named: dots[b.ID].named}
 		one.Subscribed = false
 		out = append(out, one)
 	}
@@ -197,8 +185,8 @@ func storedSettings(c *conn) (map[int64][]Setting, error) {
 
 // allRetired reads what names have given up.
 func allRetired(c *conn) ([]Retired, error) {
-	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'retired'`)
-	if err != nil || tables == 0 {
+	there, err := hasTable(c, "retired")
+	if err != nil || !there {
 		return nil, err
 	}
 	var out []Retired

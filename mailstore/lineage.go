@@ -42,8 +42,8 @@ func (l Lineage) Base(other Lineage) mailbox.ModSeq {
 	return base
 }
 
-// Descends reports whether all that other says went before is part of l: mail of
-// lineage l may take the place of mail of lineage other.
+// Descends reports whether all that other says went before is part of l: to mail of
+// lineage l, mail of lineage other is an earlier state.
 func (l Lineage) Descends(other Lineage) bool { return l.Base(other) == other.End() }
 
 // with returns the lineage after a slot has written up to a mod-sequence.
@@ -119,8 +119,8 @@ func (t *txn) endTenure() error {
 // loadLineage reads what other slots wrote. The table is made when a slot first takes
 // mail over from another.
 func loadLineage(c *conn) (Lineage, error) {
-	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'lineage'`)
-	if err != nil || tables == 0 {
+	there, err := hasTable(c, "lineage")
+	if err != nil || !there {
 		return nil, err
 	}
 	var l Lineage
@@ -140,37 +140,6 @@ func (t *txn) storeLineage(l Lineage) error {
 	for _, tenure := range l {
 		if err == nil {
 			err = t.c.exec(`INSERT INTO lineage VALUES (?, ?)`, int64(tenure.UpTo), tenure.Slot)
-		}
-	}
-	return err
-}
-
-// loadBaseNames reads the mailboxes' names as of the end of the lineage that is stored.
-func loadBaseNames(c *conn) ([]BaseName, error) {
-	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'base_name'`)
-	if err != nil || tables == 0 {
-		return nil, err
-	}
-	var out []BaseName
-	err = c.each(`SELECT id, name FROM base_name ORDER BY id`, func(row []driver.Value) error {
-		out = append(out, BaseName{mailbox.ID(text(row[0])), text(row[1])})
-		return nil
-	})
-	return out, err
-}
-
-// storeBaseNames replaces the names, if they are others.
-func (t *txn) storeBaseNames(before []BaseName, boxes []BoxImage) error {
-	if slices.EqualFunc(before, boxes, func(n BaseName, b BoxImage) bool { return n.ID == b.ID && n.Name == b.Name }) {
-		return nil
-	}
-	err := t.c.exec(`CREATE TABLE IF NOT EXISTS base_name (id TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID`)
-	if err == nil {
-		err = t.c.exec(`DELETE FROM base_name`)
-	}
-	for i := range boxes {
-		if err == nil {
-			err = t.c.exec(`INSERT INTO base_name VALUES (?, ?)`, string(boxes[i].ID), boxes[i].Name)
 		}
 	}
 	return err

@@ -246,6 +246,9 @@ func (t *txn) goneBox(b *box) {
 // dropRecords removes all that is kept of a mailbox but its own row.
 func (t *txn) dropRecords(row int64) error {
 	lo, hi := rowID(row, 0), rowID(row, math.MaxUint32)
+	if err := t.dropProvenance(lo, hi); err != nil {
+		return err
+	}
 	err := t.c.exec(`UPDATE content SET refs = refs - d.n FROM (
 		SELECT num, count(*) AS n FROM (
 			SELECT num FROM message WHERE id BETWEEN ?1 AND ?2 UNION ALL SELECT num FROM expunged WHERE id BETWEEN ?1 AND ?2)
@@ -392,6 +395,9 @@ func (t *txn) moveBoxes(moved []*box, from, to string) error {
 		}
 		t.boxes[b.ID] = b
 		if err := t.c.exec(`UPDATE mailbox SET name = ? WHERE box = ?`, b.Name, b.row); err != nil {
+			return err
+		}
+		if err := t.noteName(b, modseq); err != nil {
 			return err
 		}
 		t.event(b, mailbox.Renamed, mailbox.UIDSet{}, modseq, t.session)

@@ -32,12 +32,6 @@ func TestMergeTwice(t *testing.T) {
 		if err := supply(t.Context(), b, a, all); err != nil {
 			t.Fatal(err)
 		}
-		if done, err := a.m.HasMerged(t.Context(), &theirs); done || err != nil {
-			if err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
 		if _, err := a.m.Merge(t.Context(), &theirs, entries); err != nil {
 			t.Fatal(err)
 		}

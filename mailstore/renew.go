@@ -128,7 +128,4 @@ func (t *txn) noteRenewal() error {
 }
 
 // wasRenewed reports whether mail was ever put back.
-func wasRenewed(c *conn) (bool, error) {
-	n, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'renewal'`)
-	return n > 0, err
-}
+func wasRenewed(c *conn) (bool, error) { return hasTable(c, "renewal") }

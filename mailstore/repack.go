@@ -42,6 +42,9 @@ func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 		if err := t.forgetUnheld(); err != nil {
 			return err
 		}
+		if err := t.forgetProvenance(); err != nil {
+			return err
+		}
 		return t.c.exec(`DELETE FROM thread WHERE thread NOT IN (SELECT thread FROM content)`)
 	})
 	return n, err

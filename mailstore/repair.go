@@ -153,6 +153,7 @@ func (r *repair) repair(ctx context.Context) error {
 		func() error { return r.eachBox(boxes, r.records) },
 		func() error { return r.eachBox(boxes, func(b *box) error { return r.contentless(ctx, b) }) },
 		func() error { return r.behindEnds(ctx) },
+		r.provenance,
 		r.recountRefs,
 		func() error { return r.unheld(ctx, Recovered) },
 		func() error { return r.structures(ctx) },

@@ -21,13 +21,21 @@ type ThreadKey = thread
 // Entry is a record, live or expunged, with the thread of its message.
 type Entry struct {
 	mailbox.Record
-	Thread ThreadKey
+	Thread     ThreadKey
+	Provenance Provenance
 }
 
 // same reports whether both say the same: Num is each slot's own.
 func (e Entry) same(o Entry) bool {
 	e.Num, o.Num = 0, 0
 	return e == o
+}
+
+// alike reports whether both say the same to clients, but for the mod-sequences' provenance.
+func (e *Entry) alike(o *Entry) bool {
+	x, y := *e, *o
+	x.Provenance, y.Provenance = Provenance{}, Provenance{}
+	return x.same(y)
 }
 
 // BoxChange are the records in which a mailbox of two slots differs.
@@ -43,15 +51,13 @@ type BoxChange struct {
 type Change struct {
 	Image Image
 	Boxes []BoxChange // those whose records differ
-	// Replaces, if set, is the digest of mail that was merged into Image. Mail of that
-	// digest is replaced, whatever its lineage.
-	Replaces *Digest
 }
 
 // Differ returns what makes mail of the image theirs this mail, all of one moment.
 // known are all records of some of their mailboxes, by id. Without them, records are
 // told from each other by mod-sequences; incomplete names the mailboxes where that
-// does not suffice. A damaged record is a *Damage: it is not sent to anyone.
+// does not suffice: expunged records are missing, or their mail is no earlier state of this, so
+// that one mod-sequence may be of two writes. A damaged record is a *Damage: it is not sent to anyone.
 func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][]Entry) (out Change, incomplete []mailbox.ID, err error) {
 	err = m.read(ctx, func(c *conn) (err error) {
 		if out.Image, err = m.loadImage(c); err != nil {
@@ -61,6 +67,8 @@ func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][
 		if err != nil {
 			return err
 		}
+		base := out.Image.Lineage.Base(theirs.Lineage)
+		parted := base < theirs.Lineage.End()
 		for _, b := range boxes {
 			here, there := out.Image.Box(b.ID), theirs.Box(b.ID)
 			entries, asked := known[b.ID]
@@ -70,6 +78,8 @@ func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][
 				one, err = m.differFrom(c, b, entries)
 			case there == nil:
 				one, err = m.since(c, b, 0)
+			case parted && max(here.HighestModSeq, there.HighestModSeq) > base:
+				incomplete = append(incomplete, b.ID)
 			case here.sameRecords(there):
 				continue
 			case !here.continues(there):
@@ -161,10 +171,16 @@ func (m *Mail) entries(c *conn, b *box, after mailbox.ModSeq) ([]Entry, error) {
 
 // entriesBut is entries that asks of damaged ones whether to end.
 func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(error) error) ([]Entry, error) {
+	from, join := "", ""
+	if there, err := hasTable(c, "provenance"); err != nil {
+		return nil, err
+	} else if there {
+		from, join = provenanceList, ` LEFT JOIN provenance ON record = r.id`
+	}
 	var out []Entry
-	err := c.each("SELECT "+recordList+`, gone, (SELECT thread FROM content WHERE content.num = r.num) FROM (
+	err := c.each("SELECT "+recordList+`, gone, (SELECT thread FROM content WHERE content.num = r.num)`+from+` FROM (
 		SELECT `+recordList+`, num, 0 AS gone FROM message WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3 UNION ALL
-		SELECT `+recordList+`, num, 1 AS gone FROM expunged WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3) AS r ORDER BY id`,
+		SELECT `+recordList+`, num, 1 AS gone FROM expunged WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3) AS r`+join+` ORDER BY id`,
 		func(row []driver.Value) error {
 			var e Entry
 			if err := m.scanRecord(b, row, integer(row[6]) != 0, &e.Record); err != nil {
@@ -172,6 +188,9 @@ func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(er
 			}
 			if copy(e.Thread[:], blob(row[7])) != len(e.Thread) {
 				return m.damage(b.ID, e.UID, errNoContent)
+			}
+			if from != "" {
+				e.Provenance = provenanceOf(integer(row[0]), e.ModSeq, row[8:])
 			}
 			out = append(out, e)
 			return nil

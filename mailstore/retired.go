@@ -48,8 +48,8 @@ func (t *txn) retireName(name string, v mailbox.UIDValidity, holder mailbox.ID) 
 
 // isRetired reports whether a name has given up a UIDVALIDITY, and which mailbox had it.
 func isRetired(c *conn, name string, v mailbox.UIDValidity) (holder mailbox.ID, gone bool, err error) {
-	tables, err := c.integer(`SELECT count(*) FROM sqlite_schema WHERE name = 'retired'`)
-	if err != nil || tables == 0 {
+	there, err := hasTable(c, "retired")
+	if err != nil || !there {
 		return unknownHolder, false, err
 	}
 	gone, err = c.one(`SELECT * FROM retired WHERE name IN (?, ?) AND uidvalidity = ? ORDER BY name DESC LIMIT 1`, func(row []driver.Value) error {

@@ -103,7 +103,7 @@ func Disown(path string) (err error) {
 
 // bulk are the tables that the fingerprint need not read: every change in them
 // changes a mailbox's row too, or the sums of a pack, or concerns what is derived.
-const bulk = `'message', 'expunged', 'content', 'structure', 'thread', 'keyword'`
+const bulk = `'message', 'expunged', 'content', 'structure', 'thread', 'keyword', 'provenance'`
 
 // look reads a database's packs and makes the fingerprint.
 func look(c *conn) (Snapshot, error) {

@@ -110,6 +110,9 @@ func (v *verification) database(ctx context.Context, c *conn) error {
 	if err := v.account(c); err != nil {
 		return err
 	}
+	if err := v.provenance(c); err != nil {
+		return err
+	}
 	return v.contentRows(c)
 }
 

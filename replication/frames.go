@@ -151,13 +151,13 @@ func (e *encoder) image(i *mailstore.Image) {
 	e.uint(uint64(i.ModSeq), uint64(i.UIDValidity))
 	e.int(i.Quota.Bytes, i.Quota.Messages)
 	e.lineage(i.Lineage)
-	e.uint(uint64(i.Named))
+	e.lineage(i.Seen)
 }
 
 func (d *decoder) image() (i mailstore.Image) {
 	i.ModSeq, i.UIDValidity = d.modseq(), d.uidvalidity()
 	i.Quota = mailstore.Quota{Bytes: d.int(), Messages: d.int()}
-	i.Lineage, i.Named = d.lineage(), d.modseq()
+	i.Lineage, i.Seen = d.lineage(), d.lineage()
 	return i
 }
 
@@ -176,6 +176,13 @@ func (d *decoder) lineage() (l mailstore.Lineage) {
 	return l
 }
 
+func (e *encoder) dot(x mailstore.Dot) {
+	e.string(x.Slot)
+	e.uint(uint64(x.ModSeq))
+}
+
+func (d *decoder) dot() mailstore.Dot { return mailstore.Dot{Slot: d.string(), ModSeq: d.modseq()} }
+
 // imageFrames returns what an image has besides its head, in frames.
 func imageFrames(i *mailstore.Image) []*frame {
 	return append(restFrames(i), boxFrames(i.Mailboxes)...)
@@ -185,9 +192,6 @@ func imageFrames(i *mailstore.Image) []*frame {
 const (
 	restSubscription = iota + 1
 	restRetired
-	restName
-	restAbsorbed
-	restAbsorbedBox // of the last restAbsorbed
 )
 
 // restFrames returns the lists of an image that may be long. A user may have any number of
@@ -211,21 +215,6 @@ func restFrames(i *mailstore.Image) []*frame {
 		e.string(r.Name, string(r.Holder))
 		e.uint(uint64(r.UIDValidity))
 	}
-	for _, n := range i.Names {
-		item(restName)
-		e.string(string(n.ID), n.Name)
-	}
-	for _, a := range i.Absorbed {
-		item(restAbsorbed)
-		e.bytes(a.Digest[:])
-		e.lineage(a.Lineage)
-		e.uint(uint64(a.ModSeq))
-		for _, b := range a.Boxes {
-			item(restAbsorbedBox)
-			e.string(string(b.ID), b.Name, b.Became)
-			e.uint(uint64(b.UIDNext))
-		}
-	}
 	if len(e.b) > 0 {
 		out = append(out, &frame{kindRest, e.b})
 	}
@@ -235,25 +224,11 @@ func restFrames(i *mailstore.Image) []*frame {
 // rest adds to an image what a frame says of it.
 func (d *decoder) rest(i *mailstore.Image) {
 	for len(d.b) > 0 && !d.failed {
-		switch d.within(restAbsorbedBox) {
+		switch d.within(restRetired) {
 		case restSubscription:
 			i.Subscriptions = append(i.Subscriptions, d.string())
 		case restRetired:
 			i.Retired = append(i.Retired, mailstore.Retired{Name: d.string(), Holder: mailbox.ID(d.string()), UIDValidity: d.uidvalidity()})
-		case restName:
-			i.Names = append(i.Names, mailstore.BaseName{ID: d.mailbox(), Name: d.string()})
-		case restAbsorbed:
-			var a mailstore.Absorbed
-			d.into(a.Digest[:])
-			a.Lineage, a.ModSeq = d.lineage(), d.modseq()
-			i.Absorbed = append(i.Absorbed, a)
-		case restAbsorbedBox:
-			if len(i.Absorbed) == 0 {
-				d.fail()
-				return
-			}
-			last := &i.Absorbed[len(i.Absorbed)-1]
-			last.Boxes = append(last.Boxes, mailstore.AbsorbedBox{ID: d.mailbox(), Name: d.string(), Became: d.string(), UIDNext: d.uid()})
 		default:
 			d.fail()
 		}
@@ -278,6 +253,8 @@ func (e *encoder) box(b *mailstore.BoxImage) {
 	e.string(string(b.ID), b.Name, b.SpecialUse)
 	e.uint(uint64(b.UIDValidity), uint64(b.UIDNext), uint64(b.HighestModSeq), uint64(b.CreatedModSeq), uint64(b.Horizon), uint64(b.Recent),
 		uint64(b.Counts.Exists), uint64(b.Counts.Unseen), uint64(b.Counts.Deleted), uint64(b.Counts.Size), b.Checksum.A, b.Checksum.B)
+	e.dot(b.Made)
+	e.dot(b.Named)
 	e.uint(uint64(len(b.Settings)))
 	for _, s := range b.Settings {
 		e.string(s.Name, s.Value)
@@ -291,6 +268,7 @@ func (d *decoder) box() (b mailstore.BoxImage) {
 	b.Counts = mailbox.Counts{Exists: uint32(d.within(math.MaxUint32)), Unseen: uint32(d.within(math.MaxUint32)),
 		Deleted: uint32(d.within(math.MaxUint32)), Size: int64(d.within(math.MaxInt64))}
 	b.Checksum = mailbox.Checksum{A: d.uint(), B: d.uint()}
+	b.Made, b.Named = d.dot(), d.dot()
 	for range d.count(2) {
 		b.Settings = append(b.Settings, mailstore.Setting{Name: d.string(), Value: d.string()})
 	}
@@ -385,29 +363,20 @@ func (d *decoder) date() mailbox.Date {
 
 // begin opens an Apply.
 type begin struct {
-	account  account.Entry
-	expect   mailstore.Digest // of the mail to which the change belongs; zero: there is none
-	replaces *mailstore.Digest
+	account account.Entry
+	expect  mailstore.Digest // of the mail to which the change belongs; zero: there is none
 }
 
 func (b *begin) frame() *frame {
 	var e encoder
 	e.account(&b.account)
 	e.bytes(b.expect[:])
-	e.bool(b.replaces != nil)
-	if b.replaces != nil {
-		e.bytes(b.replaces[:])
-	}
 	return &frame{kindBegin, e.b}
 }
 
 func (b *begin) parse(d *decoder) {
 	b.account = d.account()
 	d.into(b.expect[:])
-	if d.bool() {
-		b.replaces = new(mailstore.Digest)
-		d.into(b.replaces[:])
-	}
 }
 
 // minEntry is the least that an entry takes on the wire.
@@ -423,6 +392,13 @@ func (e *encoder) entry(x *mailstore.Entry) {
 	e.date(x.SentDate)
 	e.int(x.SaveDate)
 	e.bool(x.Expunged)
+	merged := x.Provenance != mailstore.Provenance{}
+	e.bool(merged)
+	if merged {
+		e.dot(x.Provenance.Made)
+		e.uint(uint64(x.Provenance.UID))
+		e.dot(x.Provenance.Changed)
+	}
 }
 
 func (d *decoder) entry() (x mailstore.Entry) {
@@ -433,6 +409,12 @@ func (d *decoder) entry() (x mailstore.Entry) {
 	x.Flags = mailbox.Flags{System: mailbox.System(d.within(math.MaxUint8)), Keywords: d.string()}
 	x.InternalDate, x.SentDate, x.SaveDate = d.date(), d.date(), d.int()
 	x.Expunged = d.bool()
+	if d.bool() {
+		x.Provenance = mailstore.Provenance{Made: d.dot(), UID: d.uid(), Changed: d.dot()}
+		if (x.Provenance == mailstore.Provenance{}) {
+			d.fail()
+		}
+	}
 	if x.UID == 0 {
 		d.fail()
 	}

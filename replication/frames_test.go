@@ -20,15 +20,15 @@ func samples() []*frame {
 	entry := account.Entry{Account: account.Account{ID: u, Name: "anna", Quota: account.Quota{Bytes: 5, Messages: -1}, Created: time.Unix(99, 0).UTC(), Disabled: true}, Hash: "$argon2id$x"}
 	image := mailstore.Image{ModSeq: 1 << 40, UIDValidity: 77, Quota: mailstore.Quota{Bytes: 1}, Subscriptions: []string{"a", "ü"},
 		Lineage: mailstore.Lineage{{Slot: "A", UpTo: 5}, {Slot: "B", UpTo: 9}}, Retired: []mailstore.Retired{{Name: "x", UIDValidity: 3, Holder: id}},
-		Named: 5, Names: []mailstore.BaseName{{ID: id, Name: "INBOX"}},
-		Absorbed: []mailstore.Absorbed{{Digest: mailstore.Digest{9}, Lineage: mailstore.Lineage{{Slot: "C", UpTo: 4}}, ModSeq: 6,
-			Boxes: []mailstore.AbsorbedBox{{ID: id, Name: "old", Became: "INBOX", UIDNext: 8}}}, {ModSeq: 7}}}
+		Seen: []mailstore.Tenure{{Slot: "C", UpTo: 4}, {Slot: "D", UpTo: 8}}}
 	box := mailstore.BoxImage{State: mailbox.State{ID: id, Name: "INBOX", UIDValidity: 4, UIDNext: 1<<32 - 1, HighestModSeq: 7, CreatedModSeq: 2,
 		Counts: mailbox.Counts{Exists: 1, Unseen: 2, Deleted: 3, Size: 4}, Checksum: mailbox.Checksum{A: 1 << 63, B: 2}, SpecialUse: `\Sent`},
-		Horizon: 1, Recent: 2, Settings: []mailstore.Setting{{Name: "expire", Value: "never"}}}
+		Horizon: 1, Recent: 2, Settings: []mailstore.Setting{{Name: "expire", Value: "never"}}, Made: mailstore.Dot{Slot: "C", ModSeq: 3}, Named: mailstore.Dot{ModSeq: 4}}
 	record := mailstore.Entry{Record: mailbox.Record{UID: 9, GUID: mailbox.GUID{1, 2}, Size: 3, ModSeq: 4, CreatedModSeq: 5,
 		Flags: mailbox.MakeFlags(`\Seen`, "Key"), InternalDate: mailbox.Date{Unix: -1, Zone: -300}, SentDate: mailbox.Date{Unix: 8, Zone: 60}, SaveDate: 9, Expunged: true}, Thread: mailstore.ThreadKey{7}}
-	change := mailstore.BoxChange{ID: id, Entries: []mailstore.Entry{record, record}, Drop: mailbox.UIDRange(3, 9), Whole: true}
+	merged := record
+	merged.Provenance = mailstore.Provenance{Made: mailstore.Dot{Slot: "B", ModSeq: 2}, UID: 7, Changed: mailstore.Dot{Slot: "C", ModSeq: 3}}
+	change := mailstore.BoxChange{ID: id, Entries: []mailstore.Entry{record, merged}, Drop: mailbox.UIDRange(3, 9), Whole: true}
 	guids := []mailbox.GUID{{1}, {2}}
 	var e encoder
 	e.digest(&userDigest{user: u, account: [32]byte{1}, mail: mailstore.Digest{2}})
@@ -36,7 +36,7 @@ func samples() []*frame {
 		(&hello{1, 2, "store", "slot"}).frame(), (&welcome{1, "slot", true}).frame(), userFrame(u),
 		(&stateHead{known: true, account: entry, mail: true, image: image}).frame(), (&stateHead{}).frame(),
 		guidsFrame(kindOffer, u, guids), guidsFrame(kindLacking, u, nil),
-		(&begin{account: entry, expect: mailstore.Digest{3}, replaces: &mailstore.Digest{4}}).frame(), (&begin{account: entry}).frame(),
+		(&begin{account: entry, expect: mailstore.Digest{3}}).frame(), (&begin{account: entry}).frame(),
 		headFrame(&messageHead{guid: guids[0], size: 70, thread: mailstore.ThreadKey{1}, mailbox: id, uid: 3, validity: 4, date: record.InternalDate}),
 		(&result{unequal, []mailbox.ID{id}, "text"}).frame(), {kindDigest, e.b},
 	}
@@ -161,13 +161,6 @@ func TestLongImagesComeInSeveralFrames(t *testing.T) {
 	for i := range 40_000 {
 		want.Subscriptions = append(want.Subscriptions, fmt.Sprintf("a mailbox with a name that is not short, %d", i))
 		want.Retired = append(want.Retired, mailstore.Retired{Name: "x", UIDValidity: mailbox.UIDValidity(i)})
-	}
-	for n := range 9 {
-		a := mailstore.Absorbed{ModSeq: mailbox.ModSeq(n)}
-		for i := range 3000 {
-			a.Boxes = append(a.Boxes, mailstore.AbsorbedBox{ID: "0123456789abcdef01234567", UIDNext: mailbox.UID(i)})
-		}
-		want.Absorbed = append(want.Absorbed, a)
 	}
 	var e encoder
 	e.image(&want)

@@ -24,14 +24,9 @@ func (m *Merged) add(o *Merged) {
 }
 
 // merge takes over what the replica has of its own, by the rules of mailstore.Mail.Merge.
-// The next round sends the merged mail in the place of what was merged.
+// The next round sends the merged mail, which has all that was merged.
 func (s *sync1) merge(ctx context.Context) error {
 	if err := s.ask(ctx); err != nil {
-		return err
-	}
-	digest := s.theirs.Digest()
-	if done, err := s.mail.HasMerged(ctx, &s.theirs); done || err != nil { // and the line broke
-		s.replaces = &digest
 		return err
 	}
 	ids := make([]mailbox.ID, 0, len(s.theirs.Mailboxes))
@@ -50,7 +45,6 @@ func (s *sync1) merge(ctx context.Context) error {
 	}
 	s.stats.Merged.add(&Merged{1, met})
 	s.c.o.Logger.Warn("replication: a user had changed on both sides, and is merged", "replica", s.c.o.Name, "user", s.user, "met", fmt.Sprintf("%+v", met))
-	s.replaces = &digest
 	return nil
 }
 

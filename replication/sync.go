@@ -55,7 +55,6 @@ type sync1 struct {
 	exists   bool            // the replica has mail
 	theirs   mailstore.Image // what the replica has
 	known    map[mailbox.ID][]mailstore.Entry
-	replaces *mailstore.Digest
 	offerAll bool
 }
 
@@ -115,7 +114,6 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	change.Replaces = s.replaces
 	if s.equal(&change) {
 		s.c.remember(s.user, &remembered{s.account, change.Image})
 		return true, nil
@@ -134,7 +132,7 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 // equal reports whether the replica has the user as he is here, lineage and all.
 func (s *sync1) equal(change *mailstore.Change) bool {
 	return len(change.Boxes) == 0 && s.exists && s.there != nil && *s.there == s.account && s.theirs.Digest() == change.Image.Digest() &&
-		slices.Equal(s.theirs.Lineage, change.Image.Lineage)
+		slices.Equal(s.theirs.Lineage, change.Image.Lineage) && slices.Equal(s.theirs.Seen, change.Image.Seen)
 }
 
 // settle does what the outcome of a round asks for.
@@ -294,9 +292,6 @@ func (s *sync1) write(ctx context.Context, some []messageHead, change *mailstore
 
 func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, change *mailstore.Change) error {
 	b := begin{account: s.account, expect: s.theirs.Digest()}
-	if change != nil {
-		b.replaces = change.Replaces
-	}
 	if err := x.SendMsg(b.frame()); err != nil {
 		return err
 	}

@@ -53,7 +53,6 @@ func (t *takeover) run(ctx context.Context) (r *result, err error) {
 	defer m.Release()
 	defer func() { err = errors.Join(err, t.close()) }()
 	t.mail, t.records = m, map[mailbox.ID]int{}
-	t.change.Replaces = t.begin.replaces
 	for {
 		f, err := receive(t.x)
 		if errors.Is(err, io.EOF) { // no commit: more is to come another time
