@@ -52,6 +52,8 @@ type Channel struct {
 	line            error                 // guarded by mu: why the replica cannot be reached
 	skips           map[mailbox.User]bool // guarded by mu: users left out until Retry
 	lags            lags                  // guarded by mu
+	differences     int64                 // guarded by mu
+	healings        int64                 // guarded by mu
 }
 
 // job is a user who has to be synced.

@@ -281,9 +281,7 @@ func damaged(err error) bool {
 
 // healed heals a user and syncs him again; cause is why.
 func (c *Channel) healed(ctx context.Context, u mailbox.User, cause error) (Stats, error) {
-	err := c.o.Client.Heal(ctx, u, func(what string) {
-		c.o.Logger.Warn("replication: healed", "replica", c.Name(), "user", u, "what", what)
-	})
+	err := c.o.Client.Heal(ctx, u, func(what string) { c.tellHealed(u, what) })
 	if err != nil {
 		return Stats{}, errors.Join(cause, err)
 	}

@@ -30,6 +30,9 @@ type Status struct {
 	Line         string   // why the replica cannot be reached; "" if it can
 	Syncs        int64    // that succeeded since the start
 	Failures     int64    // of single users
+	LeftOut      int      // users who are skipped, held up or not
+	Differences  int64    // that comparing all records, or reading all messages, has found
+	Healed       int64    // messages and stretches of records that one side had lost
 	Last         time.Time
 	Total        Stats
 	// The lags of late syncs, from the change to its being there.
@@ -50,7 +53,8 @@ type HeldUp struct {
 func (c *Channel) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Replica: c.Name(), Users: len(c.users), Syncs: c.syncs, Failures: c.failures, Last: c.last, Total: c.total}
+	s := Status{Replica: c.Name(), Users: len(c.users), Syncs: c.syncs, Failures: c.failures, Last: c.last, Total: c.total,
+		LeftOut: len(c.skips), Differences: c.differences, Healed: c.healings}
 	now := c.o.Now()
 	for u, j := range c.users {
 		s.Notes += j.notes

@@ -85,6 +85,7 @@ func (c *Channel) Verify(ctx context.Context, u mailbox.User, messages bool, rep
 	verify := func() error {
 		return c.o.Client.Verify(ctx, u, messages, func(what string) {
 			c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
+			c.count(&c.differences)
 			report(what)
 		})
 	}
@@ -174,7 +175,20 @@ func (c *Channel) heal(ctx context.Context, u mailbox.User, report func(string),
 	}
 	defer release()
 	return do(func(what string) {
-		c.o.Logger.Warn("replication: healed", "replica", c.Name(), "user", u, "what", what)
+		c.tellHealed(u, what)
 		report(what)
 	})
+}
+
+// tellHealed logs and counts what was healed.
+func (c *Channel) tellHealed(u mailbox.User, what string) {
+	c.o.Logger.Warn("replication: healed", "replica", c.Name(), "user", u, "what", what)
+	c.count(&c.healings)
+}
+
+// count adds one to a counter that c.mu guards.
+func (c *Channel) count(n *int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*n++
 }

@@ -120,7 +120,7 @@ func TestAlerts(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not installed: the alert rules are not tested")
 	}
-	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+	for _, args := range [][]string{{"check", "rules", "alerts.yml", "alerts-store.yml"}, {"test", "rules", "alerts_test.yml", "alerts-store_test.yml"}} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = "../docs/operations"
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -18,7 +18,23 @@ var replicationFigures = []struct {
 	{figure("lag_seconds", "Age of the oldest change that the replica lacks."), prometheus.GaugeValue, func(s *replication.Status) float64 { return s.Lag.Seconds() }},
 	{figure("lag_records", "Changes noted that the replica lacks."), prometheus.GaugeValue, func(s *replication.Status) float64 { return float64(s.Notes) }},
 	{figure("users_behind", "Users who are not equal."), prometheus.GaugeValue, func(s *replication.Status) float64 { return float64(s.Users) }},
-	{figure("users_held_up", "Users who cannot be synced now."), prometheus.GaugeValue, func(s *replication.Status) float64 { return float64(len(s.HeldUp)) }},
+	{figure("users_held_up", "Users who failed, and are tried again."), prometheus.GaugeValue, func(s *replication.Status) (n float64) {
+		for _, h := range s.HeldUp {
+			if !h.Skipped {
+				n++
+			}
+		}
+		return n
+	}},
+	{figure("users_left_out", "Users who are left out until somebody says otherwise."), prometheus.GaugeValue, func(s *replication.Status) float64 { return float64(s.LeftOut) }},
+	{figure("lag_median_seconds", "Median of the last 1,024 syncs, from the change to its being there."), prometheus.GaugeValue, func(s *replication.Status) float64 { return s.LagMedian.Seconds() }},
+	{figure("lag_p99_seconds", "The same, the 99th percentile."), prometheus.GaugeValue, func(s *replication.Status) float64 { return s.LagP99.Seconds() }},
+	{figure("last_sync_timestamp_seconds", "When a sync last succeeded; 0: never since the start."), prometheus.GaugeValue, func(s *replication.Status) float64 {
+		if s.Last.IsZero() {
+			return 0
+		}
+		return float64(s.Last.Unix())
+	}},
 	{figure("unreachable", "1 if the replica cannot be reached."), prometheus.GaugeValue, func(s *replication.Status) float64 {
 		if s.Line != "" {
 			return 1
@@ -30,6 +46,9 @@ var replicationFigures = []struct {
 	{figure("messages_total", "Messages sent."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Total.Messages) }},
 	{figure("bytes_total", "Octets of messages sent."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Total.Bytes) }},
 	{figure("compared_total", "Mailboxes of which all records were compared."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Total.Compared) }},
+	{figure("records_total", "Records sent."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Total.Records) }},
+	{figure("differences_total", "Differences and damage found by comparing all."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Differences) }},
+	{figure("healed_total", "Messages and groups of records that one side had lost and got from the other."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Healed) }},
 	{figure("merged_total", "Users whose mail was merged after changes on both sides."), prometheus.CounterValue, func(s *replication.Status) float64 { return float64(s.Total.Merged.Users) }},
 }
 

@@ -47,6 +47,12 @@ func writeReplication(w io.Writer, s *slot.ReplicationStatus, now time.Time) {
 	for _, r := range s.Replicas {
 		fmt.Fprintf(w, "%s: lag %.1f s, %d records of %d users; %d syncs, %d messages sent; lag of late syncs %.3f s median, %.3f s 99th percentile\n",
 			r.Replica, r.Lag.Seconds(), r.Notes, r.Users, r.Syncs, r.Total.Messages, r.LagMedian.Seconds(), r.LagP99.Seconds())
+		last := "none since the start"
+		if !r.Last.IsZero() {
+			last = now.Sub(r.Last).Round(time.Second).String() + " ago"
+		}
+		fmt.Fprintf(w, "%s: last sync %s; %d users left out, %d failures; %d differences found, %d things healed, %d users merged\n",
+			r.Replica, last, r.LeftOut, r.Failures, r.Differences, r.Healed, r.Total.Merged.Users)
 		if r.Line != "" {
 			fmt.Fprintf(w, "%s: cannot be reached: %s\n", r.Replica, r.Line)
 		}
