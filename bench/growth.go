@@ -50,9 +50,7 @@ func growth(b *bench) {
 		b.peerGrowth()
 		return
 	}
-	patience, err := time.ParseDuration(b.o.patience)
-	b.must(err)
-	end := time.Now().Add(patience)
+	end := time.Now().Add(b.o.lasts)
 	g := b.readGrown()
 	dir, err := filepath.Abs(b.o.state)
 	b.must(err)
@@ -186,7 +184,7 @@ func (b *bench) peerGrowth() {
 		var lines []point
 		for _, kind := range growthKinds {
 			before := p.cpu()
-			a := put(c, d.lists[kind], peerPatience, p.place)
+			a := put(c, d.lists[kind], b.o.patience, p.place)
 			b.timed(fmt.Sprintf("%d: %s", size, kind), nil, a.times, figure{peerCPU: perEach(p.cpu()-before, len(a.times)), n: count(len(a.times)), peerEqual: a.equal(d.want[kind])})
 			lines = append(lines, pointOf(map[string]string{"cyrus": "Cyrus", "dovecot": "Dovecot"}[p.name], size, kind, a.times))
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"teraslot/bench/daemon"
 )
@@ -65,8 +66,9 @@ type options struct {
 	seed     uint64
 	asked    int // queries of each kind
 	state    string
-	growth   string // the file that growth appends to
-	patience string // for how long growth goes on
+	growth   string        // the file that growth appends to
+	lasts    time.Duration // for how long growth goes on
+	patience time.Duration // for how long a peer is asked queries of one kind
 }
 
 func main() {
@@ -84,7 +86,8 @@ func main() {
 	flag.IntVar(&o.asked, "queries", number("QUERIES", 1000), "timed queries of each kind")
 	flag.StringVar(&o.state, "state", "var/growth", "`directory` of the growing slot")
 	flag.StringVar(&o.growth, "growth", "docs/growth.tsv", "`file` that growth appends to")
-	flag.StringVar(&o.patience, "for", "8m", "for how long growth goes on")
+	flag.DurationVar(&o.lasts, "for", 8*time.Minute, "for how long growth goes on")
+	flag.DurationVar(&o.patience, "patience", 12*time.Second, "for how long a peer is asked queries of one kind")
 	flag.Parse()
 	switch {
 	case *list:

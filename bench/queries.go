@@ -14,9 +14,6 @@ var wantedTimes = map[queries.Kind]string{
 	queries.Sender: "1 ms", queries.Title: "1 ms", queries.Field: "1 ms", queries.Without: "2 ms", queries.Ranked: "5 ms",
 }
 
-// peerPatience is for how long a peer is asked queries of one kind.
-const peerPatience = 12 * time.Second
-
 // warmUp is how many other queries of each kind go before the timed ones.
 const warmUp = 20
 
@@ -62,9 +59,9 @@ func (b *bench) askKind(s *daemon.Slot, own, other *client, p *peer, kind querie
 	f := figure{cpu: perEach(s.CPU(b)-before, len(mine.times)), hits: count(mine.hits()), equal: mine.equal(want), wanted: wantedTimes[kind]}
 	var theirs asked
 	if other != nil {
-		put(other, warm, peerPatience/4, p.place)
+		put(other, warm, b.o.patience/4, p.place)
 		before := p.cpu()
-		theirs = put(other, list, peerPatience, p.place)
+		theirs = put(other, list, b.o.patience, p.place)
 		f.peerCPU = perEach(p.cpu()-before, len(theirs.times))
 		f.peerEqual = theirs.equal(want)
 		// Only queries that both were asked are compared.
