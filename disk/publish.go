@@ -37,6 +37,10 @@ func Publish(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error
 // WriteSynced writes a whole file, replacing what has the name, and syncs it,
 // but not its directory. After an error it removes what it began.
 func WriteSynced(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {
+	return writeSynced(fsys, name, perm, func(f File) error { return write(f) })
+}
+
+func writeSynced(fsys FS, name string, perm fs.FileMode, write func(File) error) error {
 	f, err := fsys.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, perm)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -54,6 +58,32 @@ func WriteSynced(fsys FS, name string, perm fs.FileMode, write func(io.Writer) e
 		err = errors.Join(err, rm)
 	}
 	return fmt.Errorf("write %s: %w", name, err)
+}
+
+// piece is how many bytes of a large file WriteSteadily syncs at a time.
+const piece = 1 << 20
+
+// WriteSteadily is WriteSynced for files that may be large: it syncs them piece by piece.
+// What is written at once at the end of a large file, others who sync a small one wait for:
+// their writes come behind it, and where the file system's journal is, so does their commit.
+func WriteSteadily(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {
+	return writeSynced(fsys, name, perm, func(f File) error { return write(&steady{f: f}) })
+}
+
+// steady writes a file and syncs it after each piece.
+type steady struct {
+	f File
+	n int // bytes since the last sync
+}
+
+// Write writes.
+func (s *steady) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	if s.n += n; err != nil || s.n < piece {
+		return n, err
+	}
+	s.n = 0
+	return n, s.f.Sync()
 }
 
 // ReadFile reads a whole file.

@@ -124,6 +124,47 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
+// TestWriteSteadily looks at how much of a large file is not synced at any time, and that
+// a sync which fails on the way is the end of it.
+func TestWriteSteadily(t *testing.T) {
+	const part = 200 << 10
+	const size, most = 5<<20 + 12345, 1<<20 + part
+	fill := func(w io.Writer) error {
+		for left := size; left > 0; left -= part {
+			if _, err := w.Write(make([]byte, min(left, part))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	m := disk.NewMemory()
+	unsynced, syncs := 0, 0
+	f := disk.WithFaults(m, disk.Faults{Done: func(op disk.Op, _ string) {
+		switch op {
+		case disk.OpWrite:
+			if unsynced += part; unsynced > most {
+				t.Errorf("%d bytes are not synced", unsynced)
+			}
+		case disk.OpSync:
+			unsynced = 0
+			syncs++
+		}
+	}})
+	check(t, disk.WriteSteadily(f, "/f", 0o600, fill))
+	if got := len(read(t, m, "/f")); got != size || unsynced != 0 {
+		t.Errorf("%d bytes, %d of them not synced", got, unsynced)
+	}
+	for n := 1; n <= syncs; n++ {
+		failing := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(n, syscall.EIO, disk.OpSync)})
+		if err := disk.WriteSteadily(failing, "/g", 0o600, fill); !errors.Is(err, syscall.EIO) {
+			t.Errorf("sync %d of %d failed, and the write with %v", n, syncs, err)
+		}
+		if _, err := m.Stat("/g"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("sync %d failed, and the file is there: %v", n, err)
+		}
+	}
+}
+
 func TestPublishReturnsTheWritersError(t *testing.T) {
 	m := disk.NewMemory()
 	mine := errors.New("mine")

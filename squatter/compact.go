@@ -27,8 +27,11 @@ type CompactOptions struct {
 	// Pace, unless nil, is told of each piece of the result before it is written, and
 	// may wait (tiers.CompactOptions).
 	Pace func(ctx context.Context, bytes int) error
-	Name string       // of the user, for people; "": the id
-	Log  func(string) // gets the lines of design §8; may be nil
+	// Yield has the merge take only what processors other programs leave it, in a process
+	// that does nothing else (tiers.CompactOptions).
+	Yield bool
+	Name  string       // of the user, for people; "": the id
+	Log   func(string) // gets the lines of design §8; may be nil
 }
 
 // Compact merges databases of a user's index (tiers.Compact) and drops what no
@@ -67,7 +70,7 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 	}
 	res, err := q.o.Tiers.User(u).Compact(ctx, tiers.CompactOptions{
 		Sources: o.Sources, Dest: o.Dest, Force: o.Force, Again: o.Reindex, Name: o.Name, Log: o.Log,
-		Held: held, Renew: again.renew, Pace: o.Pace,
+		Held: held, Renew: again.renew, Pace: o.Pace, Yield: o.Yield,
 	})
 	if err != nil {
 		return res, err

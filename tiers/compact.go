@@ -48,8 +48,12 @@ type CompactOptions struct {
 	// pressing. Nothing that anybody else needs is locked meanwhile, but for the turn to
 	// compact. An error ends the compaction; nothing has changed then.
 	Pace func(ctx context.Context, bytes int) error
-	Name string       // of the user, for people; "": the id
-	Log  func(string) // gets the lines that squatter -v prints, in order
+	// Yield has the merge take only what processors other programs leave it. It is for
+	// processes that do nothing else: the threads that yield are those of the merge, which
+	// hold no lock, but as long as one waits for a processor, GOMAXPROCS is one less.
+	Yield bool
+	Name  string       // of the user, for people; "": the id
+	Log   func(string) // gets the lines that squatter -v prints, in order
 }
 
 // Result is what a compaction did.
@@ -438,7 +442,7 @@ const mergedNumber = 2
 func (c *compaction) mergeSources(ctx context.Context) (segmentInfo, error) {
 	job := newMerge(c.x.set, c.dir, mergedNumber)
 	defer job.close()
-	job.keep, job.pace = c.kept(), c.o.Pace
+	job.keep, job.pace, job.yield = c.kept(), c.o.Pace, c.o.Yield
 	for _, info := range c.renewed {
 		job.add(c.dir, c.renewedID, info)
 	}

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -17,6 +18,7 @@ import (
 	"teraslot/mailbox"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // merge makes one segment of several, without analysing any text again. What it
@@ -29,6 +31,7 @@ type merge struct {
 	keep   func(mailbox.GUID) bool                    // nil: all
 	pace   func(ctx context.Context, bytes int) error // as in CompactOptions; nil: at once
 	pacing sync.Mutex                                 // held while pace is asked, and waits
+	yield  bool                                       // as in CompactOptions
 
 	handles []*handle
 	drops   []docSet // of each source; nil: none
@@ -163,9 +166,33 @@ func (m *merge) run(ctx context.Context) (info segmentInfo, err error) {
 // of the terms, have the other.
 func (m *merge) writeFiles(ctx context.Context, info *segmentInfo) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.writeIndex(ctx, info) })
-	group.Go(func() error { return guard(func() error { return m.writeText(ctx, info) }) })
+	group.Go(m.yielding(func() error { return m.writeIndex(ctx, info) }))
+	group.Go(func() error { return guard(m.yielding(func() error { return m.writeText(ctx, info) })) })
 	return group.Wait()
+}
+
+// niceness is how far the threads of a merge step back: they get a tenth of a processor
+// that others want, and all of one that nobody does.
+const (
+	niceness = 10
+	mostNice = 20 // getpriority(2), the call itself, returns this less the niceness
+)
+
+// yielding is fn in a thread of its own that yields, if that is asked for. A goroutine calls
+// it at its beginning, and ends with it: its thread, which cannot be raised again, does too.
+func (m *merge) yielding(fn func() error) func() error {
+	if !m.yield {
+		return fn
+	}
+	return func() error {
+		runtime.LockOSThread()
+		// Of this thread: setpriority(2). A process that was begun with less stays there, and
+		// where it is refused the merge runs like others: it is no reason not to.
+		if left, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && left > mostNice-niceness {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness)
+		}
+		return fn()
+	}
 }
 
 // write writes a file of the new segment, synced, and describes it.
@@ -175,7 +202,7 @@ func (m *merge) write(ctx context.Context, ext string, info *fileInfo, fill func
 	if err := removeIfThere(m.set.o.FS, name); err != nil {
 		return err
 	}
-	return disk.WriteSynced(m.set.o.FS, name, 0o600, func(w io.Writer) error {
+	return disk.WriteSteadily(m.set.o.FS, name, 0o600, func(w io.Writer) error {
 		s := summed{w: m.paced(ctx, w), sum: crc32.New(castagnoli)}
 		b := bufio.NewWriterSize(&s, 1<<18)
 		if err := errors.Join(fill(b), b.Flush()); err != nil {
@@ -230,7 +257,7 @@ func (m *merge) writeIndex(ctx context.Context, info *segmentInfo) error {
 	return m.write(ctx, listsExt, &info.Lists, func(lists io.Writer) error {
 		return m.write(ctx, termsExt, &info.Terms, func(terms io.Writer) error {
 			w := newIndexWriter(terms, lists, guids, complete)
-			if err := w.takeMerged(ctx, m.mergeFields); err != nil {
+			if err := w.takeMerged(ctx, m); err != nil {
 				return err
 			}
 			return w.close()

@@ -38,9 +38,9 @@ type mergedTerms struct {
 	free  chan *termBatch
 }
 
-// takeMerged writes the terms that merge puts out, which it calls in a goroutine of its
+// takeMerged writes the terms of a merge's sources, which are read in a goroutine of its
 // own, guarded.
-func (w *indexWriter) takeMerged(ctx context.Context, merge func(context.Context, *mergedTerms) error) error {
+func (w *indexWriter) takeMerged(ctx context.Context, from *merge) error {
 	m := &mergedTerms{at: new(termBatch), ready: make(chan *termBatch), free: make(chan *termBatch, mergedAhead)}
 	for range mergedAhead - 1 {
 		m.free <- new(termBatch)
@@ -48,14 +48,14 @@ func (w *indexWriter) takeMerged(ctx context.Context, merge func(context.Context
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(m.ready)
-		return guard(func() error {
-			if err := merge(ctx, m); err != nil {
+		return guard(from.yielding(func() error {
+			if err := from.mergeFields(ctx, m); err != nil {
 				return err
 			}
 			return m.next(ctx)
-		})
+		}))
 	})
-	group.Go(func() error {
+	group.Go(from.yielding(func() error {
 		for b := range m.ready {
 			if err := w.take(b); err != nil {
 				return err
@@ -63,7 +63,7 @@ func (w *indexWriter) takeMerged(ctx context.Context, merge func(context.Context
 			m.free <- b
 		}
 		return nil
-	})
+	}))
 	return group.Wait()
 }
 

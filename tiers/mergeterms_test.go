@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"teraslot/activefile"
 	"teraslot/mailbox"
 	"teraslot/text"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -178,6 +180,45 @@ func TestMergeBrokenOff(t *testing.T) {
 	if pieces < 3 {
 		t.Errorf("%d pieces were written", pieces)
 	}
+	if s := snapshot(t, x); int(s.Docs()) != len(docs) {
+		t.Errorf("%d documents, want %d", s.Docs(), len(docs))
+	}
+}
+
+// A merge that yields does so in all of its threads and in no other, and writes the same.
+func TestMergeYields(t *testing.T) {
+	nice := func() int {
+		n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		return mostNice - n
+	}
+	before := nice()
+	x := newIndex(t)
+	docs := randomDocs(rand.New(rand.NewPCG(17, 18)), 200, 100)
+	commit(t, x, docs[:100]...)
+	commit(t, x, docs[100:]...)
+	pieces := 0
+	compact(t, x, CompactOptions{Sources: []string{"temp"}, Dest: "data", Yield: true, Pace: func(context.Context, int) error {
+		pieces++
+		if n := nice(); n != max(before, niceness) {
+			t.Errorf("piece %d is written with a niceness of %d", pieces, n)
+		}
+		return nil
+	}})
+	if pieces < 3 {
+		t.Errorf("%d pieces were written", pieces)
+	}
+	var group sync.WaitGroup
+	for range 50 {
+		group.Go(func() {
+			if n := nice(); n != before {
+				t.Errorf("afterwards a goroutine has a niceness of %d, and not %d", n, before)
+			}
+		})
+	}
+	group.Wait()
 	if s := snapshot(t, x); int(s.Docs()) != len(docs) {
 		t.Errorf("%d documents, want %d", s.Docs(), len(docs))
 	}

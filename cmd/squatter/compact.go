@@ -35,8 +35,8 @@ func (j *job) compact(ctx context.Context, u mailbox.User) error {
 	for range tries {
 		_, err = j.squatter.Compact(ctx, u, squatter.CompactOptions{
 			Sources: j.f.sources, Dest: j.f.dest, Force: j.f.filter, Reindex: again,
-			KeepGone: j.f.copying,
-			Name:     j.name(u), Log: func(line string) { j.sayf("%s", line) },
+			KeepGone: j.f.copying, Yield: true,
+			Name: j.name(u), Log: func(line string) { j.sayf("%s", line) },
 		})
 		if !errors.Is(err, tiers.ErrLostRace) {
 			return err
