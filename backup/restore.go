@@ -120,10 +120,8 @@ func (p *putter) user(u User) error {
 	if err := disk.MkdirAll(p.fs, filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	for _, pack := range u.Packs {
-		if err := p.pack(u, pack); err != nil {
-			return fmt.Errorf("pack %d: %w", pack.N, err)
-		}
+	if err := p.packs(u); err != nil {
+		return err
 	}
 	for _, leftover := range []string{path + "-wal", path + "-shm", path + "-journal"} {
 		if err := p.fs.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -131,6 +129,15 @@ func (p *putter) user(u User) error {
 		}
 	}
 	return p.database(u.Records, path)
+}
+
+func (p *putter) packs(u User) error {
+	for _, pack := range u.Packs {
+		if err := p.pack(u, pack); err != nil {
+			return fmt.Errorf("pack %d: %w", pack.N, err)
+		}
+	}
+	return nil
 }
 
 // database puts a mail.db back. It gives up the packs that it meant to remove when it was
@@ -217,9 +224,15 @@ func (p *putter) moveAside(path string) error {
 	} else if err != nil {
 		return err
 	}
-	aside := path + ".before-" + p.o.Now().UTC().Format(timeLayout)
-	if _, err := p.fs.Stat(aside); err == nil {
-		return fmt.Errorf("%s is there already", aside)
+	moment := path + ".before-" + p.o.Now().UTC().Format(timeLayout)
+	aside := moment
+	for n := 2; ; n++ { // twice in a second, after a run that was interrupted
+		if _, err := p.fs.Stat(aside); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		aside = fmt.Sprintf("%s-%d", moment, n)
 	}
 	if err := p.fs.Rename(path, aside); err != nil {
 		return err
@@ -278,14 +291,12 @@ func (p *putter) replace(ctx context.Context, u User) (err error) {
 			return err
 		}
 	}
-	if err := p.user(u); err != nil {
+	if err := p.packs(u); err != nil {
 		return err
 	}
-	m, err := store.Acquire(ctx, u.ID)
-	if err != nil {
+	if err := store.PutBack(ctx, u.ID, func(w io.Writer) error { return p.load(u.Records, w) }); err != nil {
 		return err
 	}
-	defer m.Release()
 	p.out.Users++
-	return m.Renew(ctx)
+	return nil
 }

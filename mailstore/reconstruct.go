@@ -95,7 +95,13 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 			return nil, err
 		}
 		report("mail.db is made of its copy of " + info.ModTime().Format("2006-01-02 15:04:05 -0700"))
-		return s.copyDatabase(ctx, e, saved, path)
+		return s.publishCopy(ctx, e, func(w io.Writer) error {
+			b, err := disk.ReadFile(s.o.FS, saved)
+			if err == nil {
+				_, err = w.Write(b)
+			}
+			return err
+		})
 	case errors.Is(err, fs.ErrNotExist):
 		report("there is no copy of mail.db; only the packs are left")
 	default:
@@ -215,25 +221,42 @@ func (s *Store) setAside(path string, report func(string)) error {
 	return s.o.FS.SyncDir(filepath.Dir(path))
 }
 
-// copyDatabase publishes a copy of a database that nobody has open. Its counters are
+// PutBack puts a copy of a user's mail.db, which write writes, in the place of one that is
+// not there, or no longer. It is renewed before it has its name (see Renew): whatever
+// interrupts this, nobody ever opens mail that was put back and is not marked so. ErrBusy
+// while somebody uses the mail.
+func (s *Store) PutBack(ctx context.Context, u mailbox.User, write func(io.Writer) error) error {
+	e, err := s.reserve(ctx, u)
+	if err != nil {
+		return err
+	}
+	defer s.vanish(e)
+	s.forgetMail(u)
+	_, err = s.publishCopy(context.WithoutCancel(ctx), e, write)
+	return err
+}
+
+// The steps of putting a copy of mail.db in place.
+const (
+	// StepCopyRenewed: it is whole, its counters are raised, and it has another name still.
+	StepCopyRenewed = "copy renewed"
+	// StepCopyPlaced: it is mail.db; packs may have messages that it does not know.
+	StepCopyPlaced = "copy placed"
+)
+
+// publishCopy publishes a copy of a database that nobody has open. Its counters are
 // raised before it has its name: from then on it may be served, whatever comes between.
 // The UIDNEXT that it returns are those from before.
-func (s *Store) copyDatabase(ctx context.Context, e *entry, from, to string) (map[mailbox.ID]mailbox.UID, error) {
+func (s *Store) publishCopy(ctx context.Context, e *entry, write func(io.Writer) error) (map[mailbox.ID]mailbox.UID, error) {
+	to := s.databasePath(e.user)
 	if err := disk.MkdirAll(s.o.FS, filepath.Dir(to), 0o700); err != nil {
-		return nil, err
-	}
-	b, err := disk.ReadFile(s.o.FS, from)
-	if err != nil {
 		return nil, err
 	}
 	next := to + ".new"
 	if err := removeDatabase(s.o.FS, next); err != nil {
 		return nil, err
 	}
-	if err := disk.WriteSynced(s.o.FS, next, 0o600, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	}); err != nil {
+	if err := disk.WriteSynced(s.o.FS, next, 0o600, write); err != nil {
 		return nil, err
 	}
 	if err := Disown(next); err != nil {
@@ -243,10 +266,15 @@ func (s *Store) copyDatabase(ctx context.Context, e *entry, from, to string) (ma
 	if err != nil {
 		return nil, err
 	}
+	s.o.Step(StepCopyRenewed)
 	if err := s.o.FS.Rename(next, to); err != nil {
 		return nil, err
 	}
-	return before, s.o.FS.SyncDir(filepath.Dir(to))
+	if err := s.o.FS.SyncDir(filepath.Dir(to)); err != nil {
+		return nil, err
+	}
+	s.o.Step(StepCopyPlaced)
+	return before, nil
 }
 
 // renewCopy renews a mail.db that is not published yet, and leaves it without a WAL.

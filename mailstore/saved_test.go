@@ -100,6 +100,8 @@ func TestMadeHere(t *testing.T) {
 	for name, want := range map[string]bool{
 		"1.pack":                                  true,
 		"1.pack.before-20261122T101500Z":          true,
+		"1.pack.before-20261122T101500Z-2":        true,
+		"1.pack.before-20261122T101500Z-":         false,
 		"mail.db.damaged-20261122T101500":         true,
 		"mail.db.damaged-20261122T101500-3":       true,
 		"mail.db.damaged-20261122T101500-3-wal":   true,

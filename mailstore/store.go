@@ -498,7 +498,7 @@ func (s *Store) reserve(ctx context.Context, u mailbox.User) (*entry, error) {
 // setAsideNames are the names of what repairs (setAside) and restores (package backup)
 // have put out of the way, or begun and not published: whole databases and packs, with
 // the user's mail in them.
-var setAsideNames = regexp.MustCompile(`^(mail\.db(-wal|-shm|-journal)?|[0-9]+\.pack)\.before-[0-9]{8}T[0-9]{6}Z$|^[0-9]+\.pack\.new$|` +
+var setAsideNames = regexp.MustCompile(`^(mail\.db(-wal|-shm|-journal)?|[0-9]+\.pack)\.before-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?$|^[0-9]+\.pack\.new$|` +
 	`^mail\.db\.damaged-[0-9]{8}T[0-9]{6}(-[0-9]+)?(-wal|-shm|-journal)?$|^mail\.db\.before-wal(-wal|-shm|-journal)?$`)
 
 // madeHere reports whether a file of a user's directory is a pack, or what repairs and

@@ -1,12 +1,15 @@
 package crash
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -36,6 +39,8 @@ type scenario struct {
 	// args are those of another victim, who runs beside a daemon or alone.
 	args  func(w *world) []string
 	alone bool
+	// until, for a victim that does not end by itself, tells when it has done its work.
+	until func(k *checker, users []account.Account) (bool, error)
 	// after looks at what the victim has left; may be nil.
 	after func(t *testing.T, w *world)
 }
@@ -51,6 +56,7 @@ var scenarios = []scenario{
 	{name: "users are made, renamed and removed", victim: "imapd", act: userWork},
 	{name: "a user moves to another partition and back", victim: "imapd", before: (*preparation).halfGone, act: moves},
 	{name: "messages are indexed", victim: "squatter", before: (*preparation).piled, args: squatterArgs("-i"), alone: true},
+	{name: "mail is indexed as it comes", victim: "squatter", before: (*preparation).mail, args: func(*world) []string { return []string{"-R"} }, alone: true, until: indexedAll},
 	{name: "temp is compacted to data", victim: "squatter", before: (*preparation).indexed, args: squatterArgs("-z", "data", "-t", "temp,data")},
 	{name: "all is compacted to archive", victim: "squatter", before: (*preparation).halfGone, args: squatterArgs("-z", "archive", "-t", "temp,meta,data,archive", "-F")},
 	{name: "an index is made anew", victim: "squatter", before: (*preparation).indexed, args: squatterArgs("-z", "data", "-t", "temp,data,archive", "-X")},
@@ -61,6 +67,74 @@ var scenarios = []scenario{
 	{name: "databases are saved", victim: "imapd", before: (*preparation).mail, act: job("snapshot")},
 	{name: "a backup is made and older ones are removed", victim: "slotctl", before: (*preparation).backedUp,
 		args: backupArgs, after: func(t *testing.T, w *world) { verifyAll(t, backupDir(w)) }},
+	{name: "a user's mail is put back from a backup", victim: "slotctl", before: (*preparation).lost,
+		args: restoreArgs, alone: true, after: putBack(restoreArgs)},
+	{name: "a user's mail is made anew from the nightly copy", victim: "slotctl", before: (*preparation).saved,
+		args: reconstructArgs, alone: true, after: putBack(reconstructArgs)},
+}
+
+func restoreArgs(w *world) []string { return []string{"restore", backupDir(w), "anna", "--replace"} }
+
+func reconstructArgs(*world) []string { return []string{"reconstruct", "anna"} }
+
+// putBack looks at mail that was to be put back: there is none, or what there was before,
+// or what is marked as put back. Then it is put back by a run that nobody kills.
+func putBack(args func(*world) []string) func(*testing.T, *world) {
+	return func(t *testing.T, w *world) {
+		t.Helper()
+		there := w.recordsOf(t, "anna")
+		if there.inode != 0 && there.inode != w.records.inode && there.renewal == w.records.renewal {
+			t.Errorf("mail.db of anna is another, and not marked as put back")
+		}
+		out, err := exec.Command(daemon.Bin(t, "slotctl"), append([]string{"-C", w.slot.Config}, args(w)...)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("a second time: %v\n%s", err, out)
+		}
+	}
+}
+
+// records is which mail.db a user has.
+type records struct {
+	inode   uint64 // 0: none
+	renewal string // the mark of its last renewal
+}
+
+// recordsOf looks at a user's mail.db.
+func (w *world) recordsOf(t *testing.T, name string) (out records) {
+	t.Helper()
+	k := w.checker(t)
+	defer k.close()
+	a, err := k.accounts.Lookup(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := k.config.MailstoreOptions().DatabaseFile(a.ID)
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return out
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.QueryRow("SELECT hex(id) FROM renewal").Scan(&out.renewal)
+	if err != nil && !strings.Contains(err.Error(), "no such table") {
+		t.Fatal(err)
+	}
+	out.inode = st.Ino
+	return out
+}
+
+// indexedAll reports whether nothing of the users' mail waits to be indexed.
+func indexedAll(k *checker, users []account.Account) (bool, error) {
+	for _, a := range users {
+		audit, err := k.squatter.Audit(context.Background(), a.ID)
+		if err != nil || len(audit.Missing) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func backupArgs(w *world) []string { return []string{"backup", backupDir(w), "--keep", "1"} }
@@ -174,6 +248,25 @@ func (p *preparation) backedUp() {
 		p.t.Fatalf("backup: %v\n%s", err, out)
 	}
 }
+
+// lost is mail as it is in a backup, which is to be put in its place.
+func (p *preparation) lost() {
+	p.backedUp()
+	p.noteRecords()
+}
+
+// saved is mail of which there is a copy of mail.db that has all of it.
+func (p *preparation) saved() {
+	p.mail()
+	p.each(func(_ account.Account, m *mailstore.Mail, _ mailbox.ID) {
+		_, err := m.SaveDatabase(p.t.Context())
+		p.must(err)
+	})
+	p.noteRecords()
+}
+
+// noteRecords notes which mail.db anna has.
+func (p *preparation) noteRecords() { p.w.records = p.w.recordsOf(p.t, "anna") }
 
 // halfGone is indexed mail of which half was expunged.
 func (p *preparation) halfGone() {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"teraslot/bench/daemon"
 )
@@ -155,6 +156,47 @@ func (sc scenario) run(t *testing.T, w *world, order string, run int) (died bool
 	return w.slot.End(t)
 }
 
+// untilDone runs a victim until it ends, or has done its work; then it is told to.
+func (sc scenario) untilDone(t *testing.T, w *world, cmd *exec.Cmd) ([]byte, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if sc.until == nil {
+		err := <-ended
+		return out.Bytes(), err
+	}
+	k := w.checker(t)
+	defer k.close()
+	users, err := k.accounts.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return out.Bytes(), err
+		case <-again.C:
+		}
+		done, err := sc.until(k, users)
+		if err != nil {
+			t.Error(err)
+		}
+		if done || err != nil {
+			// An error means that it has ended by itself, which is what is waited for.
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			err := <-ended
+			return out.Bytes(), err
+		}
+	}
+}
+
 // runCommand runs the victim beside a daemon that takes mail.
 func (sc scenario) runCommand(t *testing.T, w *world, order string, run int) (died bool) {
 	t.Helper()
@@ -165,7 +207,7 @@ func (sc scenario) runCommand(t *testing.T, w *world, order string, run int) (di
 	}
 	cmd := exec.Command(daemon.Bin(t, sc.victim), append([]string{"-C", w.slot.Config}, sc.args(w)...)...)
 	cmd.Env = append(os.Environ(), "TERASLOT_STEPS="+order)
-	out, err := cmd.CombinedOutput()
+	out, err := sc.untilDone(t, w, cmd)
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	died = ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 	if err != nil && !died {

@@ -56,6 +56,8 @@ type world struct {
 	slot  *daemon.Slot
 	users []string
 	rng   *rand.Rand // of the goroutine that runs the test
+	// records are the mail.db that is to be put back, before it is.
+	records records
 
 	mu      sync.Mutex         // guards what follows
 	letters map[string]*letter // by token

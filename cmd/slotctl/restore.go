@@ -63,7 +63,11 @@ func restoreCommand(config *string, connect connector) *cobra.Command {
 			return err
 		}
 		t := &teller{line: terminal.NewProgress(os.Stderr)}
-		r, err := backup.Open(args[0], backup.Options{Scratch: o.scratch, Report: t.report, Logger: stderrLog()})
+		loaded, err := steps.Load(*config)
+		if err != nil {
+			return err
+		}
+		r, err := backup.Open(args[0], backup.Options{Scratch: o.scratch, Report: t.report, Logger: stderrLog(), FS: loaded.Hooks.FS})
 		if err != nil {
 			return err
 		}
