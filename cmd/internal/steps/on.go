@@ -27,6 +27,10 @@ func Load(file string) (*slot.Config, error) {
 		c.Hooks.Passwords = slot.CheapPasswords
 		return c, nil
 	}
+	if file, ok := strings.CutPrefix(order, "clock-of:"); ok {
+		c.Hooks.Now = func() time.Time { return time.Now().Add(skewIn(file)) }
+		return c, nil
+	}
 	if skew, ok := strings.CutPrefix(order, "clock:"); ok {
 		d, err := time.ParseDuration(skew)
 		c.Hooks.Now = func() time.Time { return time.Now().Add(d) }
@@ -46,6 +50,19 @@ func Load(file string) (*slot.Config, error) {
 	return c, nil
 }
 
+// skewIn is the duration that a file says at this moment, which steps a clock while it runs.
+func skewIn(file string) time.Duration {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		panic(err) // the test's own file
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(string(b)))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 // watch looks for one step, or notes all.
 type watch struct {
 	mu     sync.Mutex // guards what follows
@@ -63,7 +80,7 @@ func newWatch(order string) (*watch, error) {
 	nth, step, ok := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(nth)
 	if what != "kill" || !ok || err != nil {
-		return nil, fmt.Errorf("TERASLOT_STEPS=%q: none of clock:DURATION, passwords, record:FILE, kill:N:STEP", order)
+		return nil, fmt.Errorf("TERASLOT_STEPS=%q: none of clock:DURATION, clock-of:FILE, passwords, record:FILE, kill:N:STEP", order)
 	}
 	return &watch{step: step, left: n}, nil
 }
