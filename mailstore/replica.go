@@ -178,6 +178,9 @@ func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(er
 		from, join = provenanceList, ` LEFT JOIN provenance ON record = r.id`
 	}
 	var out []Entry
+	if after == 0 {
+		out = make([]Entry, 0, min(b.Counts.Exists, 1<<20)) // what is counted may be damaged
+	}
 	err := c.each("SELECT "+recordList+`, gone, (SELECT thread FROM content WHERE content.num = r.num)`+from+` FROM (
 		SELECT `+recordList+`, num, 0 AS gone FROM message WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3 UNION ALL
 		SELECT `+recordList+`, num, 1 AS gone FROM expunged WHERE id BETWEEN ?1 AND ?2 AND modseq > ?3) AS r`+join+` ORDER BY id`,

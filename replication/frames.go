@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
@@ -421,26 +422,28 @@ func (d *decoder) entry() (x mailstore.Entry) {
 	return x
 }
 
-// recordFrames returns the records of one mailbox in frames, at least one.
-func recordFrames(c *mailstore.BoxChange) []*frame {
-	var out []*frame
-	rest := c.Entries
-	for first := true; first || len(rest) > 0; first = false {
-		var e encoder
-		e.string(string(c.ID))
-		e.bool(c.Whole)
-		var drop mailbox.UIDSet
-		if first {
-			drop = c.Drop
+// recordFrames yields the records of one mailbox in frames, at least one.
+func recordFrames(c *mailstore.BoxChange) iter.Seq[*frame] {
+	return func(yield func(*frame) bool) {
+		rest := c.Entries
+		for first := true; first || len(rest) > 0; first = false {
+			var e encoder
+			e.string(string(c.ID))
+			e.bool(c.Whole)
+			var drop mailbox.UIDSet
+			if first {
+				drop = c.Drop
+			}
+			e.uids(drop)
+			for len(rest) > 0 && len(e.b) < partSize {
+				e.entry(&rest[0])
+				rest = rest[1:]
+			}
+			if !yield(&frame{kindRecords, e.b}) {
+				return
+			}
 		}
-		e.uids(drop)
-		for len(rest) > 0 && len(e.b) < partSize {
-			e.entry(&rest[0])
-			rest = rest[1:]
-		}
-		out = append(out, &frame{kindRecords, e.b})
 	}
-	return out
 }
 
 func (d *decoder) records() (c mailstore.BoxChange) {

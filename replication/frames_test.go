@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func samples() []*frame {
 	out = append(out, &frame{kindImage, i.b})
 	out = append(out, restFrames(&image)...)
 	out = append(out, boxFrames([]mailstore.BoxImage{box, box})...)
-	return append(out, recordFrames(&change)...)
+	return slices.AppendSeq(out, recordFrames(&change))
 }
 
 // again reads a frame and writes what it says: nil if it cannot be read.
@@ -138,7 +139,7 @@ func TestRecordFramesArePutTogether(t *testing.T) {
 		c.Entries = append(c.Entries, mailstore.Entry{Record: mailbox.Record{UID: mailbox.UID(i + 1), Flags: mailbox.MakeFlags("Some", "Keywords")}})
 	}
 	to := takeover{records: map[mailbox.ID]int{}}
-	frames := recordFrames(&c)
+	frames := slices.Collect(recordFrames(&c))
 	if len(frames) < 3 {
 		t.Fatalf("%d frames", len(frames))
 	}

@@ -95,7 +95,7 @@ func (h *healing) theirRecords(ctx context.Context) error {
 		}
 		b := mailstore.BoxChange{ID: one.id, Whole: true,
 			Entries: slices.DeleteFunc(entries, func(e mailstore.Entry) bool { return !one.uids.Contains(e.UID) })}
-		err = h.c.ask(ctx, callMend, userFrame(h.mail.User()), func(x *call) error { return receiveKind(x, kindResult, new(result).parse) }, recordFrames(&b)...)
+		err = h.c.ask(ctx, callMend, userFrame(h.mail.User()), func(x *call) error { return receiveKind(x, kindResult, new(result).parse) }, slices.Collect(recordFrames(&b))...)
 		if err != nil {
 			return err
 		}

@@ -195,7 +195,7 @@ func (s *Server) tellRecords(x grpc.ServerStream, read func(*mailstore.Mail, con
 	if err != nil {
 		return err
 	}
-	return sendAll(x, recordFrames(&c))
+	return sendRecords(x, &c)
 }
 
 // fetch sends messages; one that is damaged or not there is named instead.

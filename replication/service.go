@@ -67,6 +67,16 @@ func sendAll(x exchange, frames []*frame) error {
 	return nil
 }
 
+// sendRecords sends the records of one mailbox.
+func sendRecords(x exchange, c *mailstore.BoxChange) error {
+	for f := range recordFrames(c) {
+		if err := x.SendMsg(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Keys of the metadata that goes with each call but Hello.
 const (
 	keyVersion = "teraslot-version"

@@ -191,14 +191,14 @@ const (
 // which they came here. Of many, the first are sent before: what breaks off later finds
 // them there.
 func (s *sync1) wanted(ctx context.Context, change *mailstore.Change) ([]messageHead, error) {
-	all, bytes := heads(change)
+	all, bytes := messagesOf(change)
 	if s.exists && !s.offerAll && !s.fresh && len(all) <= unasked && bytes <= unaskedBytes {
-		return all, nil
+		return headsOf(change, all), nil
 	}
 	var last []messageHead
 	for len(all) > 0 {
 		n := min(len(all), maxOffer)
-		missing, err := s.missing(ctx, all[:n])
+		missing, err := s.missing(ctx, headsOf(change, all[:n]))
 		if err != nil {
 			return nil, err
 		}
@@ -228,27 +228,44 @@ func (s *sync1) missing(ctx context.Context, some []messageHead) ([]messageHead,
 	for _, g := range lacks {
 		set[g] = true
 	}
-	return slices.DeleteFunc(slices.Clone(some), func(h messageHead) bool { return !set[h.guid] }), nil
+	return slices.DeleteFunc(some, func(h messageHead) bool { return !set[h.guid] }), nil
 }
 
-// heads lists the messages that a change names, each once, and their sizes' sum.
-func heads(change *mailstore.Change) (out []messageHead, bytes int64) {
-	known := map[mailbox.GUID]bool{}
+// place is that of a record in a change. There may be a million of them: they are small.
+type place struct{ box, entry uint32 }
+
+// messagesOf lists the messages that a change names, each once and in the order in which they came
+// here, by a record that names it, and their sizes' sum.
+func messagesOf(change *mailstore.Change) (out []place, bytes int64) {
+	n := 0
 	for i := range change.Boxes {
-		b := &change.Boxes[i]
-		validity := change.Image.Box(b.ID).UIDValidity
-		for k := range b.Entries {
-			e := &b.Entries[k]
-			if known[e.GUID] {
-				continue
-			}
-			known[e.GUID] = true
-			bytes += e.Size
-			out = append(out, messageHead{guid: e.GUID, size: e.Size, thread: e.Thread, mailbox: b.ID, uid: e.UID, validity: validity, date: e.InternalDate, num: e.Num})
+		n += len(change.Boxes[i].Entries)
+	}
+	out = make([]place, 0, n)
+	for i := range change.Boxes {
+		for k := range change.Boxes[i].Entries {
+			out = append(out, place{uint32(i), uint32(k)})
 		}
 	}
-	slices.SortFunc(out, func(a, b messageHead) int { return cmp.Compare(a.num, b.num) })
+	num := func(p place) uint32 { return change.Boxes[p.box].Entries[p.entry].Num }
+	slices.SortStableFunc(out, func(a, b place) int { return cmp.Compare(num(a), num(b)) })
+	out = slices.CompactFunc(out, func(a, b place) bool { return num(a) == num(b) })
+	for _, p := range out {
+		bytes += change.Boxes[p.box].Entries[p.entry].Size
+	}
 	return out, bytes
+}
+
+// headsOf are the heads of some messages of a change.
+func headsOf(change *mailstore.Change, some []place) []messageHead {
+	out := make([]messageHead, len(some))
+	for i, p := range some {
+		b := &change.Boxes[p.box]
+		e := &b.Entries[p.entry]
+		out[i] = messageHead{guid: e.GUID, size: e.Size, thread: e.Thread, mailbox: b.ID, uid: e.UID,
+			validity: change.Image.Box(b.ID).UIDValidity, date: e.InternalDate, num: e.Num}
+	}
+	return out
 }
 
 // put sends messages, to be kept for an Apply.
@@ -307,11 +324,15 @@ func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, ch
 	}
 	var e encoder
 	e.image(&change.Image)
-	frames := append([]*frame{{kindImage, e.b}}, imageFrames(&change.Image)...)
-	for i := range change.Boxes {
-		frames = append(frames, recordFrames(&change.Boxes[i])...)
+	if err := sendAll(x, append([]*frame{{kindImage, e.b}}, imageFrames(&change.Image)...)); err != nil {
+		return err
 	}
-	return sendAll(x, append(frames, &frame{kind: kindCommit}))
+	for i := range change.Boxes {
+		if err := sendRecords(x, &change.Boxes[i]); err != nil {
+			return err
+		}
+	}
+	return x.SendMsg(&frame{kind: kindCommit})
 }
 
 // remove removes a user from the replica who was removed here.
