@@ -1,6 +1,9 @@
 package replication
 
 import (
+	"database/sql"
+	"errors"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -116,5 +119,45 @@ func TestRebuiltReplicaKnowsWhatIsGone(t *testing.T) {
 	a.sync(again, u)
 	if got := rebuilt.changes(u, 0); len(got) != 10 {
 		t.Errorf("the rebuilt replica tells of %d messages", len(got))
+	}
+}
+
+// TestSyncOfOneMailbox: all records of the mailbox that is named are compared, and of no other; what no
+// checksum told is found and mended.
+func TestSyncOfOneMailbox(t *testing.T) {
+	a, b, c := pair(t)
+	u := a.user("anna")
+	r := a.channel(c, filepath.Join(t.TempDir(), "channel"))
+	for i := range 3 {
+		a.deliver(u, "INBOX", letter(i))
+	}
+	a.expunge(u, 3, 2)
+	must(t, r.Sync(t.Context(), u))
+	want := b.changes(u, 0)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.dir, u.Dir(), "mail.db"))
+	must(t, err)
+	_, err = db.Exec("UPDATE content SET refs = refs - 1 WHERE num IN (SELECT num FROM expunged); DELETE FROM expunged")
+	must(t, errors.Join(err, db.Close()))
+	if len(b.changes(u, 0)) != len(want)-1 {
+		t.Fatal("the replica lacks nothing")
+	}
+	for _, ask := range []struct {
+		name string
+		told int
+	}{{"Drafts", 0}, {"INBOX", 1}, {"INBOX", 0}} {
+		told := 0
+		must(t, r.SyncMailbox(t.Context(), u, ask.name, func(string) { told++ }))
+		if told != ask.told {
+			t.Errorf("%s: %d differences, want %d", ask.name, told, ask.told)
+		}
+	}
+	if got := b.changes(u, 0); !reflect.DeepEqual(got, want) {
+		t.Errorf("mended to %+v, want %+v", got, want)
+	}
+	if n := r.Status().Differences; n != 1 {
+		t.Errorf("%d differences are counted", n)
+	}
+	if err := r.SyncMailbox(t.Context(), u, "Nothing", func(string) {}); !errors.Is(err, mailstore.ErrNoMailbox) {
+		t.Errorf("a mailbox that is not there: %v", err)
 	}
 }

@@ -46,6 +46,7 @@ type sync1 struct {
 	user  mailbox.User
 	stats Stats
 	deep  func(string) // if set, all records are compared, and what differs is told
+	only  mailbox.ID   // those of this mailbox; "": of all
 
 	account account.Entry
 	mail    *mailstore.Mail

@@ -14,19 +14,41 @@ import (
 // equal. With messages, both sides read all their messages as well, and tell which are
 // damaged. Changes that are on their way are no difference: the user is synced first.
 func (c *Client) Verify(ctx context.Context, u mailbox.User, messages bool, report func(string)) error {
-	if _, err := c.Sync(ctx, u); err != nil {
+	removed, err := c.compare(ctx, u, "", report)
+	if err != nil || !messages || removed {
 		return err
 	}
-	c.forget(u)
-	s := &sync1{c: c, user: u, deep: report}
-	if err := s.run(ctx); err != nil {
+	err = c.o.Store.Verify(ctx, u, func(f mailstore.Finding) { report("master: " + f.String()) })
+	return errors.Join(err, c.check(ctx, u, func(f string) { report("replica: " + f) }))
+}
+
+// SyncMailbox is Sync that compares all records of one mailbox besides, whatever its checksum says, tells
+// what differs and makes it equal. ErrNoMailbox if the user has none of that name.
+func (c *Client) SyncMailbox(ctx context.Context, u mailbox.User, name string, report func(string)) error {
+	m, err := c.o.Store.Acquire(ctx, u)
+	if err != nil {
+		return err
+	}
+	st, err := m.MailboxNamed(ctx, name)
+	m.Release()
+	if err != nil {
 		return fmt.Errorf("user %s: %w", u, err)
 	}
-	if !messages || s.account.Removed {
-		return nil
+	_, err = c.compare(ctx, u, st.ID, report)
+	return err
+}
+
+// compare syncs a user, and then compares all records of one mailbox, or with "" of all.
+func (c *Client) compare(ctx context.Context, u mailbox.User, only mailbox.ID, report func(string)) (removed bool, err error) {
+	if _, err := c.Sync(ctx, u); err != nil {
+		return false, err
 	}
-	err := c.o.Store.Verify(ctx, u, func(f mailstore.Finding) { report("master: " + f.String()) })
-	return errors.Join(err, c.check(ctx, u, func(f string) { report("replica: " + f) }))
+	c.forget(u)
+	s := &sync1{c: c, user: u, deep: report, only: only}
+	if err := s.run(ctx); err != nil {
+		return false, fmt.Errorf("user %s: %w", u, err)
+	}
+	return s.account.Removed, nil
 }
 
 // dig asks for the records of all mailboxes that were not asked for, and reports whether
@@ -34,8 +56,9 @@ func (c *Client) Verify(ctx context.Context, u mailbox.User, messages bool, repo
 func (s *sync1) dig(ctx context.Context, change *mailstore.Change) (asked bool, err error) {
 	var ids []mailbox.ID
 	for i := range change.Image.Mailboxes {
-		if _, had := s.known[change.Image.Mailboxes[i].ID]; !had {
-			ids = append(ids, change.Image.Mailboxes[i].ID)
+		id := change.Image.Mailboxes[i].ID
+		if _, had := s.known[id]; !had && (s.only == "" || s.only == id) {
+			ids = append(ids, id)
 		}
 	}
 	if len(ids) > 0 {
@@ -77,23 +100,31 @@ const verifyRest = 100 * time.Millisecond
 
 // Verify is Client.Verify for a user on whom nobody else works meanwhile.
 func (c *Channel) Verify(ctx context.Context, u mailbox.User, messages bool, report func(string)) error {
+	return c.comparing(ctx, u, report, func(told func(string)) error { return c.o.Client.Verify(ctx, u, messages, told) })
+}
+
+// SyncMailbox is Client.SyncMailbox for a user on whom nobody else works meanwhile.
+func (c *Channel) SyncMailbox(ctx context.Context, u mailbox.User, name string, report func(string)) error {
+	return c.comparing(ctx, u, report, func(told func(string)) error { return c.o.Client.SyncMailbox(ctx, u, name, told) })
+}
+
+// comparing compares, and where damage keeps it from that and Heal is on, heals and compares again.
+func (c *Channel) comparing(ctx context.Context, u mailbox.User, report func(string), compare func(told func(string)) error) error {
 	release, err := c.seize(ctx, u)
 	if err != nil {
 		return err
 	}
 	defer release()
-	verify := func() error {
-		return c.o.Client.Verify(ctx, u, messages, func(what string) {
-			c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
-			c.count(&c.differences)
-			report(what)
-		})
+	told := func(what string) {
+		c.o.Logger.Error("replication: a difference", "replica", c.Name(), "user", u, "what", what)
+		c.count(&c.differences)
+		report(what)
 	}
-	err = verify()
+	err = compare(told)
 	if c.o.Heal && damaged(err) {
 		report(err.Error())
 		if _, err = c.healed(ctx, u, err); err == nil {
-			err = verify()
+			err = compare(told)
 		}
 	}
 	return err

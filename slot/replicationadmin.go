@@ -49,6 +49,7 @@ type ReplicationStatus struct {
 type ReplicationRequest struct {
 	Replica  string // "": all
 	User     string // login name or id; "": all
+	Mailbox  string // sync: compare all records of this one as well
 	Messages bool   // verify: read all messages
 }
 
@@ -60,7 +61,10 @@ func (s *Slot) replicationRequests(mux *http.ServeMux) {
 		status, err := s.replicationStatus(r.Context())
 		respond(w, status, err)
 	})
-	mux.HandleFunc("POST /replication/sync", s.eachReplica(func(ctx context.Context, c *replication.Channel, u mailbox.User, _ ReplicationRequest, _ func(string)) error {
+	mux.HandleFunc("POST /replication/sync", s.eachReplica(func(ctx context.Context, c *replication.Channel, u mailbox.User, q ReplicationRequest, found func(string)) error {
+		if q.Mailbox != "" {
+			return c.SyncMailbox(ctx, u, q.Mailbox, found)
+		}
 		return c.Sync(ctx, u)
 	}))
 	mux.HandleFunc("POST /replication/verify", s.eachReplica(func(ctx context.Context, c *replication.Channel, u mailbox.User, q ReplicationRequest, found func(string)) error {

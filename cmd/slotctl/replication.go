@@ -78,6 +78,10 @@ func replicateCommand(connect connector, what, short string, one bool) *cobra.Co
 	if one {
 		c.Use, c.Args = what+" USER", cobra.ExactArgs(1)
 	}
+	if what == "sync" {
+		c.Use, c.Args = "sync [USER [MAILBOX]]", cobra.MaximumNArgs(2)
+		c.Long = "With a mailbox, all its records are compared as well, what differs is mended, and the status is 1 if anything did."
+	}
 	c.Flags().StringVar(&q.Replica, "replica", "", "this one `NAME` only")
 	if what == "verify" {
 		c.Flags().BoolVar(&q.Messages, "messages", false, "read all messages on both sides, too")
@@ -85,6 +89,9 @@ func replicateCommand(connect connector, what, short string, one bool) *cobra.Co
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			q.User = args[0]
+		}
+		if len(args) > 1 {
+			q.Mailbox = args[1]
 		}
 		return connect.do(cmd.Context(), func(s *slot.Client) error {
 			failed := false
