@@ -1,7 +1,7 @@
 // Package squatter decides when and what to index, compacts, and audits.
 //
 // Rolling (Run), it indexes a user when some 20 messages or 2 seconds have
-// gathered (design §5), or up to five times that where mail came for hundreds of
+// gathered (design §5), or up to ten times as long where mail came for hundreds of
 // users, and at once when a search found many messages waiting
 // (Wake). It learns of new mail twice: by Notify inside the daemon, which is
 // prompt and counts messages, and by a channel of the sync log, which survives a

@@ -72,10 +72,11 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 // Where mail comes in for many users at once, each waits longer for more of his own: by the
 // delay once more for each manyUsers that wait, up to mostDelays times the delay. A
 // batch of one costs almost what one of four costs. Nobody can see that either but by the
-// clock; beyond that, the searches of so many users would scan more than is saved.
+// clock: what a search has to scan for it is bounded by the batch, which is due when it is
+// full.
 const (
-	manyUsers  = 100
-	mostDelays = 5
+	manyUsers  = 50
+	mostDelays = 10
 )
 
 // gathering is how long a user's messages gather before they are indexed. q.mu is held.

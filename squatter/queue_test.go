@@ -101,7 +101,7 @@ func TestQueueGathersLongerForMany(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := 2 * time.Second * time.Duration(min(1+(i+1)/100, 5)) // he is one of those who wait
+			want := 2 * time.Second * time.Duration(min(1+(i+1)/50, 10)) // he is one of those who wait
 			if took := time.Since(start); took != want {
 				t.Fatalf("user %d was taken after %v, want %v", i, took, want)
 			}
