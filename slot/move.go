@@ -34,7 +34,7 @@ func (s *Slot) moveUser(ctx context.Context, r MoveUser) error {
 		return err
 	}
 	if _, err := s.c.partition(r.To); err != nil {
-		return errors.Join(errProtocol, err)
+		return err
 	}
 	if a.Removing {
 		return fmt.Errorf("user %s is being removed", a.Name)

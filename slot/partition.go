@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -80,7 +81,8 @@ func (c *Config) partition(name string) (Partition, error) {
 	}
 	p, ok := c.Partitions[name]
 	if !ok {
-		return p, fmt.Errorf("%w: the configuration has no partition %q", ErrMissing, name)
+		return p, fmt.Errorf("%w: the configuration has no partition %q; it has %s", ErrMissing, name,
+			strings.Join(append([]string{DefaultPartition}, c.partitionNames()...), ", "))
 	}
 	return p, nil
 }

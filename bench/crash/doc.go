@@ -9,6 +9,8 @@
 // each other are verified, searches are compared with a scan, no UID and no
 // generation of a database stands for two things, and nothing is left over.
 //
+// TestClockSteps steps the clock of a slot that runs.
+//
 // TestSeveralSquatters kills nobody: many processes work on one user at once.
 //
 // The commands are built with the tag "steps". See powercut for what kill -9 cannot

@@ -57,6 +57,7 @@ var proofs = []proof{
 	{name: "several squatters, daemons and slotctl on one user", pkg: "bench/crash", test: "TestSeveralSquatters", count: 4000, pieces: 4},
 	{name: "two-way sync by mbsync and offlineimap", pkg: "bench/clients", test: "TestSync", count: 6046},
 	{name: "sessions that idle are told, within their memory", pkg: "bench/idle", test: "TestIdle", count: 1000},
+	{name: "users who come one after the other, databases opened on demand", pkg: "bench/idle", test: "TestVisits", count: 5000},
 	{name: "a month of mail on a small tmpfs, the clock alone made", pkg: "bench/month", test: "TestMonth", count: 30},
 	{name: "master and two replicas killed at random; networks, lines, disk and clocks bad", pkg: "bench/replicas", test: "TestKillReplicas", count: 500, pieces: 20},
 	{name: "a replica with a backlog", pkg: "bench/replicas", test: "TestBacklog", count: 1000000},
