@@ -52,7 +52,7 @@ type Client struct {
 }
 
 // lastRedial is the longest pause between two tries to connect.
-const lastRedial = 10 * time.Second
+const lastRedial = 2 * time.Second
 
 // NewClient returns a client, which connects when it is first used.
 func NewClient(o ClientOptions) (*Client, error) {
