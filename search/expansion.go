@@ -7,6 +7,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"teraslot/text"
 	"teraslot/tiers"
 )
 
@@ -58,14 +59,15 @@ func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWo
 			return false
 		}
 		l := w.like(string(term))
-		if l.kind != unlike {
-			found[string(term)] = l
+		if l.kind == unlike || !text.IsToken(string(term)) {
+			return false
 		}
-		return l.kind != unlike
+		found[string(term)] = l
+		return true
 	})
 	for _, t := range terms {
-		text := string(t.Text)
-		e.terms = append(e.terms, expandedTerm{text, f, t.Docs, found[text]})
+		word := string(t.Text)
+		e.terms = append(e.terms, expandedTerm{word, f, t.Docs, found[word]})
 		e.docs += t.Docs
 	}
 	return err

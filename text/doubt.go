@@ -1,6 +1,9 @@
 package text
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Doubt is what may make a message a candidate that is no match, of those that the
 // lookups of an alternative find: that it has a term that Has means and But does not;
@@ -10,6 +13,27 @@ type Doubt struct {
 	Has   Lookup
 	But   Lookup // of the same field; zero: none
 	Twice bool   // Has is Exact, its field FieldBody
+	// Full: a term counts only if what stands on this side of its space is as much as a
+	// border holds, so that the word may be longer. Has is of FieldBorder.
+	Full Side
+}
+
+// Side is one of the sides of a border's space.
+type Side uint8
+
+// The sides; zero is none of them.
+const (
+	Before Side = iota + 1 // the beginning of the word on the right
+	Behind                 // the end of the word on the left
+)
+
+// full reports whether a border's side has as much of a word as a border holds.
+func (s Side) full(border string) bool {
+	before, behind, _ := strings.Cut(border, " ")
+	if s == Before {
+		return utf8.RuneCountInString(before) >= edge
+	}
+	return utf8.RuneCountInString(behind) >= edge
 }
 
 // Means reports whether a term of Has's field, which a message has so often, makes
@@ -18,7 +42,7 @@ func (d Doubt) Means(term string, count int) bool {
 	if d.Twice {
 		return term == d.Has.Text && count > 1
 	}
-	return d.Has.Means(term) && !d.But.Means(term)
+	return d.Has.Means(term) && !d.But.Means(term) && (d.Full == 0 || d.Full.full(term))
 }
 
 // doubts are what may be wrong with a candidate that has all borders of a pattern,

@@ -50,6 +50,10 @@ type Alternative struct {
 	// of Doubts. The others are to be verified.
 	Provable bool
 	Doubts   []Doubt
+	// Settled: of those in doubt, only those about which there is one of Open may match;
+	// the others are found by another alternative, or do not.
+	Settled bool
+	Open    []Doubt
 }
 
 // Plan says how an index answers a key: its candidates are the messages that one of
@@ -87,23 +91,49 @@ func planBody(pattern string) []Alternative {
 	if a.Sure {
 		return []Alternative{a}
 	}
-	if l, ok := besideSpace(pattern); ok {
-		return []Alternative{{All: []Lookup{l}, Sure: true}, a}
+	if beside, ok := besideSpace(pattern); ok {
+		return []Alternative{beside, a}
+	}
+	if afterSign(pattern) {
+		return []Alternative{{All: []Lookup{{Field: FieldSign, Op: Inside, Text: pattern}}, Sure: true}, a}
 	}
 	a.Doubts, a.Provable = doubts(pattern)
+	if triple, ok := planTriple(pattern, &a); ok {
+		return []Alternative{triple, a}
+	}
 	return []Alternative{a}
 }
 
-// besideSpace asks for the borders that show all of a pattern that is a short word, or
-// a part of one, with a space before or after it.
-func besideSpace(pattern string) (l Lookup, ok bool) {
-	if pattern[0] == ' ' {
-		l = Lookup{Field: FieldBorder, Op: Prefix, Text: pattern[1:]}
-	} else {
-		l = Lookup{Field: FieldBorder, Op: Inside, Text: " " + backwards(strings.TrimSuffix(pattern, " "), edge)}
+// besideSpace finds who has a word, or a part of one, with a space before or after it,
+// by the borders that show it. Of a long one they show the end that lies at the space:
+// then there must be no other word that has it.
+func besideSpace(pattern string) (a Alternative, ok bool) {
+	part := strings.Trim(pattern, " ")
+	if part == "" || len(pattern) != len(part)+1 {
+		return a, false
 	}
-	r, end := nextRun(strings.TrimPrefix(pattern, " "), 0)
-	return l, r.class == word && r.count <= edge && end == len(pattern)-1
+	if r, end := nextRun(part, 0); r.class != word || end != len(part) || r.count >= window {
+		return a, false
+	}
+	shown, op := tail(part, edge), Suffix
+	l := Lookup{Field: FieldBorder, Op: Inside, Text: " " + backwards(part, edge)}
+	if pattern[0] == ' ' {
+		shown, op = head(part, edge), Prefix
+		l = Lookup{Field: FieldBorder, Op: Prefix, Text: shown}
+	}
+	a.All = []Lookup{l}
+	if a.Sure = shown == part; !a.Sure {
+		a.Provable = true
+		a.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: op, Text: shown}, But: Lookup{Field: FieldBody, Op: op, Text: part}}}
+	}
+	return a, true
+}
+
+// afterSign reports whether a pattern is a symbol and one or two code points: most such
+// places have something before the symbol, and are stretches of FieldSign.
+func afterSign(pattern string) bool {
+	first, _ := utf8.DecodeRuneInString(pattern)
+	return classOf(first) == sign && utf8.RuneCountInString(pattern) <= 1+signAfter(FieldSign)
 }
 
 // single reports whether a pattern is one code point.
@@ -122,11 +152,24 @@ func (k Key) planHeader() []Alternative {
 	}
 	a := lookups(HeaderField(k.Name), k.Pattern, false)
 	a.Sure = a.Sure && len(k.Name) < maxNameTerm
-	a.All = signLookups(a.All, FieldLineSign, k.Pattern)
-	if field, ok := NearField(k.Name); ok {
-		return nearly(a, field, k.Pattern)
+	if a.Sure {
+		return []Alternative{a}
 	}
-	return []Alternative{a}
+	a.All = signLookups(a.All, FieldLineSign, k.Pattern)
+	all := []Alternative{a}
+	if field, ok := NearField(k.Name); ok {
+		all = nearly(a, field, k.Pattern)
+	}
+	if !all[0].Sure && len(k.Name) < maxNameTerm {
+		all = append(all, inClause(HeaderField(k.Name), k.Pattern))
+	}
+	return all
+}
+
+// inClause finds who has a clause in which a pattern lies: the pattern is no token, so
+// what has it inside is one.
+func inClause(field, pattern string) Alternative {
+	return Alternative{All: []Lookup{{Field: field, Op: Inside, Text: pattern}}, AnyHeader: field == "", Sure: true}
 }
 
 // planLines plans a pattern in header lines. It lies in a value, in "NAME: ", or
@@ -144,6 +187,9 @@ func planLines(pattern string) []Alternative {
 	line := lookups(FieldLine, pattern, false)
 	line.All = signLookups(line.All, FieldLineSign, pattern)
 	all := append(nearly(value, FieldNear, pattern), line)
+	if !value.Sure {
+		all = append(all, inClause("", pattern))
+	}
 	if name := strings.TrimSuffix(pattern, " "); name != "" && !strings.Contains(name, " ") {
 		op := Inside
 		if name != pattern {
@@ -153,6 +199,8 @@ func planLines(pattern string) []Alternative {
 	}
 	if name, rest, ok := strings.Cut(pattern, ": "); ok && rest != "" {
 		// What comes after the space begins the value, as in the value " rest".
+		begins := Lookup{Op: Prefix, Text: opening + rest}
+		all = append(all, Alternative{All: []Lookup{begins}, AnyHeader: true, NameSuffix: name + ":", Sure: true})
 		a := lookups("", " "+rest, false)
 		a.AnyHeader, a.NameSuffix = true, name+":"
 		a.All = signLookups(a.All, FieldLineSign, pattern)

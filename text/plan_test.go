@@ -14,7 +14,7 @@ import (
 )
 
 func TestTokens(t *testing.T) {
-	long := strings.Repeat("0123456789", 10)
+	long := strings.Repeat("0123456789", 15)
 	for _, c := range []struct {
 		in   string
 		want []string
@@ -30,11 +30,11 @@ func TestTokens(t *testing.T) {
 		{"か\u3099き", []string{"か\u3099", "\u3099き"}},
 		{"สวัส", []string{"สว", "วั", "ัส"}},
 		{"한글 말", []string{"한글", "말"}},
-		{long[:64], []string{long[:64]}},
-		{long[:65], []string{long[:64], long[1:65]}},
-		{long[:96], []string{long[:64], long[32:96]}},
-		{long[:97], []string{long[:64], long[32:96], long[33:97]}},
-		{strings.Repeat("-", 70), []string{strings.Repeat("-", 64), strings.Repeat("-", 64)}},
+		{long[:96], []string{long[:96]}},
+		{long[:97], []string{long[:96], long[1:97]}},
+		{long[:144], []string{long[:96], long[48:144]}},
+		{long[:145], []string{long[:96], long[48:144], long[49:145]}},
+		{strings.Repeat("-", 110), []string{strings.Repeat("-", 96), strings.Repeat("-", 96)}},
 	} {
 		if got := slices.Collect(Tokens(c.in)); !slices.Equal(got, c.want) {
 			t.Errorf("Tokens(%+q) = %q, want %q", c.in, got, c.want)
@@ -55,7 +55,7 @@ func TestTokenGolden(t *testing.T) {
 	}
 	slices.Sort(terms) // those of single code points come in any order
 	h.Write([]byte(strings.Join(terms, "")))
-	const version, want = 4, "3510dfa5764a403bc04e732ed0ddbce32b078846e66aaf54532d65dba1c2c621"
+	const version, want = 5, "c58ec954815696d51103d4dcff557455deda9f08e4f474abb590f9cb51968096"
 	if TokenVersion != version || hex.EncodeToString(h.Sum(nil)) != want {
 		t.Errorf("token version %d has the hash %x, want version %d and %s: raise the version with each change",
 			TokenVersion, h.Sum(nil), version, want)
@@ -78,7 +78,9 @@ func indexOf(units []Unit) index {
 
 // candidate answers a plan for one message.
 func (x index) candidate(p Plan) bool {
-	return slices.ContainsFunc(p.Any, x.has)
+	return slices.ContainsFunc(p.Any, func(a Alternative) bool {
+		return x.has(a) && !(a.Settled && x.anyDoubt(a.Doubts) && !x.anyDoubt(a.Open))
+	})
 }
 
 // sure reports whether an alternative that needs no verification finds the message.
@@ -87,8 +89,10 @@ func (x index) sure(p Plan) bool {
 }
 
 // doubtful reports whether there is a doubt about the message.
-func (x index) doubtful(a Alternative) bool {
-	return slices.ContainsFunc(a.Doubts, func(d Doubt) bool {
+func (x index) doubtful(a Alternative) bool { return x.anyDoubt(a.Doubts) }
+
+func (x index) anyDoubt(doubts []Doubt) bool {
+	return slices.ContainsFunc(doubts, func(d Doubt) bool {
 		for term, n := range x[d.Has.Field] {
 			if d.Means(term, n) {
 				return true
@@ -139,7 +143,7 @@ func (x index) finds(l Lookup) bool {
 
 // genText makes text in which runs of all classes and lengths meet.
 func genText() *rapid.Generator[string] {
-	lengths := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(28, 36), rapid.IntRange(60, 68), rapid.IntRange(94, 132))
+	lengths := rapid.OneOf(rapid.IntRange(1, 4), rapid.IntRange(45, 53), rapid.IntRange(92, 100), rapid.IntRange(140, 200))
 	alphabets := []string{"ab", "a b", ": ab", "aé1", "-+", "日本語", "ก็า", "が", " \r\n", "ЖжΣ", "\u0301", "한글"}
 	return rapid.Custom(func(t *rapid.T) string {
 		var b strings.Builder
@@ -388,7 +392,7 @@ func TestDoubts(t *testing.T) {
 		{"linux kernel ", "linux kernel ", false, false},
 		{" linux kernel", " linux kernel", false, false},
 		{"linux  日本", "linux 日本", false, false},
-		{"linux " + strings.Repeat("x", 40), "", false, false},
+		{"linux " + strings.Repeat("x", window), "", false, false},
 	} {
 		a := NewKey(InBody, "", c.key).Plan().Any[0]
 		x := indexOf([]Unit{BodyUnit(c.body)})

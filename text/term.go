@@ -11,6 +11,7 @@ import (
 const (
 	FieldBody   = ":body"   // tokens of body units
 	FieldBorder = ":border" // where words of body units meet, by border
+	FieldTriple = ":triple" // a short word of body units between two others, by triple
 	FieldRune   = ":rune"   // code points of body units
 	FieldName   = ":name"   // names of the header fields present, by nameTerm
 	FieldLine   = ":line"   // tokens of header lines that are not "NAME: value"
@@ -45,6 +46,7 @@ type Sink interface {
 // Feed hands on what an index holds of a message's units.
 func Feed(units []Unit, to Sink) {
 	var header, body runeSet
+	short := triples{}
 	for _, u := range units {
 		ok := true
 		if u.Kind == Header {
@@ -53,7 +55,7 @@ func Feed(units []Unit, to Sink) {
 		} else {
 			body.add(u.Text)
 			to.Field(FieldBody)
-			ok = feedText(u.Text, to, true) && feedSigns(FieldSign, u.Text, to)
+			ok = feedText(u.Text, to, true) && feedSigns(FieldSign, u.Text, to) && short.feed(u.Text, to)
 		}
 		if !ok {
 			return
@@ -74,13 +76,14 @@ func feedHeader(u Unit, to Sink) bool {
 		return false
 	}
 	to.Field(HeaderField(u.Name))
-	if !feedText(value, to, false) || !feedNears(u.Name, value, to) {
+	usual := isLine(u.Name, u.Text, value)
+	if !feedText(value, to, false) || !feedClauses(u.Name, value, usual, to) || !feedNears(u.Name, value, to) {
 		return false
 	}
 	if !feedSigns(FieldLineSign, u.Text, to) {
 		return false
 	}
-	if isLine(u.Name, u.Text, value) {
+	if usual {
 		return true
 	}
 	to.Field(FieldLine)

@@ -7,14 +7,14 @@ import (
 
 // TokenVersion rises whenever Tokens or Terms gives another result for any
 // input.
-const TokenVersion = 4
+const TokenVersion = 5
 
 // Lengths in code points. A run of more than longest is split into pieces of
 // longest, one every stride and one at its end, so each stretch of at most
 // window code points lies whole in some piece.
 const (
-	longest = 64
-	stride  = 32
+	longest = 96
+	stride  = 48
 	window  = longest - stride + 1
 )
 
@@ -34,6 +34,12 @@ func Tokens(s string) iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// IsToken tells a token from a clause of a header field.
+func IsToken(term string) bool {
+	_, end := nextRun(term, 0)
+	return end == len(term)
 }
 
 // run is a stretch of folded text whose code points are all of one class.

@@ -10,7 +10,7 @@ import (
 // provable adds the documents for which all lookups find a term to those that match
 // for sure, but for those in doubt, which may. Where few are found it is cheaper to
 // verify them all.
-func (m *match) provable(lookups []text.Lookup, doubts []text.Doubt) error {
+func (m *match) provable(lookups []text.Lookup, a text.Alternative) error {
 	var found docSet
 	if err := m.lookups(fieldRange{}, lookups, false, &found); err != nil || found == nil {
 		return err
@@ -20,11 +20,11 @@ func (m *match) provable(lookups []text.Lookup, doubts []text.Doubt) error {
 		return nil
 	}
 	doubtful := newDocSet(m.x.total)
-	for _, d := range doubts {
+	for _, d := range a.Doubts {
 		if err := m.doubt(d, doubtful); err != nil {
 			return err
 		}
-		if doubtful.holds(found) {
+		if !a.Settled && doubtful.holds(found) {
 			m.add(&m.maybe, found)
 			return nil
 		}
@@ -34,6 +34,15 @@ func (m *match) provable(lookups []text.Lookup, doubts []text.Doubt) error {
 	sure.andNot(doubtful)
 	found.andNot(sure)
 	m.add(&m.sure, sure)
+	if a.Settled {
+		open := newDocSet(m.x.total)
+		for _, d := range a.Open {
+			if err := m.doubt(d, open); err != nil {
+				return err
+			}
+		}
+		found.and(open)
+	}
 	m.add(&m.maybe, found)
 	return nil
 }
@@ -53,7 +62,7 @@ func (m *match) doubt(d text.Doubt, into docSet) error {
 				return err
 			}
 		}
-		if !d.Twice && d.But.Means(string(term)) {
+		if !d.Twice && !d.Means(string(term), 1) {
 			continue
 		}
 		list, err := lists.of(at)

@@ -45,7 +45,7 @@ const (
 )
 
 // keptBlock is how many octets close a block of a stream.
-var keptBlock = [streams]int{64 << 10, 8 << 10}
+var keptBlock = [streams]int{64 << 10, 16 << 10}
 
 var errKept = errors.New("damaged kept text")
 

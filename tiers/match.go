@@ -99,7 +99,7 @@ func (m *match) alternative(a text.Alternative) error {
 	}
 	switch {
 	case a.Provable:
-		return m.provable(lookups, a.Doubts)
+		return m.provable(lookups, a)
 	case len(lookups) == 0:
 		m.add(into, m.h.complete)
 		return nil

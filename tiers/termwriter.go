@@ -61,7 +61,7 @@ type openedField struct {
 // striped reports whether strings are looked for inside of a field's terms.
 func striped(field string) bool {
 	switch field {
-	case text.FieldBorder, text.FieldRune, text.FieldHeader, text.FieldSign, text.FieldLineSign:
+	case text.FieldBorder, text.FieldTriple, text.FieldRune, text.FieldHeader, text.FieldSign, text.FieldLineSign:
 		return false
 	}
 	return true

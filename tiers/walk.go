@@ -12,7 +12,9 @@ import (
 // share with the one before it in its block, after an octet that says how much it shares.
 
 // shared reports whether the terms of a field are held so.
-func shared(field string) bool { return field == text.FieldBorder || field == text.FieldSign }
+func shared(field string) bool {
+	return field == text.FieldBorder || field == text.FieldTriple || field == text.FieldSign
+}
 
 // Octets that say how much is shared begin with noShare, so that none is a line feed.
 const noShare, maxShare = ' ', 0x7F - ' '
