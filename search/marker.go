@@ -1,11 +1,13 @@
 package search
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+	"unsafe"
 
 	"teraslot/text"
 )
@@ -21,6 +23,7 @@ type marker struct {
 	// known are, by fuzzy key, the words that the tokens met so far are like, or -1:
 	// the results of a search share most of their words.
 	known []map[string]int
+	text  folded // of the unit at hand
 }
 
 // maxKnown bounds the tokens that a marker remembers for a key.
@@ -56,7 +59,8 @@ func (m *marker) collect(n node) {
 // marks returns what of s, a unit's text as it is written, matches: in order, and
 // no two overlap.
 func (m *marker) marks(u text.Unit, s string) []mark {
-	f := foldedOf(s)
+	f := &m.text
+	f.fold(s)
 	var out []mark
 	number := 0
 	for _, k := range m.exact {
@@ -103,49 +107,56 @@ func apart(marks []mark) []mark {
 	return out
 }
 
-// folded is a text folded and spaced, that knows where each octet comes from.
+// folded is a text folded and spaced, that knows where each octet comes from. Its memory
+// is used again for the next text.
 type folded struct {
 	written string
-	text    string
+	text    []byte
 	from    []int32 // by octet of text: where in written its code point begins
 }
 
-// foldedOf folds s as text.Normalize does.
-func foldedOf(s string) *folded {
-	f := &folded{written: s, from: make([]int32, 0, len(s)+len(s)/8)}
-	out := make([]byte, 0, len(s)+len(s)/8)
-	var buf []byte
-	space := false
+// fold takes a text and folds it as text.Normalize does.
+func (f *folded) fold(s string) {
+	out, from := slices.Grow(f.text[:0], len(s)+len(s)/8), slices.Grow(f.from[:0], len(s)+len(s)/8)
+	wasSpace := false
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf && c > ' ' {
-			if 'a' <= c && c <= 'z' {
+		c, n := s[i], 1
+		space := c == ' ' || c-'\t' <= '\r'-'\t'
+		switch {
+		case c >= utf8.RuneSelf:
+			_, n = utf8.DecodeRuneInString(s[i:])
+			out, wasSpace = appendFolded(out, s[i:i+n], wasSpace)
+			for len(from) < len(out) {
+				from = append(from, int32(i))
+			}
+		case !space:
+			if c-'a' <= 'z'-'a' {
 				c -= 'a' - 'A'
 			}
-			out, f.from, space = append(out, c), append(f.from, int32(i)), false
-			i++
-			continue
-		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		buf = text.Fold(buf[:0], s[i:i+n])
-		for j := 0; j < len(buf); {
-			r, m := utf8.DecodeRune(buf[j:])
-			wasSpace := space
-			if space = unicode.IsSpace(r); space {
-				if !wasSpace {
-					out, f.from = append(out, ' '), append(f.from, int32(i))
-				}
-			} else {
-				out = append(out, buf[j:j+m]...)
-				for range m {
-					f.from = append(f.from, int32(i))
-				}
-			}
-			j += m
+			out, from, wasSpace = append(out, c), append(from, int32(i)), false
+		case !wasSpace:
+			out, from, wasSpace = append(out, ' '), append(from, int32(i)), true
 		}
 		i += n
 	}
-	f.text = string(out)
-	return f
+	f.written, f.text, f.from = s, out, from
+}
+
+// appendFolded appends the fold of a code point, and returns whether it ends with a
+// space; one comes after another only once.
+func appendFolded(out []byte, c string, wasSpace bool) ([]byte, bool) {
+	var buf [64]byte
+	for rest := text.Fold(buf[:0], c); len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		switch space := unicode.IsSpace(r); {
+		case !space:
+			out, wasSpace = append(out, rest[:n]...), false
+		case !wasSpace:
+			out, wasSpace = append(out, ' '), true
+		}
+		rest = rest[n:]
+	}
+	return out, wasSpace
 }
 
 // mark is the stretch written that octets from up to to come from, with all marks
@@ -168,8 +179,9 @@ func (f *folded) mark(from, to, what int) mark {
 
 // occurrences appends where a folded pattern is.
 func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
+	wanted := []byte(pattern)
 	for at := 0; pattern != ""; {
-		i := strings.Index(f.text[at:], pattern)
+		i := bytes.Index(f.text[at:], wanted)
 		if i < 0 {
 			break
 		}
@@ -183,11 +195,12 @@ func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
 // from what on.
 func (f *folded) terms(out []mark, k *fuzzyKey, what int, known map[string]int) []mark {
 	at, end := 0, 0
-	for token := range text.Tokens(f.text) {
+	s := unsafe.String(unsafe.SliceData(f.text), len(f.text)) // nobody changes it while the tokens last
+	for token := range text.Tokens(s) {
 		// Tokens come in the order of their ends and may overlap: the next one begins
 		// behind this one's beginning, and ends behind its end.
 		at = max(at, end+1-len(token))
-		at += strings.Index(f.text[at:], token)
+		at += strings.Index(s[at:], token)
 		end = at + len(token)
 		if k.first[token[0]] && isWord(token) {
 			n, ok := known[token]

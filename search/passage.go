@@ -73,7 +73,7 @@ func (p *passageOf) cost(from, to int) (n int) {
 
 func (p *passageOf) costOf(r rune) int {
 	switch {
-	case 'a' <= r && r <= 'z', r == ' ':
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r == ' ':
 		return 1
 	case !shown(r):
 		return 0
@@ -82,14 +82,29 @@ func (p *passageOf) costOf(r rune) int {
 	case p.o.Plain:
 		return utf8.RuneLen(r)
 	}
-	if e, ok := escapes[r]; ok {
+	if e := escape(r); e != "" {
 		return len(e)
 	}
 	return utf8.RuneLen(r)
 }
 
-// escapes are those of HTML, for text and for attributes in quotes.
-var escapes = map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '"': "&#34;", '\'': "&#39;"}
+// escape is how a character that means something stands in HTML, in text and in
+// attributes in quotes; "" for others.
+func escape(r rune) string {
+	switch r {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	case '"':
+		return "&#34;"
+	case '\'':
+		return "&#39;"
+	}
+	return ""
+}
 
 // shown reports whether a character may appear in a snippet: no control characters, and
 // none of those that change the direction of what comes after the snippet.
@@ -216,7 +231,7 @@ func (w *writer) write(s string) {
 		}
 		w.flush()
 		w.begun = true
-		if e, ok := escapes[r]; ok && !w.plain {
+		if e := escape(r); e != "" && !w.plain {
 			w.b.WriteString(e)
 			continue
 		}

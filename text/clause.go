@@ -54,6 +54,9 @@ func feedClauses(name, value string, usual bool, to Sink) bool {
 	if n := openingOf(value, most); usual && n > 0 && !to.Term(opening+value[:n]) {
 		return false
 	}
+	if name == "subject" {
+		return tags(value, to.Term)
+	}
 	return (near || chains(value, to.Term)) && (tracing[name] || names(value, to.Term))
 }
 
@@ -120,11 +123,39 @@ func joins(gap string) bool {
 	return !strings.ContainsAny(gap, ".@+([") && utf8.RuneCountInString(gap) <= clauseGap
 }
 
-// names yields the addresses and names of hosts in a value that are made of plain words.
+// tags yields what stands in brackets, such as the names of lists, as far as it is made of
+// plain words.
+func tags(value string, yield func(string) bool) bool {
+	for {
+		from := strings.IndexByte(value, '[')
+		if from < 0 {
+			return true
+		}
+		value = value[from:]
+		end := 1
+		for end < len(value) && value[end] != ']' {
+			r, next := nextRun(value, end)
+			if r.class == word && !plain(r) || r.class == sign {
+				break
+			}
+			end = next
+		}
+		if end < len(value) && value[end] == ']' {
+			end++
+		}
+		if tag := value[:end]; end > 1 && !yield(head(tag, openingMost)) {
+			return false
+		}
+		value = value[1:]
+	}
+}
+
+// names yields the addresses and names of hosts in a value that are made of plain words,
+// with the angle brackets around them.
 func names(value string, yield func(string) bool) bool {
 	for value != "" {
 		name := value
-		if i := strings.IndexAny(value, " <>(),;:\"[]'"); i >= 0 {
+		if i := strings.IndexAny(value, " (),;:\"[]'"); i >= 0 {
 			name, value = value[:i], value[i+1:]
 		} else {
 			value = ""

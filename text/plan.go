@@ -123,7 +123,7 @@ func besideSpace(pattern string) (a Alternative, ok bool) {
 	}
 	a.All = []Lookup{l}
 	if a.Sure = shown == part; !a.Sure {
-		a.Provable = true
+		a.Provable, a.Settled = true, true // who is in doubt is found by the word
 		a.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: op, Text: shown}, But: Lookup{Field: FieldBody, Op: op, Text: part}}}
 	}
 	return a, true
@@ -160,10 +160,10 @@ func (k Key) planHeader() []Alternative {
 	if field, ok := NearField(k.Name); ok {
 		all = nearly(a, field, k.Pattern)
 	}
-	if !all[0].Sure && len(k.Name) < maxNameTerm {
-		all = append(all, inClause(HeaderField(k.Name), k.Pattern))
+	if len(all) == 1 && all[0].Sure || len(k.Name) >= maxNameTerm {
+		return all
 	}
-	return all
+	return append(all, inClause(HeaderField(k.Name), k.Pattern))
 }
 
 // inClause finds who has a clause in which a pattern lies: the pattern is no token, so

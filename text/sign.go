@@ -2,18 +2,27 @@ package text
 
 import "unicode/utf8"
 
-// FieldSign holds the stretches of body units around a symbol: the code point before it
-// and the two behind it, as far as there are so many; FieldLineSign those of header
-// lines, with one behind it, but for the symbols of base64, of which signatures are full:
-// "L.CO" of "mail.com", "T, A" of "that, and". Words and runs of symbols tell little of a
-// key in which they stand without white space between them, or with few of their
-// letters: most mail has all of them somewhere.
+// FieldSign holds the stretches of body units around a symbol: the code point before it,
+// two before an underscore, and the two behind it, as far as there are so many;
+// FieldLineSign those of header lines, with one on both sides, but for the symbols of
+// base64, of which signatures are full: "L.CO" of "mail.com", "T, A" of "that, and",
+// "ST_LA" of "first_last". Words and runs of symbols tell little of a key in which they
+// stand without white space between them, or with few of their letters: most mail has
+// all of them somewhere, and code is made of the same few words.
 const (
 	FieldSign     = ":sign"
 	FieldLineSign = ":linesign"
 )
 
-// signAfter is how many code points there are behind the symbol.
+// signBefore and signAfter are how many code points there are before a symbol and behind
+// it.
+func signBefore(field string, symbol byte) int {
+	if field == FieldSign && symbol == '_' {
+		return 2
+	}
+	return 1
+}
+
 func signAfter(field string) int {
 	if field == FieldSign {
 		return 2
@@ -24,18 +33,21 @@ func signAfter(field string) int {
 // feedSigns hands on the stretches around the symbols of a text for a field.
 func feedSigns(field, s string, to Sink) bool {
 	to.Field(field)
-	for at, end := range signs(field, s) {
-		if !to.Term(s[at:end]) {
+	for at := range signs(field, s) {
+		if !to.Term(s[at.from:at.to]) {
 			return false
 		}
 	}
 	return true
 }
 
-// signs yields where the stretches of s around its symbols begin and end that a field has.
-func signs(field, s string) func(yield func(at, end int) bool) {
+// stretch is where a stretch around a symbol begins and ends, and where the symbol is.
+type stretch struct{ from, symbol, to int }
+
+// signs yields the stretches of s around its symbols that a field has.
+func signs(field, s string) func(yield func(stretch) bool) {
 	after, lines := signAfter(field), field == FieldLineSign
-	return func(yield func(at, end int) bool) {
+	return func(yield func(stretch) bool) {
 		before := 0 // octets of the code point before
 		for i := 0; i < len(s); {
 			size, c := 1, octetClasses[s[i]]
@@ -46,8 +58,14 @@ func signs(field, s string) func(yield func(at, end int) bool) {
 			}
 			next := i + size
 			of64 := lines && (s[i] == '+' || s[i] == '/')
-			if c == sign && before > 0 && next < len(s) && !of64 && !yield(i-before, next+len(head(s[next:], after))) {
-				return
+			if c == sign && before > 0 && next < len(s) && !of64 {
+				at := stretch{i - before, i, next + len(head(s[next:], after))}
+				if signBefore(field, s[i]) > 1 {
+					at.from = i - len(tail(s[:i], signBefore(field, s[i])))
+				}
+				if !yield(at) {
+					return
+				}
 			}
 			i, before = next, size
 		}
@@ -58,18 +76,23 @@ func signs(field, s string) func(yield func(at, end int) bool) {
 const maxSigns = 16
 
 // signLookup asks for a stretch of a pattern. One at the pattern's end may be the
-// beginning of what the text has.
-func signLookup(field, stretch string) Lookup {
-	if utf8.RuneCountInString(stretch) < 2+signAfter(field) {
-		return Lookup{Field: field, Op: Prefix, Text: stretch}
+// beginning of what the text has, and one at its beginning a part of it.
+func signLookup(field, pattern string, at stretch) Lookup {
+	l := Lookup{Field: field, Op: Exact, Text: pattern[at.from:at.to]}
+	_, size := utf8.DecodeRuneInString(pattern[at.symbol:])
+	switch {
+	case utf8.RuneCountInString(pattern[at.from:at.symbol]) < signBefore(field, pattern[at.symbol]):
+		l.Op = Inside
+	case utf8.RuneCountInString(pattern[at.symbol+size:at.to]) < signAfter(field):
+		l.Op = Prefix
 	}
-	return Lookup{Field: field, Op: Exact, Text: stretch}
+	return l
 }
 
-// oneSign is the lookup for a pattern that is such a stretch, or the beginning of one.
+// oneSign is the lookup for a pattern that is such a stretch, or a part of one.
 func oneSign(field, pattern string) (l Lookup, ok bool) {
-	for at, end := range signs(field, pattern) {
-		return signLookup(field, pattern), at == 0 && end == len(pattern)
+	for at := range signs(field, pattern) {
+		return signLookup(field, pattern, at), at.from == 0 && at.to == len(pattern)
 	}
 	return l, false
 }
@@ -81,10 +104,10 @@ func signLookups(all []Lookup, field, pattern string) []Lookup {
 		return all
 	}
 	known := map[string]bool{}
-	for at, end := range signs(field, pattern) {
-		if s := pattern[at:end]; !known[s] && len(known) < maxSigns {
+	for at := range signs(field, pattern) {
+		if s := pattern[at.from:at.to]; !known[s] && len(known) < maxSigns {
 			known[s] = true
-			all = append(all, signLookup(field, s))
+			all = append(all, signLookup(field, pattern, at))
 		}
 	}
 	return all

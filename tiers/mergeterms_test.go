@@ -116,12 +116,12 @@ func TestMergedAsBuilt(t *testing.T) {
 func TestMergeCopiesBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	x := newIndex(t)
-	docs := randomDocs(r, 1050, 150)
+	docs := randomDocs(r, 2100, 150)
 	for i := range docs {
 		docs[i].Complete = true
 	}
 	for i := range 7 { // what is left over at their ends differs
-		n := 135 + 5*i
+		n := 270 + 10*i
 		commit(t, x, docs[:n]...)
 		docs = docs[n:]
 	}
