@@ -32,8 +32,13 @@ func Refused() error { return errRefused }
 // returns the status for os.Exit.
 func Main(m interface{ Run() int }) int {
 	if os.Getenv(inside) != "" {
-		errRefused = ip("link", "set", "lo", "up")
+		errRefused = begin()
 		return m.Run()
+	}
+	for _, name := range []string{"ip", "nsenter"} {
+		if _, errRefused = exec.LookPath(name); errRefused != nil {
+			return m.Run()
+		}
 	}
 	runtime.LockOSThread() // the signal of Pdeathsig is for the end of the thread
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
@@ -51,6 +56,18 @@ func Main(m interface{ Run() int }) int {
 	}
 	fmt.Fprintln(os.Stderr, "the tests in namespaces of their own:", err)
 	return 1
+}
+
+// begin makes the loopback interface of the new network work, and tries whether the kernel has
+// what New needs.
+func begin() error {
+	if err := ip("link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	if err := ip("link", "add", "probe", "type", "veth", "peer", "name", "probed"); err != nil {
+		return err
+	}
+	return ip("link", "del", "probe")
 }
 
 // ip runs the command of that name (iproute2).

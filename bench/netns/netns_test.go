@@ -167,7 +167,12 @@ func TestMainWithoutNamespaces(t *testing.T) {
 	if status := Main(&r); status != 7 || !r.ran || errRefused == nil || !strings.Contains(errRefused.Error(), "refuses") {
 		t.Errorf("status %d, run %t, %v", status, r.ran, errRefused)
 	}
-	if err := run("ls", "/there/is/nothing"); err == nil || !strings.Contains(err.Error(), "/there/is/nothing") {
+	t.Setenv("PATH", t.TempDir())
+	r.ran = false
+	if status := Main(&r); status != 7 || !r.ran || !errors.Is(Refused(), exec.ErrNotFound) {
+		t.Errorf("without the commands: status %d, run %t, %v", status, r.ran, Refused())
+	}
+	if err := run("/bin/ls", "/there/is/nothing"); err == nil || !strings.Contains(err.Error(), "/there/is/nothing") {
 		t.Errorf("a command that fails: %v", err)
 	}
 }
