@@ -31,6 +31,31 @@ const StepPackCopied = "pack copied"
 // errOneRoot: a pack's file does not tell whether it is of the spool or the archive.
 var errOneRoot = errors.New("a user whose spool and archive are one directory cannot be moved")
 
+// errOccupied: what lies where a user is to move to would go with a move that is given up.
+var errOccupied = errors.New("there is mail of the user already, of which nothing here knows: where it says on which partition he is was lost, perhaps; put that back first")
+
+// Vacant looks that a user who is to move to roots has no mail there yet that nobody has
+// begun to copy: for who is about to begin.
+func (s *Store) Vacant(u mailbox.User, roots Roots) error {
+	now, err := s.o.rootsOf(u)
+	if err != nil {
+		return err
+	}
+	for _, root := range roots.list() {
+		if slices.Contains(now.list(), root) {
+			continue
+		}
+		names, err := (&Relocation{s: s, user: u}).names(root)
+		if err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			return fmt.Errorf("%s: %w", filepath.Join(root, u.Dir()), errOccupied)
+		}
+	}
+	return nil
+}
+
 // Relocate prepares the move of a user's messages. Nothing is done yet.
 func (s *Store) Relocate(u mailbox.User, to Roots) *Relocation {
 	return &Relocation{s: s, user: u, to: to, copied: map[string]bool{}}

@@ -67,6 +67,11 @@ func (s *Slot) move(ctx context.Context, a account.Account, to, kind string, by 
 	if err != nil {
 		return err
 	}
+	if kind == mailPlacement { // an index can be made again
+		if err := s.store.Vacant(a.ID, dest.mail()); err != nil {
+			return err
+		}
+	}
 	if err := s.c.place(a.ID, kind, placement{at: from.at, other: to}); err != nil {
 		return err
 	}

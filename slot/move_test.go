@@ -240,6 +240,49 @@ func TestPartitionGone(t *testing.T) {
 	}
 }
 
+// TestLostPlacement: where it is lost on which partition a user's mail is, that mail is not
+// touched by moves, there or anywhere, and is the user's again when the file is back.
+func TestLostPlacement(t *testing.T) {
+	c := newConfig(t, "[jobs]\narchive_larger = \"2KB\"\n"+twoPartitions)
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	for n := range 20 {
+		if err := r.deliver(letterOf(n), "anna@example.org"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.accounts.Lookup(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := c.placementFile(a.ID, mailPlacement)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"other", "spool"} {
+		if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: to, MailOnly: true}); err == nil {
+			t.Errorf("mail that is nowhere has moved to %s", to)
+		}
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.Vacate(a.ID, c.Partitions["spool"].mail()); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if got := start(t, c, Options{}).hits("anna", "heron"); got != 20 {
+		t.Errorf("with the file back, %d messages are found, of 20", got)
+	}
+}
+
 // TestMoveFailsAnywhere: whichever operation of the disk fails, the mail and the index are
 // here or there, whole, and with the next start nothing is left on the other side. Without
 // COUNT, every fifth operation fails.
