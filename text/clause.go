@@ -66,8 +66,16 @@ func plain(r run) bool {
 	if r.class != word || r.count > clauseWord {
 		return false
 	}
-	first, _ := utf8.DecodeRuneInString(r.text)
-	return unicode.IsLetter(first) && (r.count <= clauseMixed || !strings.ContainsFunc(r.text, unicode.IsNumber))
+	for i, c := range r.text {
+		switch {
+		case 'A' <= c && c <= 'Z':
+		case i == 0 && !unicode.IsLetter(c):
+			return false
+		case r.count > clauseMixed && unicode.IsNumber(c):
+			return false
+		}
+	}
+	return true
 }
 
 // openingOf is where the beginning of a value ends that is kept: before a word that is

@@ -46,7 +46,7 @@ type Sink interface {
 // Feed hands on what an index holds of a message's units.
 func Feed(units []Unit, to Sink) {
 	var header, body runeSet
-	short := triples{}
+	short := triples{words: map[string]*middleWord{}}
 	for _, u := range units {
 		ok := true
 		if u.Kind == Header {
@@ -55,7 +55,7 @@ func Feed(units []Unit, to Sink) {
 		} else {
 			body.add(u.Text)
 			to.Field(FieldBody)
-			ok = feedText(u.Text, to, true) && feedSigns(FieldSign, u.Text, to) && short.feed(u.Text, to)
+			ok = feedText(u.Text, to, &short) && feedSigns(FieldSign, u.Text, to) && short.feed(to)
 		}
 		if !ok {
 			return
@@ -77,7 +77,7 @@ func feedHeader(u Unit, to Sink) bool {
 	}
 	to.Field(HeaderField(u.Name))
 	usual := isLine(u.Name, u.Text, value)
-	if !feedText(value, to, false) || !feedClauses(u.Name, value, usual, to) || !feedNears(u.Name, value, to) {
+	if !feedText(value, to, nil) || !feedClauses(u.Name, value, usual, to) || !feedNears(u.Name, value, to) {
 		return false
 	}
 	if !feedSigns(FieldLineSign, u.Text, to) {
@@ -87,13 +87,13 @@ func feedHeader(u Unit, to Sink) bool {
 		return true
 	}
 	to.Field(FieldLine)
-	return feedText(u.Text, to, false)
+	return feedText(u.Text, to, nil)
 }
 
-// feedText hands on the tokens of a text, and the places where its words meet if
-// that is wanted.
-func feedText(s string, to Sink, borders bool) bool {
-	var last run
+// feedText hands on the tokens of a text, and of a body, whose triples are wanted, the
+// places where its words meet.
+func feedText(s string, to Sink, body *triples) bool {
+	var before, last run
 	for i := 0; i < len(s); {
 		var r run
 		r, i = nextRun(s, i)
@@ -107,10 +107,16 @@ func feedText(s string, to Sink, borders bool) bool {
 		case !r.tokens(to.Term):
 			return false
 		}
-		if borders && meet(last, r) && !to.Border(last.text, r.text) {
-			return false
+		if body != nil {
+			if meet(last, r) && !to.Border(last.text, r.text) {
+				return false
+			}
+			body.met(before, last, r)
 		}
-		last = r
+		before, last = last, r
+	}
+	if body != nil {
+		body.met(before, last, run{})
 	}
 	return true
 }

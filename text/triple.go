@@ -1,7 +1,6 @@
 package text
 
 import (
-	"strings"
 	"unicode"
 )
 
@@ -16,57 +15,62 @@ func Triple(left, middle, right string) string { return middle + "-" + Border(le
 
 // short reports whether a word may stand in the middle of a triple.
 func short(r run) bool {
-	return r.class == word && r.count <= tripleMiddle && r.count > 0 && !strings.ContainsFunc(r.text, func(c rune) bool { return !unicode.IsLetter(c) })
-}
-
-// triples hands on the triples of a message's bodies whose middle word is there more
-// than once: where it is there once only, the borders on both of its sides say as much.
-type triples map[string]*middleWord
-
-// middleWord is what is known of a short word.
-type middleWord struct {
-	repeated    bool
-	left, right string // of the triple that it stood in when it was met first, if in one
-}
-
-// feed takes the next body.
-func (t triples) feed(s string, to Sink) bool {
-	to.Field(FieldTriple)
-	var left, middle run
-	for i := 0; i < len(s); {
-		var r run
-		r, i = nextRun(s, i)
-		if r.class == blank {
-			continue
-		}
-		if !t.met(left, middle, r, to) {
-			return false
-		}
-		left, middle = middle, r
-	}
-	return t.met(left, middle, run{}, to)
-}
-
-// met notes that a word was met between two others, or what else stands there.
-func (t triples) met(left, middle, right run, to Sink) bool {
-	if !short(middle) {
-		return true
-	}
-	within := left.count <= edge && right.count <= edge && meet(left, middle) && meet(middle, right)
-	known := t[middle.text]
-	if known == nil {
-		known = &middleWord{}
-		if within {
-			known.left, known.right = left.text, right.text
-		}
-		t[middle.text] = known
-		return true
-	}
-	if !known.repeated && known.left != "" && !to.Term(Triple(known.left, middle.text, known.right)) {
+	if r.class != word || r.count > tripleMiddle {
 		return false
 	}
-	known.repeated = true
-	return !within || to.Term(Triple(left.text, middle.text, right.text))
+	for _, c := range r.text {
+		if !('A' <= c && c <= 'Z') && !unicode.IsLetter(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// triples are those of a message's bodies whose middle word is there more than once: where
+// it is there once only, the borders on both of its sides say as much.
+type triples struct {
+	words map[string]*middleWord
+	found []triple // and not handed on yet
+}
+
+type triple struct{ left, middle, right string }
+
+// middleWord is what is known of a short word: the triple that it stood in when it was met
+// first, if in one, until it is met again.
+type middleWord struct{ first triple }
+
+// met notes that a word was met between two others, or what else stands there.
+func (t *triples) met(left, middle, right run) {
+	if middle.count > tripleMiddle || !short(middle) {
+		return
+	}
+	var at triple
+	if left.count <= edge && right.count <= edge && meet(left, middle) && meet(middle, right) {
+		at = triple{left.text, middle.text, right.text}
+	}
+	known := t.words[middle.text]
+	if known == nil {
+		t.words[middle.text] = &middleWord{at}
+		return
+	}
+	for _, one := range [...]triple{known.first, at} {
+		if one.middle != "" {
+			t.found = append(t.found, one)
+		}
+	}
+	known.first = triple{}
+}
+
+// feed hands on what was found.
+func (t *triples) feed(to Sink) bool {
+	to.Field(FieldTriple)
+	for _, one := range t.found {
+		if !to.Term(Triple(one.left, one.middle, one.right)) {
+			return false
+		}
+	}
+	t.found = t.found[:0]
+	return true
 }
 
 // planTriple plans a pattern of three words that make a triple, if a is the plan by
