@@ -64,12 +64,11 @@ func provenanceOf(record int64, modseq mailbox.ModSeq, row []driver.Value) Prove
 
 // storeProvenance keeps where a record comes from.
 func (a *application) storeProvenance(b *box, e *Entry) error {
-	id := rowID(b.row, e.UID)
 	if e.Provenance == (Provenance{}) {
 		if !a.provenance {
 			return nil
 		}
-		return a.c.exec(`DELETE FROM provenance WHERE record = ?`, id)
+		return a.c.exec(`DELETE FROM provenance WHERE record = ?`, rowID(b.row, e.UID))
 	}
 	if !a.provenance {
 		if err := a.c.exec(provenanceTable); err != nil {
@@ -77,8 +76,13 @@ func (a *application) storeProvenance(b *box, e *Entry) error {
 		}
 		a.provenance = true
 	}
-	p := &e.Provenance
-	return a.c.exec(`REPLACE INTO provenance VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, id, p.Made.Slot, int64(p.Made.ModSeq), int64(p.UID),
+	return a.putProvenance(b, e)
+}
+
+// putProvenance writes the row of a record; the table is there.
+func (t *txn) putProvenance(b *box, e *Entry) error {
+	id, p := rowID(b.row, e.UID), &e.Provenance
+	return t.c.exec(`REPLACE INTO provenance VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, id, p.Made.Slot, int64(p.Made.ModSeq), int64(p.UID),
 		p.Changed.Slot, int64(p.Changed.ModSeq), int64(e.ModSeq), p.sum(id, e.ModSeq))
 }
 

@@ -2,6 +2,7 @@ package mailstore
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"io"
 	"math"
@@ -91,6 +92,9 @@ func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
 	const part = 8192
 	for len(uids) > 0 {
 		n := min(part, len(uids))
+		if err := t.noteUnchanged(b, uids[:n], modseq); err != nil {
+			return err
+		}
 		// Damaged records stay what they are, for Repair.
 		old, _, err := t.m.soundOf(t.c, b, mailbox.UIDRange(uids[0], uids[n-1]))
 		if err != nil {
@@ -108,6 +112,32 @@ func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
 		uids = uids[n:]
 	}
 	return nil
+}
+
+// noteUnchanged keeps of records that get the mod-sequence of a renewal when they were changed last: what a
+// copy says of a message is no news to other slots, and what they did since that change is later.
+func (t *txn) noteUnchanged(b *box, uids []mailbox.UID, modseq mailbox.ModSeq) error {
+	err := t.c.exec(provenanceTable)
+	if err != nil {
+		return err
+	}
+	var all []Entry
+	err = t.c.each(`SELECT id, modseq`+provenanceList+` FROM message LEFT JOIN provenance ON record = id WHERE id BETWEEN ? AND ?`,
+		func(row []driver.Value) error {
+			was := mailbox.ModSeq(integer(row[1]))
+			e := Entry{Record: mailbox.Record{UID: mailbox.UID(integer(row[0])), ModSeq: modseq}, Provenance: provenanceOf(integer(row[0]), was, row[2:])}
+			if e.Provenance.Changed == (Dot{}) {
+				e.Provenance.Changed.ModSeq = was // whose that is the lineage says, now as before
+			}
+			all = append(all, e)
+			return nil
+		}, rowID(b.row, uids[0]), rowID(b.row, uids[len(uids)-1]))
+	for i := range all {
+		if err == nil {
+			err = t.putProvenance(b, &all[i])
+		}
+	}
+	return err
 }
 
 const renewalTable = `CREATE TABLE IF NOT EXISTS renewal (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT`
