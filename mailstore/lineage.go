@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -113,7 +115,66 @@ func (t *txn) endTenure() error {
 	if err != nil {
 		return err
 	}
-	return t.storeLineage(l.with(name, t.account.modseq))
+	return storeLineage(t.c, l.with(name, t.account.modseq))
+}
+
+const slotTable = `CREATE TABLE IF NOT EXISTS slot (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT`
+
+// claim makes the mail this slot's. What a slot of another id wrote, from a copy of whose mail.db it was put
+// back, is that one's: else this slot would be held to have had writes of its own that are not there.
+func (m *Mail) claim(c *conn) error {
+	if m.s.o.Slot == "" { // of a tool, which leaves that to the daemon
+		return nil
+	}
+	there, err := hasTable(c, "slot")
+	if err != nil {
+		return err
+	}
+	owner := m.s.o.Slot
+	if there {
+		_, err = c.one(`SELECT id FROM slot`, func(row []driver.Value) error {
+			owner = text(row[0])
+			return nil
+		})
+	}
+	if err != nil || there && owner == m.s.o.Slot {
+		return err
+	}
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err = m.claimFrom(c, owner); err == nil {
+		err = c.exec("COMMIT")
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("claim the mail of slot %s: %w", owner, err), c.exec("ROLLBACK"))
+	}
+	return nil
+}
+
+// claimFrom writes down whose the mail is now, and what the slot that had it wrote.
+func (m *Mail) claimFrom(c *conn, owner string) error {
+	if owner != m.s.o.Slot {
+		upTo, err := c.integer(`SELECT modseq FROM account`)
+		if err != nil {
+			return err
+		}
+		l, err := loadLineage(c)
+		if err != nil {
+			return err
+		}
+		name, err := tenant(c)
+		if err == nil {
+			err = storeLineage(c, l.of(owner).with(owner+name, mailbox.ModSeq(upTo)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.exec(slotTable); err != nil {
+		return err
+	}
+	return c.exec(`REPLACE INTO slot VALUES (1, ?)`, m.s.o.Slot)
 }
 
 // loadLineage reads what other slots wrote. The table is made when a slot first takes
@@ -132,14 +193,14 @@ func loadLineage(c *conn) (Lineage, error) {
 }
 
 // storeLineage replaces the lineage.
-func (t *txn) storeLineage(l Lineage) error {
-	err := t.c.exec(`CREATE TABLE IF NOT EXISTS lineage (upto INTEGER PRIMARY KEY, slot TEXT NOT NULL) STRICT`)
+func storeLineage(c *conn, l Lineage) error {
+	err := c.exec(`CREATE TABLE IF NOT EXISTS lineage (upto INTEGER PRIMARY KEY, slot TEXT NOT NULL) STRICT`)
 	if err == nil {
-		err = t.c.exec(`DELETE FROM lineage`)
+		err = c.exec(`DELETE FROM lineage`)
 	}
 	for _, tenure := range l {
 		if err == nil {
-			err = t.c.exec(`INSERT INTO lineage VALUES (?, ?)`, int64(tenure.UpTo), tenure.Slot)
+			err = c.exec(`INSERT INTO lineage VALUES (?, ?)`, int64(tenure.UpTo), tenure.Slot)
 		}
 	}
 	return err

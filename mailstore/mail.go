@@ -109,6 +109,9 @@ func (m *Mail) start(ctx context.Context) error {
 	if err := checkSchema(c, m.user); err != nil {
 		return err
 	}
+	if err := m.claim(c); err != nil {
+		return err
+	}
 	if err := m.removeDropped(packDropped, packRepacked); err != nil {
 		// They hold nothing: mail can be read and taken all the same.
 		m.s.o.Logger.Warn("dropped packs are not removed", "user", m.user, "err", err)
