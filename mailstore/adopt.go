@@ -122,6 +122,7 @@ func (m *Mail) RaiseUIDNext(ctx context.Context, session string, id mailbox.ID, 
 		b, err := t.box(id)
 		if err == nil && next > b.UIDNext {
 			b.UIDNext, b.dirty = next, true
+			t.nextModSeq() // a slot that has not heard of it must not take this one's place
 		}
 		return err
 	})

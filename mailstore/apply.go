@@ -126,6 +126,13 @@ func (a *application) admit(expect Digest) error {
 	if a.before.Digest() != expect {
 		return &Unequal{}
 	}
+	for i := range a.before.Mailboxes {
+		b := &a.before.Mailboxes[i]
+		there := a.change.Image.Box(b.ID)
+		if there != nil && there.UIDValidity == b.UIDValidity && (there.UIDNext < b.UIDNext || there.HighestModSeq < b.HighestModSeq) {
+			return fmt.Errorf("%w: mailbox %s has given UIDs or mod-sequences that the change does not know of", ErrDiverged, b.ID)
+		}
+	}
 	return nil
 }
 
@@ -256,7 +263,7 @@ func (t *txn) storeSettings(b *box, settings []Setting) error {
 func (a *application) describeUser() error {
 	image := &a.change.Image
 	a.account.modseq, a.account.uidvalidity, a.account.quota = image.ModSeq, image.UIDValidity, image.Quota
-	if err := a.storeLineage(image.Lineage); err != nil {
+	if err := storeLineage(a.c, image.Lineage); err != nil {
 		return err
 	}
 	if !slices.Equal(a.before.Seen, image.Seen) {

@@ -272,6 +272,24 @@ func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) {
 	return recs[0].GUID, nil
 }
 
+// adopt makes a mailbox that goes on where another server's ends.
+func (w *works) adopt(ctx context.Context) error {
+	name := rapid.SampledFrom([]string{"a", "b", "d"}).Draw(w.t, "adopted")
+	b, err := w.m.Create(ctx, "", name, "")
+	if err != nil {
+		return err
+	}
+	o := Origin{UIDValidity: mailbox.UIDValidity(rapid.IntRange(1, 3).Draw(w.t, "validity")), HighestModSeq: mailbox.ModSeq(rapid.IntRange(1, 500).Draw(w.t, "highest"))}
+	_, err = w.m.Adopt(ctx, "", b.ID, o)
+	if errors.Is(err, ErrUIDValidity) {
+		return nil
+	}
+	if err == nil {
+		err = w.m.RaiseUIDNext(ctx, "", b.ID, mailbox.UID(rapid.IntRange(1, 5).Draw(w.t, "next")))
+	}
+	return err
+}
+
 // actions are what users do; their names are the steps of a failing run.
 func (w *works) actions() map[string]func(context.Context) error {
 	name := func() string { return rapid.SampledFrom([]string{"a", "b", "a/c", "d", "Trash"}).Draw(w.t, "name") }
@@ -314,6 +332,34 @@ func (w *works) actions() map[string]func(context.Context) error {
 		"forget": func(ctx context.Context) error {
 			_, err := w.m.Forget(ctx, w.s.o.Now().Add(1e12))
 			return err
+		},
+		"inbox": func(ctx context.Context) error { return w.m.Rename(ctx, "", Inbox, name()) },
+		"unexpunge": func(ctx context.Context) error {
+			b := w.box("of")
+			_, err := w.m.Unexpunge(ctx, "", b.ID, w.uids(b), time.Time{})
+			return err
+		},
+		"unearth": func(ctx context.Context) error {
+			all, err := w.m.DeletedMailboxes(ctx)
+			if err != nil || len(all) == 0 {
+				return err
+			}
+			_, err = w.m.Unearth(ctx, "", rapid.SampledFrom(all).Draw(w.t, "grave").State.ID, name())
+			return err
+		},
+		"expire": func(ctx context.Context) error {
+			b := w.box("of")
+			age := Age{After: time.Duration(rapid.IntRange(1, 60).Draw(w.t, "age")) * time.Second}
+			err := w.m.SetSetting(ctx, b.ID, SettingExpire, &age)
+			if err == nil {
+				_, err = w.m.Expire(ctx)
+			}
+			return errors.Join(err, w.m.SetSetting(ctx, b.ID, SettingExpire, nil))
+		},
+		"adopt": w.adopt,
+		"raise": func(ctx context.Context) error {
+			b := w.box("of")
+			return w.m.RaiseUIDNext(ctx, "", b.ID, b.UIDNext+mailbox.UID(rapid.IntRange(0, 3).Draw(w.t, "by")))
 		},
 		"swap": func(ctx context.Context) error {
 			for _, pair := range [][2]string{{"a", "t"}, {"b", "a"}, {"t", "b"}} {

@@ -74,7 +74,7 @@ func (m *Mail) DeletedMailboxes(ctx context.Context) ([]Deleted, error) {
 
 // Unearth brings a deleted mailbox back as it was, with its id, UIDVALIDITY and UIDs,
 // under its name or another; the UIDVALIDITY is a new one where that name has had the
-// same for another mailbox. ErrExists if there is a mailbox of that name;
+// same for another mailbox, or other slots may have given UIDs of which this one never heard. ErrExists if there is a mailbox of that name;
 // ErrOverQuota if its messages do not fit.
 func (m *Mail) Unearth(ctx context.Context, session string, id mailbox.ID, name string) (mailbox.State, error) {
 	var out mailbox.State
@@ -127,6 +127,9 @@ func (t *txn) unearth(b *box, name string) error {
 	if err := t.enter(b, name); err != nil {
 		return err
 	}
+	if err := t.renewUnearthed(b); err != nil {
+		return err
+	}
 	if err := t.createParents(b.Name); err != nil {
 		return err
 	}
@@ -143,6 +146,16 @@ func (t *txn) unearth(b *box, name string) error {
 	modseq := t.nextModSeq()
 	t.event(b, mailbox.Created, mailbox.UIDSet{}, modseq, t.session)
 	return t.noteMade(b, modseq)
+}
+
+// renewUnearthed gives a mailbox that is brought back another UIDVALIDITY, if the mail was ever taken over
+// from another slot: that may have given UIDs there, before it was deleted, of which this one never heard.
+func (t *txn) renewUnearthed(b *box) error {
+	others, err := hasTable(t.c, "lineage")
+	if err == nil && others && b.UIDNext > 1 {
+		b.UIDValidity, err = t.nextUIDValidity(b.Name)
+	}
+	return err
 }
 
 // forgetGraves drops the mailboxes that were deleted before a moment, with all that is

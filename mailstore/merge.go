@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"teraslot/mailbox"
 )
@@ -114,6 +115,27 @@ func newVersion(i *Image, entries map[mailbox.ID][]Entry) *version {
 	return &version{Image: i, entries: entries, had: i.Vector()}
 }
 
+// consistent returns ErrChecksum unless the records are those of the image: they are asked for one mailbox
+// after the other, and what was written meanwhile is not in its vector.
+func (v *version) consistent() error {
+	for i := range v.Mailboxes {
+		b := &v.Mailboxes[i]
+		var sum mailbox.Checksum
+		for _, e := range v.entries[b.ID] {
+			if e.UID >= b.UIDNext || e.ModSeq > b.HighestModSeq {
+				return fmt.Errorf("mailbox %s: UID %d is newer than the image: %w", b.ID, e.UID, ErrChecksum)
+			}
+			if !e.Expunged {
+				sum.Add(&e.Record)
+			}
+		}
+		if sum != b.Checksum {
+			return fmt.Errorf("mailbox %s: its records are not those of the image: %w", b.ID, ErrChecksum)
+		}
+	}
+	return nil
+}
+
 // arrival is what a message of a mailbox is known by, whatever UIDs merges gave it: the
 // write that brought it, and the UID that it got then.
 type arrival struct {
@@ -168,6 +190,9 @@ func (g *merger) run() (*Change, error) {
 	}
 	image := &g.out.Image
 	image.ModSeq, image.Quota = g.modseq, g.here.Quota
+	if err := g.there.consistent(); err != nil {
+		return nil, err
+	}
 	image.UIDValidity = max(g.here.UIDValidity, g.there.UIDValidity)
 	image.Subscriptions = union(g.here.Subscriptions, g.there.Subscriptions, cmp.Compare)
 	g.descend()
@@ -307,13 +332,30 @@ func (g *merger) settleNames() {
 		b := &all[i]
 		if _, clash := holder[b.Name]; clash {
 			g.merged.Clashes++
-			name := b.Name
-			for n := 4; taken[name]; n++ {
-				name = fmt.Sprintf("%s (%s)", b.Name, b.ID[:min(n, len(b.ID))])
-			}
-			b.Name, taken[name], b.Named = name, true, g.now()
+			b.Name, b.Named = aside(b, taken), g.now()
+			taken[b.Name] = true
 		}
 		holder[b.Name] = b.ID
+	}
+}
+
+// aside is a free name for a mailbox that loses its own: with the first digits of its id behind it, with all
+// of them, or with those and a number. It is as valid as the old one, and so cut if it would be too long.
+func aside(b *BoxImage, taken map[string]bool) string {
+	for n := 4; ; n++ {
+		mark := fmt.Sprintf(" (%s)", b.ID[:min(n, len(b.ID))])
+		if n > len(b.ID) {
+			mark = fmt.Sprintf(" (%s-%d)", b.ID, n-len(b.ID))
+		}
+		name := b.Name
+		for len(name)+len(mark) > maxName {
+			_, size := utf8.DecodeLastRuneInString(name)
+			name = name[:len(name)-size]
+		}
+		// What is cut leaves no level empty: the mark is part of the last one.
+		if name += mark; !taken[name] {
+			return name
+		}
 	}
 }
 
@@ -339,8 +381,7 @@ func (g *merger) retire() {
 			return (r.Name == b.Name || r.Name == anyName) && r.UIDValidity == b.UIDValidity && r.Holder != b.ID
 		}) || g.otherHad(b) || g.renewed[b.ID] {
 			all = append(all, Retired{b.Name, b.UIDValidity, unknownHolder})
-			g.out.Image.UIDValidity++
-			b.UIDValidity = g.out.Image.UIDValidity
+			b.UIDValidity = g.freeUIDValidity(b.Name, all)
 		}
 	}
 	slices.SortFunc(all, compare)
@@ -350,6 +391,18 @@ func (g *merger) retire() {
 		}
 	}
 	g.out.Image.Retired = slices.CompactFunc(all, func(a, b Retired) bool { return compare(a, b) == 0 })
+}
+
+// freeUIDValidity gives out a UIDVALIDITY that a name has not given up: those that were adopted from
+// other servers may lie above all that were given here.
+func (g *merger) freeUIDValidity(name string, retired []Retired) mailbox.UIDValidity {
+	next := &g.out.Image.UIDValidity
+	for *next++; slices.ContainsFunc(retired, func(r Retired) bool {
+		return (r.Name == name || r.Name == anyName) && r.UIDValidity == *next
+	}); {
+		*next++
+	}
+	return *next
 }
 
 // otherHad reports whether on some side another mailbox has had b's name and UIDVALIDITY.

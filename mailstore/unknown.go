@@ -106,6 +106,7 @@ func (t *txn) passOver(f *frame) error {
 	}
 	if b.UIDValidity == f.UIDValidity && f.UID >= b.UIDNext && f.UID < math.MaxUint32 {
 		b.UIDNext, b.dirty = f.UID+1, true
+		t.nextModSeq() // as in RaiseUIDNext
 	}
 	return nil
 }
