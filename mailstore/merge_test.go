@@ -68,9 +68,9 @@ type uidKey struct {
 // the log of what it was told.
 type watcher struct {
 	boxes   map[mailbox.ID]*cacheOf
-	gone    map[uidKey]bool
-	next    map[uidKey]mailbox.UID  // UIDNEXT by id and UIDVALIDITY
-	meaning map[uidKey]mailbox.GUID // what UIDs stand for
+	live    map[uidKey]map[mailbox.UID]bool // by id and UIDVALIDITY, what was there at last
+	next    map[uidKey]mailbox.UID          // UIDNEXT by id and UIDVALIDITY
+	meaning map[uidKey]mailbox.GUID         // what UIDs stand for
 }
 
 // cacheOf is a mailbox as a client has it.
@@ -81,7 +81,7 @@ type cacheOf struct {
 }
 
 func newWatcher() *watcher {
-	return &watcher{map[mailbox.ID]*cacheOf{}, map[uidKey]bool{}, map[uidKey]mailbox.UID{}, map[uidKey]mailbox.GUID{}}
+	return &watcher{map[mailbox.ID]*cacheOf{}, map[uidKey]map[mailbox.UID]bool{}, map[uidKey]mailbox.UID{}, map[uidKey]mailbox.GUID{}}
 }
 
 // split is the world of a run: slots, their clients, and what must hold for all of them.
@@ -94,9 +94,14 @@ type split struct {
 	sent     map[mailbox.GUID]bool // messages that are to be somewhere in the end
 	given    map[mailbox.GUID]int  // how often clients have put a message somewhere
 	broken   *int                  // merges that the other side did not hear of
-	met      *Merged
-	ops      *int
-	merges   *int
+
+	copies    []string // of mail.db, by slot; "": none
+	disasters *int
+	befallen  bool // by one, in this run
+	made      int  // copies
+	met       *Merged
+	ops       *int
+	merges    *int
 }
 
 // resync brings a client's cache up to date by mod-sequences and checks the promises.
@@ -133,13 +138,15 @@ func (p *split) resyncBox(w *watcher, s *side, st mailbox.State) {
 	if st.UIDNext < w.next[nextKey] {
 		p.t.Fatalf("%s: UIDNEXT fell from %d to %d", st.Name, w.next[nextKey], st.UIDNext)
 	}
+	before, known := w.live[nextKey]
+	next := w.next[nextKey]
 	w.next[nextKey] = st.UIDNext
 	live := map[mailbox.UID]mailbox.Flags{}
 	for _, e := range entries {
 		if !e.Expunged {
 			live[e.UID] = e.Flags
 			w.means(p.t, st, e)
-			if w.gone[uidKey{string(st.ID), st.UIDValidity, e.UID}] {
+			if known && e.UID < next && !before[e.UID] {
 				p.t.Fatalf("%s: UID %d was told to be expunged and is back", st.Name, e.UID)
 			}
 		}
@@ -158,10 +165,9 @@ func (p *split) resyncBox(w *watcher, s *side, st mailbox.State) {
 	if !maps.EqualFunc(c.flags, live, mailbox.Flags.Equal) {
 		p.t.Fatalf("%s: a client that resynchronises has %v, the mailbox %v", st.Name, c.flags, live)
 	}
-	for uid := mailbox.UID(1); uid < st.UIDNext; uid++ {
-		if _, is := live[uid]; !is {
-			w.gone[uidKey{string(st.ID), st.UIDValidity, uid}] = true
-		}
+	w.live[nextKey] = map[mailbox.UID]bool{}
+	for uid := range live {
+		w.live[nextKey][uid] = true
 	}
 }
 
@@ -179,7 +185,7 @@ func (w *watcher) means(t *rapid.T, st mailbox.State, e Entry) {
 // steps are what clients do in a split brain, as often as they stand here: mostly what can
 // be in conflict.
 var steps = []string{"append", "append", "append", "append", "flags", "flags", "flags", "flags", "drop", "drop", "expunge", "move", "copy",
-	"create", "delete", "rename", "subscribe", "forget", "swap"}
+	"create", "delete", "rename", "subscribe", "forget", "swap", "unexpunge", "unearth", "inbox", "expire", "adopt", "raise"}
 
 // work lets a client of a slot do something, and notes what he means to be gone.
 func (p *split) work(i int) {
@@ -201,7 +207,16 @@ func (p *split) work(i int) {
 		if w.must(err); err == nil {
 			p.sent[guid] = true
 		}
-	case "drop", "expunge", "delete":
+	case "unexpunge", "unearth": // what is brought back is there to stay
+		p.resync(p.watchers[i], p.sides[i])
+		before := p.holds(p.sides[i])
+		w.must(w.actions()[name](ctx))
+		for g, n := range p.holds(p.sides[i]) {
+			if before[g] < n {
+				p.sent[g] = true
+			}
+		}
+	case "drop", "expunge", "delete", "expire":
 		// Who deletes has looked at what he deletes.
 		p.resync(p.watchers[i], p.sides[i])
 		before := p.holds(p.sides[i])
@@ -212,7 +227,7 @@ func (p *split) work(i int) {
 				delete(p.sent, g)
 			}
 		}
-	case "rename", "swap": // names are looked at before and after
+	case "rename", "swap", "inbox", "adopt": // names are looked at before and after
 		p.resync(p.watchers[i], p.sides[i])
 		w.must(w.actions()[name](ctx))
 		p.resync(p.watchers[i], p.sides[i])
@@ -279,7 +294,9 @@ func (p *split) step() {
 		}
 	}
 	m := rapid.SampledFrom(masters).Draw(p.t, "master")
-	switch k := rapid.IntRange(0, 19).Draw(p.t, "kind"); {
+	switch k := rapid.IntRange(0, 20).Draw(p.t, "kind"); {
+	case k == 20:
+		p.disasterOf(rapid.IntRange(0, len(p.sides)-1).Draw(p.t, "slot"))
 	case k < 15 || len(others) == 0 && len(masters) == 1:
 		p.work(m)
 	case k < 17 && len(others) > 0:
@@ -298,6 +315,15 @@ func (p *split) step() {
 		p.active[loser] = false
 		p.sync(m, loser)
 	}
+}
+
+// disasterOf lets something befall a slot's disk: mostly a copy is made, which comes before all else.
+func (p *split) disasterOf(i int) {
+	kind := rapid.SampledFrom([]string{"copy", "copy", "restore", "reconstruct"}).Draw(p.t, "disaster")
+	if p.copies[i] == "" && kind == "restore" {
+		kind = "copy"
+	}
+	p.disaster(i, kind)
 }
 
 // halfway merges into one master what another has, who does not hear of it and goes on.
@@ -338,7 +364,7 @@ func (p *split) end() {
 			}
 		}
 		for g, n := range there {
-			if n > p.given[g] {
+			if n > p.given[g] && !p.befallen { // what is made anew of packs has no UID of a merge
 				p.t.Fatalf("message %s is there %d times: clients put it somewhere %d times", g, n, p.given[g])
 			}
 		}
@@ -350,9 +376,10 @@ func (p *split) end() {
 // number of runs, of up to 400 steps each.
 func TestSplitBrain(t *testing.T) {
 	var met Merged
-	ops, runs, merges, broken := 0, 0, 0, 0
+	ops, runs, merges, broken, disasters := 0, 0, 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, broken: &broken, met: &met, ops: &ops, merges: &merges}
+		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters,
+			copies: make([]string, 4)}
 		clock := time.Unix(1_800_000_000, 0)
 		for i, name := range []string{"A", "B", "C", "D"}[:rapid.IntRange(2, 4).Draw(rt, "slots")] {
 			s := newSideAt(t, name, i == 0, func() time.Time { return clock })
@@ -374,5 +401,5 @@ func TestSplitBrain(t *testing.T) {
 		}
 		runs++
 	})
-	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway: %+v", runs, ops, merges, broken, met)
+	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway, %d disasters: %+v", runs, ops, merges, broken, disasters, met)
 }
