@@ -152,7 +152,7 @@ func (t *txn) unearth(b *box, name string) error {
 // from another slot: that may have given UIDs there, before it was deleted, of which this one never heard.
 func (t *txn) renewUnearthed(b *box) error {
 	others, err := hasTable(t.c, "lineage")
-	if err == nil && others && b.UIDNext > 1 {
+	if err == nil && others {
 		b.UIDValidity, err = t.nextUIDValidity(b.Name)
 	}
 	return err
