@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"teraslot/bench/daemon"
 )
 
 //go:embed *.sh
@@ -17,10 +19,7 @@ var scripts embed.FS
 
 // TB is the part of testing.TB that is used here.
 type TB interface {
-	Helper()
-	Cleanup(func())
-	Errorf(format string, args ...any)
-	Fatal(args ...any)
+	daemon.TB
 	Skipf(format string, args ...any)
 }
 
@@ -57,7 +56,7 @@ func Cyrus(tb TB) *Server {
 // copy" brings it up to date.
 func CyrusPair(tb TB) (master, replica *Server) {
 	tb.Helper()
-	sync := port(freeAddress(tb))
+	sync := port(daemon.FreeAddress(tb))
 	replica = start(tb, "cyrus.sh", "replica", sync)
 	return start(tb, "cyrus.sh", "master", sync), replica
 }
@@ -81,7 +80,7 @@ func start(tb TB, script string, more ...string) *Server {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{Dir: filepath.Join(dir, "data"), IMAP: freeAddress(tb), LMTP: freeAddress(tb)}
+	s := &Server{Dir: filepath.Join(dir, "data"), IMAP: daemon.FreeAddress(tb), LMTP: daemon.FreeAddress(tb)}
 	if err := unpack(dir); err != nil {
 		tb.Fatal(err)
 	}
@@ -138,15 +137,6 @@ func port(addr string) string {
 		return "0"
 	}
 	return p
-}
-
-func freeAddress(tb TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await connects until the server answers with a greeting.
