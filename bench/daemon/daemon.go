@@ -146,7 +146,10 @@ var returned sync.Map
 // the system gives to connections: it is free until imapd binds it, and any of the many
 // connections of the tests beside this one would take the port that was free a moment ago.
 // No address is returned twice: the first may not be bound yet.
-func FreeAddress(tb TB) string {
+func FreeAddress(tb interface {
+	Helper()
+	Fatal(args ...any)
+}) string {
 	tb.Helper()
 	for range 1000 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))

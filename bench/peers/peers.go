@@ -19,7 +19,10 @@ var scripts embed.FS
 
 // TB is the part of testing.TB that is used here.
 type TB interface {
-	daemon.TB
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
 	Skipf(format string, args ...any)
 }
 
