@@ -78,7 +78,8 @@ func (i *Image) Vector() Vector {
 }
 
 // dot returns the write that gave a mod-sequence to mail of this lineage. What a renewal gave to
-// all records of a copy stands for the last write before it: the records say nothing new.
+// all records of a copy stands for the last write before it, where a record's provenance, which says
+// more, is damaged: the records say nothing new.
 func (l Lineage) dot(m mailbox.ModSeq) Dot {
 	i, _ := slices.BinarySearchFunc(l, m, func(t Tenure, m mailbox.ModSeq) int { return cmp.Compare(t.UpTo, m) })
 	switch {

@@ -74,8 +74,9 @@ func (m *Mail) DeletedMailboxes(ctx context.Context) ([]Deleted, error) {
 
 // Unearth brings a deleted mailbox back as it was, with its id, UIDVALIDITY and UIDs,
 // under its name or another; the UIDVALIDITY is a new one where that name has had the
-// same for another mailbox, or other slots may have given UIDs of which this one never heard. ErrExists if there is a mailbox of that name;
-// ErrOverQuota if its messages do not fit.
+// same for another mailbox, or other slots may have given UIDs of which this one never
+// heard. ErrExists if there is a mailbox of that name; ErrOverQuota if its messages do not
+// fit.
 func (m *Mail) Unearth(ctx context.Context, session string, id mailbox.ID, name string) (mailbox.State, error) {
 	var out mailbox.State
 	err := m.write(ctx, session, func(t *txn) error {

@@ -46,6 +46,11 @@ type Retired struct {
 	Holder      mailbox.ID
 }
 
+// of reports whether it is a UIDVALIDITY that a name has given up.
+func (r Retired) of(name string, v mailbox.UIDValidity) bool {
+	return (r.Name == name || r.Name == anyName) && r.UIDValidity == v
+}
+
 // Digest is a SHA-256 over an Image.
 type Digest [sha256.Size]byte
 

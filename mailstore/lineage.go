@@ -207,7 +207,13 @@ func storeLineage(c *conn, l Lineage) error {
 }
 
 // Lineage returns whose writes made the user's mail; the last are this slot's own.
-func (m *Mail) Lineage(ctx context.Context) (Lineage, error) {
-	image, err := m.Image(ctx)
-	return image.Lineage, err
+func (m *Mail) Lineage(ctx context.Context) (out Lineage, err error) {
+	err = m.read(ctx, func(c *conn) error {
+		upTo, err := c.integer(`SELECT modseq FROM account`)
+		if err == nil {
+			out, _, err = m.wholeLineage(c, mailbox.ModSeq(upTo))
+		}
+		return err
+	})
+	return out, err
 }

@@ -188,11 +188,11 @@ func (g *merger) run() (*Change, error) {
 	if g.modseq > math.MaxInt64/2 {
 		return nil, fmt.Errorf("mod-sequence %d leaves no room", g.modseq)
 	}
-	image := &g.out.Image
-	image.ModSeq, image.Quota = g.modseq, g.here.Quota
 	if err := g.there.consistent(); err != nil {
 		return nil, err
 	}
+	image := &g.out.Image
+	image.ModSeq, image.Quota = g.modseq, g.here.Quota
 	image.UIDValidity = max(g.here.UIDValidity, g.there.UIDValidity)
 	image.Subscriptions = union(g.here.Subscriptions, g.there.Subscriptions, cmp.Compare)
 	g.descend()
@@ -377,9 +377,7 @@ func (g *merger) retire() {
 	}
 	for i := range g.out.Image.Mailboxes {
 		b := &g.out.Image.Mailboxes[i]
-		if slices.ContainsFunc(all, func(r Retired) bool {
-			return (r.Name == b.Name || r.Name == anyName) && r.UIDValidity == b.UIDValidity && r.Holder != b.ID
-		}) || g.otherHad(b) || g.renewed[b.ID] {
+		if slices.ContainsFunc(all, func(r Retired) bool { return r.of(b.Name, b.UIDValidity) && r.Holder != b.ID }) || g.otherHad(b) || g.renewed[b.ID] {
 			all = append(all, Retired{b.Name, b.UIDValidity, unknownHolder})
 			b.UIDValidity = g.freeUIDValidity(b.Name, all)
 		}
@@ -397,9 +395,7 @@ func (g *merger) retire() {
 // other servers may lie above all that were given here.
 func (g *merger) freeUIDValidity(name string, retired []Retired) mailbox.UIDValidity {
 	next := &g.out.Image.UIDValidity
-	for *next++; slices.ContainsFunc(retired, func(r Retired) bool {
-		return (r.Name == name || r.Name == anyName) && r.UIDValidity == *next
-	}); {
+	for *next++; slices.ContainsFunc(retired, func(r Retired) bool { return r.of(name, *next) }); {
 		*next++
 	}
 	return *next

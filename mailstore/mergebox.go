@@ -108,7 +108,7 @@ func (m *boxMerger) enter(w *twin, side *version, e *Entry) {
 	}
 	switch old := *place; {
 	case old == nil:
-	case !old.Expunged && !e.Expunged: // not of one arrival, whatever the records say
+	case !old.Expunged && !e.Expunged: // two of one arrival, which no slot writes: they are kept apart
 		w = &twin{arrival: arrival{m.now(), e.UID}}
 		m.twins = append(m.twins, w)
 		m.enter(w, side, e)
@@ -144,23 +144,21 @@ func (m *boxMerger) unite() {
 
 // decide says whether a message stays, and as whose record.
 func (m *boxMerger) decide(w *twin) {
-	h, t := w.h, w.t
-	switch {
-	case h != nil && t != nil:
+	if w.h != nil && w.t != nil {
 		m.decideBoth(w)
-	case h != nil && !h.Expunged:
-		w.entry, w.changed = h, m.here.changed(h)
-		w.stays = m.survives(w, m.there)
-	case t != nil && !t.Expunged:
-		w.entry, w.changed = t, m.there.changed(t)
-		w.stays = m.survives(w, m.here)
-		if w.stays {
-			m.merged.Taken++
-		}
-	case h != nil:
-		w.entry, w.changed = h, m.here.changed(h)
-	case t != nil:
-		w.entry, w.changed = t, m.there.changed(t)
+		return
+	}
+	side, other := m.here, m.there
+	if w.entry = w.h; w.h == nil {
+		w.entry, side, other = w.t, m.there, m.here
+	}
+	if w.entry == nil { // united with another
+		return
+	}
+	w.changed = side.changed(w.entry)
+	w.stays = !w.entry.Expunged && m.survives(w, other)
+	if w.stays && side == m.there {
+		m.merged.Taken++
 	}
 }
 

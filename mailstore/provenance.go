@@ -10,7 +10,7 @@ import (
 )
 
 // Where records and mailboxes come from is kept only where their mod-sequences and the lineage
-// do not say it: tables that the first merge makes, and the first renaming of a mailbox.
+// do not say it: in tables that the first merge or renewal makes, and the first renaming of a mailbox.
 
 const (
 	provenanceTable = `CREATE TABLE IF NOT EXISTS provenance (record INTEGER PRIMARY KEY, maker TEXT NOT NULL, made INTEGER NOT NULL,

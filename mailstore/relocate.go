@@ -45,7 +45,7 @@ func (s *Store) Vacant(u mailbox.User, roots Roots) error {
 		if slices.Contains(now.list(), root) {
 			continue
 		}
-		names, err := (&Relocation{s: s, user: u}).names(root)
+		names, err := s.filesOf(u, root)
 		if err != nil {
 			return err
 		}
@@ -139,8 +139,9 @@ func (r *Relocation) copy(ctx context.Context, name, from, to string) error {
 }
 
 // Switch copies the rest while nobody has the mail open, and then has commit make the new
-// roots those that Options.Roots tells. It has changed nothing where commit was not called. ErrBusy while somebody
-// uses the mail: Switch may be tried again. Who wants to open the mail meanwhile waits.
+// roots those that Options.Roots tells. It has changed nothing where commit was not called.
+// ErrBusy while somebody uses the mail: Switch may be tried again. Who wants to open the
+// mail meanwhile waits.
 func (r *Relocation) Switch(ctx context.Context, commit func() error) error {
 	e, err := r.s.reserve(ctx, r.user)
 	if err != nil {
@@ -169,7 +170,7 @@ func (r *Relocation) Switch(ctx context.Context, commit func() error) error {
 // copyRest makes the user's directory of a place what it is below from.
 func (r *Relocation) copyRest(ctx context.Context, p place, from string) error {
 	to := r.to.of(p)
-	names, err := r.names(from)
+	names, err := r.s.filesOf(r.user, from)
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (r *Relocation) copyRest(ctx context.Context, p place, from string) error {
 			return err
 		}
 	}
-	there, err := r.names(to)
+	there, err := r.s.filesOf(r.user, to)
 	if err != nil {
 		return err
 	}
@@ -192,9 +193,9 @@ func (r *Relocation) copyRest(ctx context.Context, p place, from string) error {
 	return r.s.o.FS.SyncDir(filepath.Join(to, r.user.Dir()))
 }
 
-// names are the files below a root that go with the user.
-func (r *Relocation) names(root string) (out []string, err error) {
-	entries, err := r.s.o.FS.ReadDir(filepath.Join(root, r.user.Dir()))
+// filesOf are the names of the files below a root that go with a user.
+func (s *Store) filesOf(u mailbox.User, root string) (out []string, err error) {
+	entries, err := s.o.FS.ReadDir(filepath.Join(root, u.Dir()))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
