@@ -6,7 +6,7 @@
 //	# what is damaged, and what would happen to somebody's mail
 //	test: <package> <regular expression of tests>
 //
-// Each is applied to a copy of the tree, alone; sabotage fails where a patch no
-// longer applies, where the damaged code does not build, or where the tests
-// stay green.
+// Each is applied to a copy of the tree, alone, and taken back; sabotage fails where
+// a patch no longer applies, where the damaged code does not build, or where the
+// tests stay green.
 package main

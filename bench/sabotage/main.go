@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -29,17 +28,18 @@ func run(ctx context.Context, only string) error {
 	if err != nil {
 		return err
 	}
-	root, err := os.Getwd()
+	c, err := newTree(ctx, ".")
 	if err != nil {
 		return err
 	}
+	defer c.remove()
 	red, failed := 0, 0
 	for _, name := range patches {
 		if !strings.Contains(name, only) {
 			continue
 		}
 		start := time.Now()
-		verdict, err := try(ctx, root, name)
+		verdict, err := c.try(ctx, name)
 		fmt.Printf("%-40s %s (%s)\n", strings.TrimSuffix(filepath.Base(name), ".patch"), verdict, time.Since(start).Round(time.Second))
 		if err != nil {
 			fmt.Println("   ", err)
@@ -47,51 +47,15 @@ func run(ctx context.Context, only string) error {
 		} else {
 			red++
 		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	fmt.Printf("%d passed, %d failed\n", red, failed)
 	if failed > 0 || red == 0 {
 		return errors.New("a damage went unnoticed or could not be done: see above")
 	}
 	return nil
-}
-
-// try applies one patch to a copy of the tree and expects its test to fail.
-func try(ctx context.Context, root, name string) (string, error) {
-	pkg, test, err := target(name)
-	if err != nil {
-		return "unreadable", err
-	}
-	dir, err := os.MkdirTemp("", "sabotage")
-	if err != nil {
-		return "no copy", err
-	}
-	defer os.RemoveAll(dir)
-	if out, err := exec.CommandContext(ctx, "sh", "-c", `git ls-files -co --exclude-standard -z | xargs -0 cp --parents -t "$1" 2>/dev/null; true`, "sh", dir).CombinedOutput(); err != nil {
-		return "no copy", fmt.Errorf("copy the tree: %w: %s", err, out)
-	}
-	apply := exec.CommandContext(ctx, "patch", "-p1", "-s", "-i", filepath.Join(root, name))
-	apply.Dir = dir
-	if out, err := apply.CombinedOutput(); err != nil {
-		return "does not apply", fmt.Errorf("patch: %w: %s", err, out)
-	}
-	build := exec.CommandContext(ctx, "go", "vet", "./"+pkg)
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		return "does not build", fmt.Errorf("go vet ./%s: %w: %s", pkg, err, out)
-	}
-	check := exec.CommandContext(ctx, "go", "test", "-count=1", "-timeout=10m", "-run", test, "./"+pkg)
-	check.Dir = dir
-	out, err := check.CombinedOutput()
-	if err == nil {
-		return "GREEN", fmt.Errorf("go test -run %q ./%s did not notice", test, pkg)
-	}
-	if ctx.Err() != nil {
-		return "stopped", ctx.Err()
-	}
-	if !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic:") {
-		return "no verdict", fmt.Errorf("go test -run %q ./%s: %w: %s", test, pkg, err, out)
-	}
-	return "red", nil
 }
 
 // target reads the package and the tests that a patch names.
