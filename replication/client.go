@@ -62,19 +62,25 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	retry := backoff.DefaultConfig
-	retry.BaseDelay, retry.MaxDelay = 100*time.Millisecond, lastRedial
-	conn, err := grpc.NewClient("passthrough:///"+o.Address,
-		grpc.WithTransportCredentials(credentials.NewTLS(o.Identity.client(o.Name))),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: pingWait}),
-		grpc.WithInitialWindowSize(4<<20), grpc.WithInitialConnWindowSize(8<<20), grpc.WithDisableServiceConfig(),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingWait}),
-	)
+	conn, err := connect(&o)
 	if err != nil {
 		return nil, fmt.Errorf("replica %s: %w", o.Name, err)
 	}
 	return &Client{o: o, conn: conn, known: map[mailbox.User]*remembered{}}, nil
+}
+
+// connect makes the connection. A call of which something was sent is never begun anew below us: gRPC
+// would repeat what it had taken until the line broke, and end it as if that had been all.
+func connect(o *ClientOptions, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+	retry := backoff.DefaultConfig
+	retry.BaseDelay, retry.MaxDelay = 100*time.Millisecond, lastRedial
+	return grpc.NewClient("passthrough:///"+o.Address, append(more,
+		grpc.WithTransportCredentials(credentials.NewTLS(o.Identity.client(o.Name))),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame), grpc.MaxRetryRPCBufferSize(0)),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: pingWait}),
+		grpc.WithInitialWindowSize(4<<20), grpc.WithInitialConnWindowSize(8<<20), grpc.WithDisableServiceConfig(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingEvery, Timeout: pingWait}),
+	)...)
 }
 
 // Close ends the connection.
