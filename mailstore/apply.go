@@ -95,6 +95,9 @@ type application struct {
 	created map[mailbox.ID]bool
 
 	provenance bool // there is the table of it
+	// ownThreads says that messages that are here stay in their threads: a merge cannot tell those who have had
+	// a record, and have it as it is, that its message is in another one now.
+	ownThreads bool
 }
 
 func (a *application) run(expect Digest) (err error) {
@@ -396,7 +399,7 @@ func (a *boxApplication) entry(e *Entry) error {
 	if !ok {
 		return fmt.Errorf("message %s: %w", e.GUID, ErrLacking)
 	}
-	if c.thread != e.Thread {
+	if c.thread != e.Thread && !a.ownThreads {
 		c.thread = e.Thread
 		if err := a.c.exec(`UPDATE content SET thread = ?, crc = ? WHERE num = ?`, c.thread[:], c.crc(), int64(c.num)); err != nil {
 			return err

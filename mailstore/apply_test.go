@@ -232,7 +232,16 @@ func (w *works) box(label string) mailbox.State {
 	return rapid.SampledFrom(all).Draw(w.t, label)
 }
 
+// uids are some UIDs of a mailbox, mostly those of messages: restored mail leaves a million unused.
 func (w *works) uids(b mailbox.State) mailbox.UIDSet {
+	v, err := w.m.View(context.Background(), b.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(v.Records) > 0 && rapid.IntRange(0, 3).Draw(w.t, "there") > 0 {
+		at := rapid.IntRange(0, len(v.Records)-1).Draw(w.t, "message")
+		return mailbox.UIDRange(v.Records[at].UID, v.Records[min(at+rapid.IntRange(0, 3).Draw(w.t, "more"), len(v.Records)-1)].UID)
+	}
 	lo := rapid.Uint32Range(1, max(1, uint32(b.UIDNext))).Draw(w.t, "lo")
 	return mailbox.UIDRange(mailbox.UID(lo), mailbox.UID(lo+rapid.Uint32Range(0, 3).Draw(w.t, "more")))
 }
@@ -272,6 +281,15 @@ func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) {
 	return recs[0].GUID, nil
 }
 
+// dropUIDs expunges messages.
+func (w *works) dropUIDs(ctx context.Context, id mailbox.ID, uids mailbox.UIDSet) error {
+	_, err := w.m.StoreFlags(ctx, "", id, uids, AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+	if err == nil {
+		_, _, err = w.m.Expunge(ctx, "", id, &uids)
+	}
+	return err
+}
+
 // adopt makes a mailbox that goes on where another server's ends.
 func (w *works) adopt(ctx context.Context) error {
 	name := rapid.SampledFrom([]string{"a", "b", "d"}).Draw(w.t, "adopted")
@@ -304,12 +322,7 @@ func (w *works) actions() map[string]func(context.Context) error {
 		},
 		"drop": func(ctx context.Context) error {
 			b := w.box("of")
-			uids := w.uids(b)
-			_, err := w.m.StoreFlags(ctx, "", b.ID, uids, AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
-			if err == nil {
-				_, _, err = w.m.Expunge(ctx, "", b.ID, &uids)
-			}
-			return err
+			return w.dropUIDs(ctx, b.ID, w.uids(b))
 		},
 		"expunge": func(ctx context.Context) error { _, _, err := w.m.Expunge(ctx, "", w.box("of").ID, nil); return err },
 		"move": func(ctx context.Context) error {

@@ -78,7 +78,7 @@ func (m *Mail) Merge(ctx context.Context, theirs *Image, entries map[mailbox.ID]
 			return err
 		}
 		out = g.merged
-		a := &application{txn: t, change: change, before: *here}
+		a := &application{txn: t, change: change, before: *here, ownThreads: true}
 		return a.steps()
 	})
 	m.s.views.forget(m.user)

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -189,9 +190,14 @@ var steps = []string{"append", "append", "append", "append", "flags", "flags", "
 
 // work lets a client of a slot do something, and notes what he means to be gone.
 func (p *split) work(i int) {
+	name := rapid.SampledFrom(steps).Draw(p.t, "step")
+	p.do(i, name, p.works[i].actions()[name])
+}
+
+// do is work that is known.
+func (p *split) do(i int, name string, action func(context.Context) error) {
 	ctx := context.Background()
 	w := p.works[i]
-	name := rapid.SampledFrom(steps).Draw(p.t, "step")
 	*p.ops++
 	there := p.places(p.sides[i])
 	defer func() {
@@ -210,7 +216,7 @@ func (p *split) work(i int) {
 	case "unexpunge", "unearth": // what is brought back is there to stay
 		p.resync(p.watchers[i], p.sides[i])
 		before := p.holds(p.sides[i])
-		w.must(w.actions()[name](ctx))
+		w.must(action(ctx))
 		for g, n := range p.holds(p.sides[i]) {
 			if before[g] < n {
 				p.sent[g] = true
@@ -220,7 +226,7 @@ func (p *split) work(i int) {
 		// Who deletes has looked at what he deletes.
 		p.resync(p.watchers[i], p.sides[i])
 		before := p.holds(p.sides[i])
-		w.must(w.actions()[name](ctx))
+		w.must(action(ctx))
 		after := p.holds(p.sides[i])
 		for g, n := range before {
 			if after[g] < n {
@@ -229,11 +235,33 @@ func (p *split) work(i int) {
 		}
 	case "rename", "swap", "inbox", "adopt": // names are looked at before and after
 		p.resync(p.watchers[i], p.sides[i])
-		w.must(w.actions()[name](ctx))
+		w.must(action(ctx))
 		p.resync(p.watchers[i], p.sides[i])
 	default:
-		w.must(w.actions()[name](ctx))
+		w.must(action(ctx))
 	}
+}
+
+// contend lets one client expunge what another changes at another slot.
+func (p *split) contend(here, there int) {
+	theirs := p.places(p.sides[there])
+	var both []uidKey
+	for where, guid := range p.places(p.sides[here]) {
+		if theirs[where] == guid {
+			both = append(both, where)
+		}
+	}
+	if len(both) == 0 {
+		return
+	}
+	slices.SortFunc(both, func(a, b uidKey) int { return cmp.Or(cmp.Compare(a.box, b.box), cmp.Compare(a.uid, b.uid)) })
+	of := rapid.SampledFrom(both).Draw(p.t, "message of both")
+	id, uids := mailbox.ID(of.box), mailbox.UIDRange(of.uid, of.uid)
+	p.do(here, "drop", func(ctx context.Context) error { return p.works[here].dropUIDs(ctx, id, uids) })
+	p.do(there, "flags", func(ctx context.Context) error {
+		_, err := p.sides[there].m.StoreFlags(ctx, "", id, uids, ReplaceFlags, mailbox.MakeFlags("contended"), nil)
+		return err
+	})
 }
 
 // holds counts the live records of each message.
@@ -297,6 +325,10 @@ func (p *split) step() {
 	switch k := rapid.IntRange(0, 20).Draw(p.t, "kind"); {
 	case k == 20:
 		p.disasterOf(rapid.IntRange(0, len(p.sides)-1).Draw(p.t, "slot"))
+	case k > 12 && k < 15 && len(masters) > 1:
+		if other := rapid.SampledFrom(masters).Draw(p.t, "against"); other != m {
+			p.contend(m, other)
+		}
 	case k < 15 || len(others) == 0 && len(masters) == 1:
 		p.work(m)
 	case k < 17 && len(others) > 0:
