@@ -122,7 +122,7 @@ func (d damaged) readAll(t *testing.T, s *Store, m *Mail) int {
 		c, err := m.Open(t.Context(), d.inbox, r)
 		if err == nil {
 			var b strings.Builder
-			if _, err := copyAll(&b, c); err != nil || b.String() != d.text[r.UID] {
+			if _, err := c.WriteTo(&b); err != nil || b.String() != d.text[r.UID] {
 				t.Errorf("UID %d: wrong bytes, %v", r.UID, err)
 			}
 			c.Close()
@@ -212,7 +212,7 @@ func (d damaged) askAll(t *testing.T, m *Mail) error {
 			return err
 		}
 		var b strings.Builder
-		if _, err := copyAll(&b, c); err != nil || b.String() != d.text[r.UID] {
+		if _, err := c.WriteTo(&b); err != nil || b.String() != d.text[r.UID] {
 			t.Errorf("UID %d: wrong bytes, %v", r.UID, err)
 		}
 		c.Close()

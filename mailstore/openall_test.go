@@ -77,7 +77,7 @@ func openedText(c *Content, err error) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	_, err = copyAll(&b, c)
+	_, err = c.WriteTo(&b)
 	if e := c.Close(); err == nil {
 		err = e
 	}

@@ -61,7 +61,7 @@ type packWriter struct {
 }
 
 // flushAt is the size of the buffer beyond which appended frames are written.
-const flushAt = 1 << 20
+const flushAt = 256 << 10
 
 // create makes pack n, in place of what a crash may have left under that name.
 func (d *packDir) create(p place, n uint64) (*packWriter, error) {
@@ -351,6 +351,15 @@ func (c *Content) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// WriteTo writes all of the message.
+func (c *Content) WriteTo(w io.Writer) (int64, error) {
+	if c.file == nil {
+		n, err := w.Write(c.memory)
+		return int64(n), err
+	}
+	return io.Copy(w, io.NewSectionReader(c, 0, c.Size))
+}
+
 // Close gives up the content.
 func (c *Content) Close() error {
 	if c.file == nil {
@@ -359,9 +368,4 @@ func (c *Content) Close() error {
 	f := c.file
 	c.file = nil
 	return f.Close()
-}
-
-// copyAll writes all of a content.
-func copyAll(w io.Writer, c *Content) (int64, error) {
-	return io.Copy(w, io.NewSectionReader(c, 0, c.Size))
 }

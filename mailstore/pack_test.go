@@ -66,7 +66,7 @@ func (l *ledger) check(t testing.TB, d *packDir) {
 			t.Fatalf("pack %d at %d: %v", k.pack, k.start, err)
 		}
 		var b strings.Builder
-		_, err = copyAll(&b, c)
+		_, err = c.WriteTo(&b)
 		if err = errors.Join(err, c.Close()); err != nil || b.String() != k.body {
 			t.Fatalf("pack %d at %d holds other bytes: %v", k.pack, k.start, err)
 		}

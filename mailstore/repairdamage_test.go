@@ -205,7 +205,7 @@ func (p *patient) noneLost(t *testing.T, m *Mail, pack []byte) {
 				continue // lost, and said so
 			}
 			h := mailbox.NewGUIDHash()
-			if _, err := copyAll(h, c); err != nil || mailbox.GUID(h.Sum(nil)) != rec.GUID {
+			if _, err := c.WriteTo(h); err != nil || mailbox.GUID(h.Sum(nil)) != rec.GUID {
 				t.Errorf("%s UID %d has other bytes: %v", st.Name, rec.UID, err)
 			}
 			c.Close()

@@ -56,6 +56,21 @@ func (s *Store) Spool(ctx context.Context, r io.Reader) (*Message, error) {
 	return m, nil
 }
 
+// SpoolBytes is Spool of a message that is in memory, and is the store's from now on.
+func (s *Store) SpoolBytes(ctx context.Context, b []byte) (*Message, error) {
+	if s.o.ReadOnly || int64(len(b)) > min(s.o.MemoryMessage, s.o.MaxMessage) {
+		return s.Spool(ctx, bytes.NewReader(b))
+	}
+	m := &Message{fs: s.o.FS, Size: int64(len(b)), memory: b, GUID: mailbox.GUIDOf(b), crc: crc32.Checksum(b, castagnoli)}
+	if err := m.parse(); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	return m, nil
+}
+
+// Octets are the message's, if it is in memory; else nil. They are shared: do not change them.
+func (m *Message) Octets() []byte { return m.memory }
+
 // parse takes the message apart here, in its receiver, and not in the committer
 // that others wait for.
 func (m *Message) parse() (err error) {

@@ -359,7 +359,7 @@ func (v *verification) bytes(ctx context.Context) error {
 
 func (v *verification) guid(c content, r *Content) error {
 	h := mailbox.NewGUIDHash()
-	_, err := copyAll(h, r)
+	_, err := r.WriteTo(h)
 	if err = errors.Join(err, r.Close()); err != nil {
 		return err
 	}

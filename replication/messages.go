@@ -161,7 +161,7 @@ var errGUID = errors.New("the bytes do not have the GUID")
 // checkGUID reads the message once: its frame's CRC was checked, and now its GUID is.
 func checkGUID(c *mailstore.Content, g mailbox.GUID) error {
 	h := mailbox.NewGUIDHash()
-	if _, err := io.Copy(h, io.NewSectionReader(c, 0, c.Size)); err != nil {
+	if _, err := c.WriteTo(h); err != nil {
 		return err
 	}
 	if mailbox.GUID(h.Sum(nil)) != g {
@@ -227,7 +227,13 @@ func (r *receiver) message(ctx context.Context, h *messageHead, part []byte) err
 		known.size = h.size
 		h = &known
 	}
-	msg, err := r.store.Spool(ctx, &messageReader{x: r.x, part: part, left: h.size - int64(len(part))})
+	var msg *mailstore.Message
+	var err error
+	if int64(len(part)) == h.size { // the frame is nobody else's
+		msg, err = r.store.SpoolBytes(ctx, part)
+	} else {
+		msg, err = r.store.Spool(ctx, &messageReader{x: r.x, part: part, left: h.size - int64(len(part))})
+	}
 	if err != nil {
 		return err
 	}
