@@ -40,7 +40,7 @@ type ExpungedRequest struct {
 type Expunged struct {
 	Mailbox  string
 	ID       mailbox.ID
-	UID, New mailbox.UID
+	UID, New mailbox.UID // New is 0 of one that was named and that the mailbox has again
 	Size     int64
 	At       time.Time
 	Messages uint32 // of a deleted mailbox
@@ -172,8 +172,9 @@ func expungedMessages(ctx context.Context, m *mailstore.Mail, q ExpungedRequest)
 	}
 	out := []Expunged{}
 	for _, x := range all {
-		wanted := uids.Contains(x.Record.UID) || uids.IsEmpty() && !x.At.Before(q.Since)
-		if wanted && (!q.Restore || became[x.Record.UID] != 0) {
+		named := uids.Contains(x.Record.UID)
+		wanted := named || uids.IsEmpty() && !x.At.Before(q.Since)
+		if wanted && (!q.Restore || named || became[x.Record.UID] != 0) {
 			out = append(out, Expunged{Mailbox: box.Name, ID: box.ID, UID: x.Record.UID, New: became[x.Record.UID], Size: x.Record.Size, At: x.At})
 		}
 	}

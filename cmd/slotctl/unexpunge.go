@@ -47,6 +47,9 @@ func unexpungeCommand(connect connector) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if q.UIDs != "" && len(list) == 0 {
+				return fmt.Errorf("%s: no message of UIDs %s can be brought back", q.Mailbox, q.UIDs)
+			}
 			return writeExpunged(list, q.Restore)
 		})
 	}
@@ -62,6 +65,8 @@ func writeExpunged(list []slot.Expunged, back bool) error {
 			fmt.Fprintf(w, "%s is back with %d messages\n", x.Mailbox, x.Messages)
 		case x.UID == 0:
 			fmt.Fprintf(w, "%s\t%s\t%d messages\t%d bytes\tdeleted %s\n", x.ID, x.Mailbox, x.Messages, x.Size, at)
+		case back && x.New == 0:
+			fmt.Fprintf(w, "UID %d is there again already\n", x.UID)
 		case back:
 			fmt.Fprintf(w, "UID %d is back as UID %d\n", x.UID, x.New)
 		default:
