@@ -96,7 +96,7 @@ func (s *Slot) handleStatus(w http.ResponseWriter, r *http.Request) {
 	accounts, err := s.accounts.List(r.Context())
 	respond(w, Status{
 		Name: s.c.Name, Version: Version, PID: pid(), Started: s.started, Offline: s.o.Offline,
-		Users: len(accounts), Addresses: s.Addresses(),
+		Users: len(accounts), Addresses: s.Addresses(), SearchesSlow: s.searches.slow.Load(),
 	}, err)
 }
 

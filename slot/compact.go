@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -149,20 +150,21 @@ func (s *Slot) openSchedule() error {
 	if s.c.Compact.By != "daemon" {
 		return nil
 	}
-	q := s.squatter
-	if q == nil {
-		q = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Logger: s.o.Logger, Now: s.o.Now, Conf: s.c.Conf, FS: s.c.Hooks.FS})
-	}
 	lock, err := s.c.LockSchedule()
 	if err != nil {
 		return fmt.Errorf("compact.by is daemon: %w", err)
 	}
 	s.scheduleLock = lock
-	o := s.c.ScheduleOptions()
-	o.Now, o.After, o.Registerer, o.Slow = s.o.Now, s.o.After, s.registry, s.searches.slow.Load
-	o.Name = s.nameOf
-	s.schedule = q.NewSchedule(o)
+	o := s.scheduleOptions()
+	o.Registerer = s.registry
+	s.schedule = s.indexer().NewSchedule(o)
 	return nil
+}
+
+func (s *Slot) scheduleOptions() squatter.ScheduleOptions {
+	o := s.c.ScheduleOptions()
+	o.Now, o.After, o.Slow, o.Name = s.o.Now, s.o.After, s.searches.slow.Load, s.nameOf
+	return o
 }
 
 // nameOf is what people call a user.
@@ -174,14 +176,19 @@ func (s *Slot) nameOf(u mailbox.User) string {
 	return a.Name
 }
 
-// saveTemp moves what lies in temp to meta, when nothing is indexed any longer.
+// saveTemp moves what lies in temp to meta, when nothing is indexed any longer; also
+// where a timer compacts, which does not know of the stop.
 func (s *Slot) saveTemp() {
-	if s.schedule == nil || s.c.Compact.KeepTemp {
+	if s.o.Offline || s.c.Compact.KeepTemp {
 		return
+	}
+	schedule := s.schedule
+	if schedule == nil {
+		schedule = s.indexer().NewSchedule(s.scheduleOptions())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.c.Compact.Stop))
 	defer cancel()
-	saved, err := s.schedule.Save(ctx)
+	saved, err := schedule.Save(ctx)
 	if err != nil {
 		// Nothing is lost: what is not in meta is scanned, and indexed again.
 		s.o.Logger.Warn("temp was not saved to meta for everybody", "users", saved, "err", err)
@@ -234,5 +241,31 @@ func (w *searchWatch) look(g prometheus.Gatherer) {
 			w.slow.Store(n > 0 && (sum-w.sum)/n > w.limit.Seconds())
 			w.sum, w.count = sum, count
 		}
+	}
+}
+
+// askWait is how long a daemon may take to say whether searches are slow.
+const askWait = 5 * time.Second
+
+// SearchesSlow returns a function that tells whether the searches of the slot's daemon
+// are slow, for another process that compacts. It asks as often as the daemon looks. Without a
+// daemon nobody searches; one that does not answer holds nobody up.
+func (c *Config) SearchesSlow(ctx context.Context) func() bool {
+	client := newClient(c)
+	var mu sync.Mutex // guards what follows
+	var asked time.Time
+	slow := false
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if !asked.IsZero() && time.Since(asked) < watchEvery {
+			return slow
+		}
+		ctx, cancel := context.WithTimeout(ctx, askWait)
+		defer cancel()
+		st, err := client.Status(ctx)
+		client.http.CloseIdleConnections()
+		asked, slow = time.Now(), err == nil && st.SearchesSlow
+		return slow
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/squatter"
@@ -68,14 +69,18 @@ func (s *Slot) renameUser(ctx context.Context, name, to string) error {
 		return err
 	}
 	s.step(stepAccountRenamed)
-	if s.schedule == nil {
-		return nil
-	}
-	a, err := s.accounts.Lookup(ctx, to)
-	if err == nil {
-		s.schedule.Moved(a.ID)
+	if a, err := s.accounts.Lookup(ctx, to); err == nil {
+		s.toArchive(a)
 	}
 	return nil
+}
+
+// toArchive asks for a user's index to go to archive. What he was to get he has: that
+// this cannot be noted is told in the log only.
+func (s *Slot) toArchive(a account.Account) {
+	if err := s.indexer().Moved(a.ID); err != nil {
+		s.o.Logger.Warn("the index of a user who was moved or renamed stays in its tiers", "user", a.Name, "err", err)
+	}
 }
 
 // handleJob does a job for users and streams what became of it.

@@ -46,10 +46,18 @@ func (s *Slot) moveUser(ctx context.Context, r MoveUser) error {
 			return fmt.Errorf("move the mail of %s: %w", a.Name, err)
 		}
 	}
-	if !r.MailOnly {
-		if err := s.move(ctx, a, r.To, indexPlacement, s.moveIndex); err != nil {
-			return fmt.Errorf("move the index of %s: %w", a.Name, err)
-		}
+	if r.MailOnly {
+		return nil
+	}
+	was, err := s.c.placement(a.ID, indexPlacement)
+	if err == nil {
+		err = s.move(ctx, a, r.To, indexPlacement, s.moveIndex)
+	}
+	if err != nil {
+		return fmt.Errorf("move the index of %s: %w", a.Name, err)
+	}
+	if was.at != r.To {
+		s.toArchive(a)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package slot
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -153,6 +154,70 @@ func TestStopSavesTemp(t *testing.T) {
 	}
 	if _, err := c.LockSchedule(); err == nil {
 		t.Error("another may compact by the schedule beside the daemon")
+	}
+}
+
+// TestStopSavesTempOfTimers: also where a timer compacts, which knows of no stop.
+func TestStopSavesTempOfTimers(t *testing.T) {
+	c := newConfig(t, "[compact]\nby = \"timer\"\n")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	if err := r.deliver("Subject: x\r\n\r\nlunch\r\n", "anna@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	r.indexed("anna", 1)
+	r.stop()
+	r = start(t, c, Options{})
+	if got := tiersOf(r.indexed("anna", 1)); got != "meta" {
+		t.Errorf("after a stop the index lies in %q", got)
+	}
+}
+
+// TestRenamedGoesToArchive: the index of who is renamed goes to archive, also if nobody
+// served the slot at that moment.
+func TestRenamedGoesToArchive(t *testing.T) {
+	k := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)}
+	c := newConfig(t, "")
+	o := Options{Now: k.Now, After: k.After}
+	r := start(t, c, o)
+	r.addUser("anna")
+	if err := r.deliver("Subject: x\r\n\r\nlunch\r\n", "anna@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	r.indexed("anna", 1)
+	r.stop()
+	client, err := Administer(t.Context(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(client.Change(t.Context(), "rename", ChangeUser{Name: "anna", To: "anna.w"}), client.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, c, o)
+	k.until(t, "in archive", 10*time.Minute, func() bool { return tiersOf(r.indexed("anna.w", 1)) == "archive" })
+	if h := k.Now().Hour(); h < 12 {
+		t.Errorf("it waited for the night, until %s", k.Now())
+	}
+}
+
+// TestSearchesSlow: another process that compacts is told whether searches are slow,
+// and that nobody searches where no daemon runs.
+func TestSearchesSlow(t *testing.T) {
+	c := newConfig(t, "")
+	if c.SearchesSlow(t.Context())() {
+		t.Error("slow before the slot is there")
+	}
+	r := start(t, c, Options{})
+	if c.SearchesSlow(t.Context())() {
+		t.Error("slow without a search")
+	}
+	await(t, "told", func() bool {
+		r.searches.slow.Store(true) // the watch finds otherwise from time to time
+		return c.SearchesSlow(t.Context())()
+	})
+	r.stop()
+	if c.SearchesSlow(t.Context())() {
+		t.Error("slow after the stop")
 	}
 }
 

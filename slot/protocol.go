@@ -28,6 +28,8 @@ type Status struct {
 	Offline   bool // the slot is open for administration only
 	Users     int
 	Addresses Addresses
+	// SearchesSlow tells who compacts to wait (compact.slow).
+	SearchesSlow bool
 }
 
 // AddUser is what POST /user/add takes.

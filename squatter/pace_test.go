@@ -190,7 +190,7 @@ func TestLeave(t *testing.T) {
 	if got := f.active(); got != "temp data" {
 		t.Errorf("another user's leave ended it: %s", got)
 	}
-	s.Moved(user)
+	f.must(f.q.Moved(user))
 	h.then = func() { s.Leave(user) }
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,7 +53,6 @@ type Schedule struct {
 	metrics *scheduleMetrics
 
 	mu      sync.Mutex // guards what follows
-	moved   map[mailbox.User]bool
 	current underWay
 }
 
@@ -70,15 +70,7 @@ func (q *Squatter) NewSchedule(o ScheduleOptions) *Schedule {
 	if o.Name == nil {
 		o.Name = func(u mailbox.User) string { return string(u) }
 	}
-	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer, o.Policy), moved: make(map[mailbox.User]bool)}
-}
-
-// Moved asks for a user's index to be moved to archive in the next round. It does
-// not block.
-func (s *Schedule) Moved(u mailbox.User) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.moved[u] = true
+	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer, o.Policy)}
 }
 
 // Run does a round every so often until ctx is done; then it returns nil.
@@ -99,15 +91,16 @@ func (s *Schedule) Run(ctx context.Context) error {
 func (s *Schedule) Plan(ctx context.Context) ([]Decision, error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	return s.plan(ctx)
+	_, plan, err := s.plan(ctx)
+	return plan, err
 }
 
-// plan is Plan for whoever holds round. Users who cannot be looked at make an
-// error beside the decisions for the others.
-func (s *Schedule) plan(ctx context.Context) ([]Decision, error) {
+// plan is Plan for whoever holds round, with what it was decided by. Users who cannot
+// be looked at make an error beside the decisions for the others.
+func (s *Schedule) plan(ctx context.Context) (State, []Decision, error) {
 	users, err := s.q.everyone(ctx)
 	if err != nil {
-		return nil, err
+		return State{}, nil, err
 	}
 	s.survey.forget(users)
 	var errs []error
@@ -115,15 +108,10 @@ func (s *Schedule) plan(ctx context.Context) ([]Decision, error) {
 		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
 	})
 	if err != nil {
-		return nil, err
+		return state, nil, err
 	}
-	s.mu.Lock()
-	for i := range state.Users {
-		state.Users[i].Moved = s.moved[state.Users[i].User]
-	}
-	s.mu.Unlock()
 	s.metrics.see(state)
-	return s.o.Policy.Plan(state), errors.Join(errs...)
+	return state, s.o.Policy.Plan(state), errors.Join(errs...)
 }
 
 // Done is what a round did.
@@ -138,9 +126,9 @@ type Done struct {
 func (s *Schedule) Round(ctx context.Context) (Done, error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	plan, err := s.plan(ctx)
+	state, plan, err := s.plan(ctx)
 	done := Done{Planned: len(plan)}
-	errs := []error{err}
+	errs := []error{err, s.forgetIdle(state, plan)}
 	for i := range plan {
 		d := &plan[i]
 		if !d.AtAnyHour() && !s.o.Policy.Quiet.Contain(s.o.Now()) {
@@ -165,6 +153,17 @@ func (s *Schedule) Round(ctx context.Context) (Done, error) {
 		}
 	}
 	return done, errors.Join(errs...)
+}
+
+// forgetIdle takes the mark off those who were moved and have nothing to go to archive.
+func (s *Schedule) forgetIdle(state State, plan []Decision) error {
+	var errs []error
+	for _, u := range state.Users {
+		if u.Moved && !slices.ContainsFunc(plan, func(d Decision) bool { return d.User == u.User && d.Rule == RuleMoved }) {
+			errs = append(errs, s.q.forgetMoved(u.User))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Schedule) wait(ctx context.Context, d time.Duration) error {
@@ -193,7 +192,9 @@ func (s *Schedule) do(ctx context.Context, d *Decision, pace func(context.Contex
 		outcome = "nothing"
 	case err == nil:
 		did = true
-		s.forgetMoved(d)
+		if d.Rule == RuleMoved {
+			err = s.q.forgetMoved(d.User)
+		}
 	case errors.Is(err, tiers.ErrHeld), errors.Is(err, tiers.ErrLostRace):
 		outcome, err = "raced", nil
 	case errors.Is(err, mailstore.ErrNoUser), one.Err() != nil && ctx.Err() == nil:
@@ -217,15 +218,6 @@ func levelOf(outcome string) slog.Level {
 		return slog.LevelError
 	}
 	return slog.LevelInfo
-}
-
-func (s *Schedule) forgetMoved(d *Decision) {
-	if d.Rule != RuleMoved {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.moved, d.User)
 }
 
 // Save moves what lies in temp to meta, as far as it gets before ctx is done: for

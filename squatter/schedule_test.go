@@ -102,7 +102,7 @@ func TestScheduleDays(t *testing.T) {
 	if got := f.active(); got != "temp data" { // the other database of data is old, by the fixture's clock
 		t.Errorf("the night after the stop: %s", got)
 	}
-	s.Moved(user)
+	f.must(f.q.Moved(user))
 	f.round(s, 1)
 	if got := f.active(); got != "temp archive" && got != "archive" {
 		t.Errorf("after a move: %s", got)
@@ -111,6 +111,33 @@ func TestScheduleDays(t *testing.T) {
 	if got := gauge(t, registry, "teraslot_tier_databases"); got == 0 {
 		t.Error("no databases in the metrics")
 	}
+}
+
+// TestMovedIsRemembered: that a user was moved outlives the process that knows it, a plan
+// tells it and changes nothing, and one who has nothing to go to archive is forgotten.
+func TestMovedIsRemembered(t *testing.T) {
+	f := newFixture(t, squatter.Options{})
+	f.now = byDay
+	f.must(f.q.Moved(user))
+	f.round(f.schedule(squatter.ScheduleOptions{}), 0)
+	f.deliver(0, 3)
+	f.index(3, squatter.IndexOptions{})
+	f.round(f.schedule(squatter.ScheduleOptions{}), 0) // it was about what there was
+	f.must(f.q.Moved(user))
+	for range 2 {
+		plan, err := f.schedule(squatter.ScheduleOptions{}).Plan(t.Context())
+		f.must(err)
+		if len(plan) != 1 || plan[0].Rule != squatter.RuleMoved || plan[0].Dest != "archive" {
+			t.Fatalf("planned after a move: %+v", plan)
+		}
+	}
+	f.round(f.schedule(squatter.ScheduleOptions{}), 1)
+	if got := f.active(); got != "temp archive" {
+		t.Errorf("after a move: %s", got)
+	}
+	f.deliver(3, 5)
+	f.index(2, squatter.IndexOptions{})
+	f.round(f.schedule(squatter.ScheduleOptions{}), 0)
 }
 
 // second makes another user with an index.

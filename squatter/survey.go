@@ -48,7 +48,7 @@ func (s *survey) take(ctx context.Context, users []mailbox.User, count bool, fai
 			return state, ctx.Err()
 		case err != nil:
 			failed(u, err)
-		case len(one.Databases) > 0:
+		case len(one.Databases) > 0 || one.Moved:
 			state.Users = append(state.Users, one)
 		}
 	}
@@ -67,6 +67,10 @@ func (q *Squatter) everyone(ctx context.Context) ([]mailbox.User, error) {
 func (s *survey) user(ctx context.Context, u mailbox.User, count bool) (UserState, error) {
 	out := UserState{User: u}
 	s.q.Failures(u) // known from now on, for the metrics
+	var err error
+	if out.Moved, err = s.q.isMoved(u); err != nil {
+		return out, err
+	}
 	stats, err := s.q.o.Tiers.User(u).Stats(ctx)
 	if err != nil {
 		return out, err

@@ -14,6 +14,7 @@ import (
 func (j *job) schedule(ctx context.Context) error {
 	o := j.config.ScheduleOptions()
 	o.Name = j.name
+	o.Slow = j.config.SearchesSlow(ctx)
 	o.Lines = func(line string) { j.sayf("%s", line) }
 	s := j.squatter.NewSchedule(o)
 	if !j.f.apply {

@@ -2,12 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"teraslot/slot"
 )
 
 // TestUnits asks systemd whether the units that are shipped are right.
@@ -77,6 +85,53 @@ func TestPlanApply(t *testing.T) {
 	out, _ = f.squatter(exitOK, "--plan")
 	wants(t, out, "nothing to do")
 	f.squatter(exitOK, "-A")
+}
+
+// lookout calls found when what is written has a text.
+type lookout struct {
+	bytes.Buffer
+	text  string
+	found func()
+}
+
+func (l *lookout) Write(b []byte) (int, error) {
+	n, err := l.Buffer.Write(b)
+	if strings.Contains(l.String(), l.text) {
+		l.found()
+	}
+	return n, err
+}
+
+// TestApplyWaitsForSearches: --apply waits while the daemon says that searches are slow.
+func TestApplyWaitsForSearches(t *testing.T) {
+	f := newFixture(t, "[compact]\nby = \"timer\"\n")
+	b, err := os.ReadFile(f.file)
+	f.must(err)
+	f.must(os.WriteFile(f.file, append([]byte("quiet = \"00:00-00:00\"\n"), b...), 0o600))
+	f.deliver("brong", "INBOX", 3)
+	f.squatter(exitOK, "-i")
+	dir, err := os.Open(f.config.Conf) // the whole path may be too long for a socket's address
+	f.must(err)
+	defer dir.Close()
+	l, err := net.Listen("unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(f.config.AdminSocket())))
+	f.must(err)
+	daemon := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewEncoder(w).Encode(slot.Status{SearchesSlow: true}); err != nil {
+			t.Error(err)
+		}
+	})}
+	served := make(chan error, 1)
+	go func() { served <- daemon.Serve(l) }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, errs := &bytes.Buffer{}, &lookout{text: "searches are slow; compacting waits", found: cancel}
+	if code := run(ctx, []string{"-C", f.file, "-v", "-v", "--apply"}, out, errs); code != exitTempFail || strings.Contains(out.String(), "compressing") {
+		t.Errorf("exit %d while searches are slow\n%s%s", code, out, errs)
+	}
+	f.must(daemon.Close())
+	<-served
+	stdout, _ := f.squatter(exitOK, "-v", "--apply")
+	wants(t, stdout, `1 of 1 compactions done, \d+ bytes`)
 }
 
 func TestStats(t *testing.T) {
