@@ -27,7 +27,7 @@ const (
 	kindData                    // octets of a message
 	kindImage                   // the head of an image
 	kindRecords                 // records of a mailbox
-	kindCommit                  // nothing
+	kindCommit                  // SHA-256 of the frames before it, but for messages and data
 	kindResult                  // result
 	kindMailbox                 // user and mailbox: what is asked are its records
 	kindNone                    // a GUID that cannot be sent, and why
@@ -40,8 +40,8 @@ const (
 
 // The versions of the protocol that this program speaks.
 const (
-	oldestVersion = 3
-	newestVersion = 3
+	oldestVersion = 4
+	newestVersion = 4
 )
 
 type hello struct {

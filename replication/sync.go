@@ -308,7 +308,8 @@ func (s *sync1) write(ctx context.Context, some []messageHead, change *mailstore
 	return r, nil
 }
 
-func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, change *mailstore.Change) error {
+func (s *sync1) writeAll(ctx context.Context, line exchange, some []messageHead, change *mailstore.Change) error {
+	x := newTally(line)
 	b := begin{account: s.account, expect: s.theirs.Digest()}
 	if err := x.SendMsg(b.frame()); err != nil {
 		return err
@@ -333,7 +334,7 @@ func (s *sync1) writeAll(ctx context.Context, x exchange, some []messageHead, ch
 			return err
 		}
 	}
-	return x.SendMsg(&frame{kind: kindCommit})
+	return x.SendMsg(x.commit())
 }
 
 // remove removes a user from the replica who was removed here.
@@ -353,7 +354,10 @@ func (s *sync1) remove(ctx context.Context) error {
 	if s.exists {
 		b.expect = s.theirs.Digest()
 	}
-	err = sendAll(x, []*frame{b.frame(), {kind: kindCommit}})
+	told := newTally(x)
+	if err = told.SendMsg(b.frame()); err == nil {
+		err = told.SendMsg(told.commit())
+	}
 	if err == nil || errors.Is(err, io.EOF) {
 		err = x.CloseSend()
 	}

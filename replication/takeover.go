@@ -21,7 +21,8 @@ func (s *Server) apply(x grpc.ServerStream) error {
 	if s.o.Master {
 		return ErrRole
 	}
-	t := takeover{s: s, receiver: receiver{x: x, store: s.o.Store}}
+	told := newTally(x)
+	t := takeover{s: s, told: told, receiver: receiver{x: told, store: s.o.Store}}
 	r, err := t.run(x.Context())
 	if err != nil {
 		return err
@@ -31,7 +32,8 @@ func (s *Server) apply(x grpc.ServerStream) error {
 
 // takeover is one Apply.
 type takeover struct {
-	s *Server
+	s    *Server
+	told *tally // what is received from
 	receiver
 	begin   begin
 	head    bool // the image has come
@@ -62,6 +64,9 @@ func (t *takeover) run(ctx context.Context) (r *result, err error) {
 			return nil, errors.Join(err, t.keep(ctx))
 		}
 		if f.kind == kindCommit {
+			if err := t.told.check(f); err != nil {
+				return nil, err
+			}
 			return t.commit(ctx)
 		}
 		if err := t.take(ctx, f); err != nil {
@@ -184,7 +189,11 @@ func (t *takeover) account(ctx context.Context) error {
 // removal removes the user if his mail is still what the master says.
 func (t *takeover) removal(ctx context.Context) (*result, error) {
 	u := t.begin.account.ID
-	if err := receiveKind(t.x, kindCommit, func(*decoder) {}); err != nil {
+	f, err := receive(t.x)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.told.check(f); err != nil {
 		return nil, err
 	}
 	h, err := t.s.stateOf(ctx, u)

@@ -60,6 +60,7 @@ var proofs = []proof{
 	{name: "users who come one after the other, databases opened on demand", pkg: "bench/idle", test: "TestVisits", count: 5000},
 	{name: "a month of mail on a small tmpfs, the clock alone made", pkg: "bench/month", test: "TestMonth", count: 30},
 	{name: "master and two replicas killed at random; networks, lines, disk and clocks bad", pkg: "bench/replicas", test: "TestKillReplicas", count: 500, pieces: 20},
+	{name: "a frame between master and replica changed", pkg: "replication", test: "TestAnythingBetween", count: 400, pieces: 2},
 	{name: "a replica with a backlog", pkg: "bench/replicas", test: "TestBacklog", count: 1000000},
 	{name: "full disk", pkg: "bench/crash", test: "TestFullDisk", count: 1},
 	{name: "temp vanished, before a start and under a running server", pkg: "bench/crash", test: "TestTempVanishes", count: 1},
