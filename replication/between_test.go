@@ -46,8 +46,7 @@ type between struct {
 
 	mu      sync.Mutex
 	rng     *rand.Rand     // guarded by mu
-	calls   int            // guarded by mu: since arm
-	call    int            // guarded by mu: which is meant
+	call    string         // guarded by mu: the name of that which is meant; "": none
 	up      bool           // guarded by mu: its questions, not its answers
 	frame   int            // guarded by mu
 	what    mischief       // guarded by mu
@@ -79,14 +78,15 @@ func newBetween(t *testing.T, id func(string) *Identity, b *node, from *Client, 
 func (m *between) arm() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.calls, m.call, m.up, m.frame, m.what = 0, m.rng.IntN(2), m.rng.IntN(3) > 0, m.rng.IntN(4), mischief(m.rng.IntN(int(mischiefs)))
+	m.call = []string{callApply, callApply, callApply, callState, callOffer, callRecords}[m.rng.IntN(6)]
+	m.up, m.frame, m.what = m.rng.IntN(4) > 0, m.rng.IntN(4), mischief(m.rng.IntN(int(mischiefs)))
 }
 
 // disarm lets all pass.
 func (m *between) disarm() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.call = -1
+	m.call = ""
 }
 
 // pass carries one call.
@@ -100,8 +100,7 @@ func (m *between) pass(_ any, x grpc.ServerStream) error {
 		return err
 	}
 	m.mu.Lock()
-	mine := m.calls == m.call
-	m.calls++
+	mine := name == "/"+serviceName+"/"+m.call
 	m.mu.Unlock()
 	var asking sync.WaitGroup
 	asking.Go(func() {
