@@ -68,6 +68,8 @@ func (k Key) Plan() Plan {
 	switch k.Scope {
 	case InText:
 		return Plan{append(planLines(k.Pattern), planBody(k.Pattern)...)}
+	case InLines:
+		return Plan{planLines(k.Pattern)}
 	case InBody:
 		return Plan{planBody(k.Pattern)}
 	case InHeader:
@@ -94,14 +96,14 @@ func planBody(pattern string) []Alternative {
 	if beside, ok := besideSpace(pattern); ok {
 		return []Alternative{beside, a}
 	}
-	if afterSign(pattern) {
-		return []Alternative{{All: []Lookup{{Field: FieldSign, Op: Inside, Text: pattern}}, Sure: true}, a}
-	}
 	a.Doubts, a.Provable = doubts(pattern)
 	if triple, ok := planTriple(pattern, &a); ok {
 		return []Alternative{triple, a}
 	}
-	return []Alternative{a}
+	if a.Provable {
+		return []Alternative{a}
+	}
+	return besideSign(pattern, a)
 }
 
 // besideSpace finds who has a word, or a part of one, with a space before or after it,
@@ -127,13 +129,6 @@ func besideSpace(pattern string) (a Alternative, ok bool) {
 		a.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: op, Text: shown}, But: Lookup{Field: FieldBody, Op: op, Text: part}}}
 	}
 	return a, true
-}
-
-// afterSign reports whether a pattern is a symbol and one or two code points: most such
-// places have something before the symbol, and are stretches of FieldSign.
-func afterSign(pattern string) bool {
-	first, _ := utf8.DecodeRuneInString(pattern)
-	return classOf(first) == sign && utf8.RuneCountInString(pattern) <= 1+signAfter(FieldSign)
 }
 
 // single reports whether a pattern is one code point.

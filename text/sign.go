@@ -2,11 +2,10 @@ package text
 
 import "unicode/utf8"
 
-// FieldSign holds the stretches of body units around a symbol: the code point before it,
-// two before an underscore, and the two behind it, as far as there are so many;
-// FieldLineSign those of header lines, with one on both sides, but for the symbols of
-// base64, of which signatures are full: "L.CO" of "mail.com", "T, A" of "that, and",
-// "ST_LA" of "first_last". Words and runs of symbols tell little of a key in which they
+// FieldSign holds the stretches of body units around a symbol: "ER_NA" of "user_name",
+// "T, AND" of "that, and", "TTPS://" of "https://". FieldLineSign holds those of header lines, with one
+// code point on both sides, but for the symbols of base64, of which signatures are full:
+// "L.C" of "mail.com". Words and runs of symbols tell little of a key in which they
 // stand without white space between them, or with few of their letters: most mail has
 // all of them somewhere, and code is made of the same few words.
 const (
@@ -14,41 +13,33 @@ const (
 	FieldLineSign = ":linesign"
 )
 
-// signBefore and signAfter are how many code points there are before a symbol and behind
-// it.
-func signBefore(field string, symbol byte) int {
-	if field == FieldSign && symbol == '_' {
-		return 2
-	}
-	return 1
-}
+// Lengths in code points of what a stretch of FieldSign has beside its symbol: of a word
+// that ends there, if another symbol, or nothing, follows, or if it is a directory's name;
+// before an underscore; elsewhere, one. Of what follows white space, as far as it is
+// of one class; of what follows otherwise, after a word or before another symbol, and elsewhere.
+const (
+	signWord  = 4
+	signUnder = 2
+	signSpace = 3
+	signNext  = 2
+	signLone  = 3
+)
 
-func signAfter(field string) int {
-	if field == FieldSign {
-		return 2
-	}
-	return 1
-}
-
-// feedSigns hands on the stretches around the symbols of a text for a field.
-func feedSigns(field, s string, to Sink) bool {
-	to.Field(field)
-	for at := range signs(field, s) {
-		if !to.Term(s[at.from:at.to]) {
-			return false
-		}
-	}
-	return true
-}
+// telling is how many code points of a word tell it from most others: who has less in
+// common with a word is looked up for nothing.
+const telling = 3
 
 // stretch is where a stretch around a symbol begins and ends, and where the symbol is.
-type stretch struct{ from, symbol, to int }
+// Of one in a key, as much is known as lies in every text's that has the key there;
+// begins and ends say that the text's does so there as well.
+type stretch struct {
+	from, symbol, next, to int
+	begins, ends           bool
+}
 
-// signs yields the stretches of s around its symbols that a field has.
-func signs(field, s string) func(yield func(stretch) bool) {
-	after, lines := signAfter(field), field == FieldLineSign
-	return func(yield func(stretch) bool) {
-		before := 0 // octets of the code point before
+// symbols yields where the symbols of s begin and end.
+func symbols(s string) func(yield func(i, next int) bool) {
+	return func(yield func(i, next int) bool) {
 		for i := 0; i < len(s); {
 			size, c := 1, octetClasses[s[i]]
 			if c == beyond {
@@ -56,43 +47,151 @@ func signs(field, s string) func(yield func(stretch) bool) {
 				r, size = utf8.DecodeRuneInString(s[i:])
 				c = classOf(r)
 			}
-			next := i + size
-			of64 := lines && (s[i] == '+' || s[i] == '/')
-			if c == sign && before > 0 && next < len(s) && !of64 {
-				at := stretch{i - before, i, next + len(head(s[next:], after))}
-				if signBefore(field, s[i]) > 1 {
-					at.from = i - len(tail(s[:i], signBefore(field, s[i])))
-				}
-				if !yield(at) {
-					return
-				}
+			if c == sign && !yield(i, i+size) {
+				return
 			}
-			i, before = next, size
+			i += size
 		}
 	}
+}
+
+// feedSigns hands on the stretches around the symbols of a text for a field.
+func feedSigns(field, s string, to Sink) bool {
+	to.Field(field)
+	for i, next := range symbols(s) {
+		if at, ok := stretchAt(field, s, i, next, false); ok && !to.Term(s[at.from:at.to]) {
+			return false
+		}
+	}
+	return true
+}
+
+// stretchAt is the stretch that a field has around a symbol of a text, or as much of it
+// as a key tells; false if there is none, or if it tells nothing.
+func stretchAt(field, s string, i, next int, key bool) (stretch, bool) {
+	if field == FieldSign {
+		return bodyStretch(s, i, next, key), next < len(s) || i > 0 && !key
+	}
+	if i == 0 || next == len(s) || s[i] == '+' || s[i] == '/' {
+		return stretch{}, false
+	}
+	return stretch{i - lastSize(s[:i]), i, next, next + len(head(s[next:], 1)), true, true}, true
+}
+
+// bodyStretch is stretchAt for bodies.
+func bodyStretch(s string, i, next int, key bool) stretch {
+	at := stretch{from: i, symbol: i, next: next, to: next, begins: !key, ends: !key}
+	before, behind := blank, blank
+	if i > 0 {
+		before = classBefore(s[:i])
+	}
+	if next < len(s) {
+		behind = classFirst(s[next:])
+	}
+	if i > 0 {
+		most := 1
+		known := before != word || next < len(s) // how much the text's has of a word
+		if before == word && (known || !key) {
+			most = shownBefore(s[i], behind, next == len(s))
+		}
+		shown := tailOf(s[:i], before, most)
+		at.from = i - len(shown)
+		at.begins = !key || known && (at.from > 0 || utf8.RuneCountInString(shown) == most)
+	}
+	if next == len(s) {
+		return at
+	}
+	shown, most := "", signNext
+	switch {
+	case behind == blank:
+		size := len(head(s[next:], 1))
+		most = 1 + signSpace
+		shown = s[next : next+size+len(headOf(s[next+size:], signSpace))]
+	case behind != sign && before != word && (i > 0 || !key):
+		most = signLone
+		fallthrough
+	default:
+		shown = head(s[next:], most)
+	}
+	at.to = next + len(shown)
+	full := utf8.RuneCountInString(shown) == most || behind == blank && at.to < len(s)
+	at.ends = !key || full && (i > 0 || behind == blank || behind == sign)
+	return at
+}
+
+// shownBefore is how much a stretch has of a word before a symbol.
+func shownBefore(symbol byte, behind class, end bool) int {
+	switch {
+	case end, behind == sign:
+		return signWord
+	case behind == blank:
+		return 1
+	case symbol == '/':
+		return signWord
+	case symbol == '_':
+		return signUnder
+	}
+	return 1
+}
+
+// classFirst is the class of the first code point of s, classBefore that of the last.
+func classFirst(s string) class {
+	if c := octetClasses[s[0]]; c != beyond {
+		return c
+	}
+	r, _ := utf8.DecodeRuneInString(s)
+	return classOf(r)
+}
+
+func classBefore(s string) class {
+	if c := octetClasses[s[len(s)-1]]; c != beyond {
+		return c
+	}
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return classOf(r)
+}
+
+// tailOf is the last n code points of s, as far as they are of a class.
+func tailOf(s string, c class, n int) string {
+	at := len(s)
+	for ; n > 0 && at > 0 && classBefore(s[:at]) == c; n-- {
+		at -= lastSize(s[:at])
+	}
+	return s[at:]
+}
+
+// headOf is the first n code points of s, as far as they are of the first one's class.
+func headOf(s string, n int) string {
+	at := 0
+	for ; n > 0 && at < len(s) && classFirst(s[at:]) == classFirst(s); n-- {
+		at += len(head(s[at:], 1))
+	}
+	return s[:at]
 }
 
 // maxSigns bounds the stretches of a key that are looked for.
 const maxSigns = 16
 
-// signLookup asks for a stretch of a pattern. One at the pattern's end may be the
-// beginning of what the text has, and one at its beginning a part of it.
-func signLookup(field, pattern string, at stretch) Lookup {
-	l := Lookup{Field: field, Op: Exact, Text: pattern[at.from:at.to]}
-	_, size := utf8.DecodeRuneInString(pattern[at.symbol:])
+// lookup asks for a stretch of a pattern.
+func (at stretch) lookup(field, pattern string) Lookup {
+	l := Lookup{Field: field, Op: Inside, Text: pattern[at.from:at.to]}
 	switch {
-	case utf8.RuneCountInString(pattern[at.from:at.symbol]) < signBefore(field, pattern[at.symbol]):
-		l.Op = Inside
-	case utf8.RuneCountInString(pattern[at.symbol+size:at.to]) < signAfter(field):
+	case at.begins && at.ends:
+		l.Op = Exact
+	case at.begins:
 		l.Op = Prefix
+	case at.ends:
+		l.Op = Suffix
 	}
 	return l
 }
 
 // oneSign is the lookup for a pattern that is such a stretch, or a part of one.
 func oneSign(field, pattern string) (l Lookup, ok bool) {
-	for at := range signs(field, pattern) {
-		return signLookup(field, pattern, at), at.from == 0 && at.to == len(pattern)
+	for i, next := range symbols(pattern) {
+		if at, ok := stretchAt(field, pattern, i, next, true); ok && at.from == 0 && at.to == len(pattern) {
+			return at.lookup(field, pattern), true
+		}
 	}
 	return l, false
 }
@@ -103,11 +202,12 @@ func signLookups(all []Lookup, field, pattern string) []Lookup {
 	if r, end := nextRun(pattern, 0); r.class != blank && end == len(pattern) {
 		return all
 	}
-	known := map[string]bool{}
-	for at := range signs(field, pattern) {
-		if s := pattern[at.from:at.to]; !known[s] && len(known) < maxSigns {
-			known[s] = true
-			all = append(all, signLookup(field, pattern, at))
+	known := map[Lookup]bool{}
+	for i, next := range symbols(pattern) {
+		at, ok := stretchAt(field, pattern, i, next, true)
+		if l := at.lookup(field, pattern); ok && !known[l] && len(known) < maxSigns {
+			known[l] = true
+			all = append(all, l)
 		}
 	}
 	return all
@@ -132,4 +232,75 @@ func (s span) shown(pattern string) bool {
 		return classOf(r) == sign && s.start > size
 	}
 	return false
+}
+
+// besideSign plans a pattern of one or two words with symbols between or beside them, if
+// a is its plan by all of its stretches and words.
+func besideSign(pattern string, a Alternative) []Alternative {
+	for i, next := range symbols(pattern) {
+		at := bodyStretch(pattern, i, next, true)
+		switch {
+		case next == len(pattern):
+			if found := beforeSign(pattern, at, a); found != nil {
+				return found
+			}
+			continue
+		case i == 0 && utf8.RuneCountInString(pattern[next:]) == signLone && classFirst(pattern[next:]) != sign:
+			// After a word, the stretch ends earlier.
+			short := Lookup{Field: FieldSign, Op: Suffix, Text: pattern[at.from:at.to]}
+			a.All = append([]Lookup{short}, a.All...)
+			return []Alternative{{All: []Lookup{{Field: FieldSign, Op: Inside, Text: pattern}}, Sure: true}, a}
+		}
+		if doubts, ok := at.doubts(pattern); ok {
+			a.Provable, a.Doubts = true, doubts
+			return []Alternative{a}
+		}
+	}
+	return []Alternative{a}
+}
+
+// doubts are what may be wrong with a candidate that has a stretch of a pattern, of which
+// only parts of words stand beside it: words that begin or end as these do. False
+// if there is more beside it, or nothing.
+func (at stretch) doubts(pattern string) (all []Doubt, ok bool) {
+	if at.from > 0 {
+		r, end := nextRun(pattern, 0)
+		if r.class != word || end != at.symbol || r.count >= window || utf8.RuneCountInString(pattern[at.from:at.symbol]) < telling {
+			return nil, false
+		}
+		all = append(all, Doubt{Has: Lookup{Field: FieldBody, Op: Suffix, Text: pattern[at.from:at.symbol]}, But: Lookup{Field: FieldBody, Op: Suffix, Text: r.text}})
+	}
+	if at.to == len(pattern) {
+		return all, true
+	}
+	from := at.next
+	if classFirst(pattern[from:]) == blank {
+		from += len(head(pattern[from:], 1))
+	}
+	r, end := nextRun(pattern, from)
+	if r.class != word || end != len(pattern) || r.count >= window || from >= at.to || utf8.RuneCountInString(pattern[from:at.to]) < telling {
+		return nil, false
+	}
+	return append(all, Doubt{Has: Lookup{Field: FieldBody, Op: Prefix, Text: pattern[from:at.to]}, But: Lookup{Field: FieldBody, Op: Prefix, Text: r.text}}), true
+}
+
+// beforeSign plans a word with a symbol behind it: many stretches show the end of the word,
+// the others its last letter.
+func beforeSign(pattern string, at stretch, a Alternative) []Alternative {
+	r, end := nextRun(pattern, 0)
+	if r.class != word || end != at.symbol || r.count >= window {
+		return nil
+	}
+	shown := tail(r.text, signWord)
+	proved := Alternative{All: append([]Lookup{{Field: FieldSign, Op: Inside, Text: shown + pattern[at.symbol:]}}, a.All...), Sure: true}
+	if shown != r.text {
+		proved.Sure, proved.Provable = false, true
+		proved.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: Suffix, Text: shown}, But: Lookup{Field: FieldBody, Op: Suffix, Text: r.text}}}
+	}
+	other := Lookup{Field: FieldSign, Op: Inside, Text: tail(r.text, 1) + pattern[at.symbol:]}
+	if pattern[at.symbol:] == "/" {
+		other.Op, other.Text = Prefix, other.Text+" "
+	}
+	a.All = append([]Lookup{other}, a.All...)
+	return []Alternative{proved, a}
 }

@@ -59,6 +59,7 @@ const (
 	InText   Scope = iota + 1 // TEXT: whole header lines and bodies
 	InBody                    // BODY
 	InHeader                  // HEADER name, FROM, TO, CC, BCC, SUBJECT: values of one field
+	InLines                   // whole header lines: what TEXT is beside BODY
 )
 
 // Key is a string looked for in a scope. Make one with NewKey.
@@ -73,7 +74,8 @@ func NewKey(scope Scope, name, pattern string) Key {
 	return Key{scope, strings.ToLower(name), Normalize(pattern)}
 }
 
-// MatchesAll reports whether the key matches every message: TEXT "" and BODY "".
+// MatchesAll reports whether the key matches every message: TEXT "", BODY "", and header
+// lines with nothing in particular.
 // (HEADER name "" asks whether the field is present.)
 func (k Key) MatchesAll() bool { return k.Pattern == "" && k.Scope != InHeader }
 
@@ -96,6 +98,8 @@ func (k Key) MatchUnit(u Unit) bool {
 	switch k.Scope {
 	case InText:
 		return strings.Contains(u.Text, k.Pattern)
+	case InLines:
+		return u.Kind == Header && strings.Contains(u.Text, k.Pattern)
 	case InBody:
 		return u.Kind == Body && strings.Contains(u.Text, k.Pattern)
 	case InHeader:

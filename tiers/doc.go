@@ -36,6 +36,9 @@
 //
 // # Locks
 //
+// A pass through all terms of a large field takes the processors on which no other
+// pass runs, and waits for none; its goroutines end before Match returns.
+//
 // Lock order: the slot-wide lock of disk compactions, index.compact, index.write,
 // index.lock; Set.mu and the lock of the remembered texts last, never together and
 // never held during I/O.

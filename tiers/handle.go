@@ -60,8 +60,9 @@ type handle struct {
 	used   uint64
 	cached bool
 
-	dec   *zstd.Decoder // the Set's
-	texts *blockCache   // the Set's
+	dec     *zstd.Decoder // the Set's
+	texts   *blockCache   // the Set's
+	helpers processors    // the Set's
 }
 
 // acquire returns a segment's handle with a reference for the caller. It is to be
@@ -71,7 +72,7 @@ func (s *Set) acquire(dir string, id stamp, info segmentInfo) *handle {
 	s.mu.Lock()
 	h := s.handles[key]
 	if h == nil {
-		h = &handle{key: key, dir: dir, info: info, cached: true, dec: s.dec, texts: s.texts}
+		h = &handle{key: key, dir: dir, info: info, cached: true, dec: s.dec, texts: s.texts, helpers: s.helpers}
 		s.handles[key] = h
 	}
 	h.refs++

@@ -249,11 +249,11 @@ func checkLookup(t *rapid.T, x *segmentIndex, terms []testTerm, l text.Lookup) {
 func TestIndexGolden(t *testing.T) {
 	terms, lists := makeIndex(t, 2, []testTerm{
 		{":body", "A", []uint32{0}, []uint8{1}}, {":body", "BC", []uint32{0, 1}, []uint8{1, 5}}, {"to", "D", []uint32{1}, nil}})
-	const wantTerms = "TSLterm3\n" + "A\nBC\n" + "D\n" +
+	const wantTerms = "TSLterm4\n" + "A\nBC\n" + "D\n" +
 		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5e" + // blocks
 		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" + "\x00\x00\x00\x00\x00" +
 		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00" +
-		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm3"
+		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm4"
 	if string(terms) != wantTerms {
 		t.Errorf("terms are\n%q, want\n%q", terms, wantTerms)
 	}
@@ -272,7 +272,7 @@ func TestSharedTerms(t *testing.T) {
 	all := []testTerm{{":body", "AB", []uint32{0}, nil}, {":body", "ABC", []uint32{0}, nil},
 		{":border", "THE FO", []uint32{0}, nil}, {":border", "THE FOOR", []uint32{0}, nil}, {":border", "THEM", []uint32{0}, nil}, {":border", "ÉA", []uint32{0}, nil}, {":border", "ÊA", []uint32{0}, nil}}
 	terms, _ := makeIndex(t, 1, all)
-	if want := "TSLterm3\nAB\nABC\n THE FO\n&OR\n#M\n ÉA\n!\x8aA\n"; !strings.HasPrefix(string(terms), want) {
+	if want := "TSLterm4\nAB\nABC\n\x01THE FO\aOR\x04M\x01ÉA\x02\x8aA\n"; !strings.HasPrefix(string(terms), want) {
 		t.Errorf("terms are\n%q, want\n%q", terms[:min(len(terms), len(want))], want)
 	}
 	all = nil
@@ -292,8 +292,8 @@ func TestSharedTerms(t *testing.T) {
 		if again, ok := x.walkFrom(f, w.at); !ok || string(again.term) != term.text || again.at != w.at {
 			t.Errorf("from where %q begins: %q, %v", term.text, again.term, ok)
 		}
-		if begins := x.lineAt(w.at)[0] == noShare; begins != (i%blockTerms == 0) {
-			t.Errorf("term %d of its block begins with %q", i%blockTerms, x.lineAt(w.at)[0])
+		if begins := x.line(f, w.at)[0] == f.none; begins != (i%blockTerms == 0) {
+			t.Errorf("term %d of its block begins with %q", i%blockTerms, x.line(f, w.at)[0])
 		}
 	}
 	if w, ok := x.seek(f, []byte("THE 9999")); ok {

@@ -226,6 +226,14 @@ func (m *match) collect(f fieldRange, l text.Lookup, into *docSet) error {
 			return nil
 		}
 	}
+	if cost(l.Op) > 2 && f.none != 0 && f.blocks >= 2*passBlocks {
+		return m.pass(f, l, into)
+	}
+	return m.part(f, l, into)
+}
+
+// part is collect for a field, or for some of its blocks.
+func (m *match) part(f fieldRange, l text.Lookup, into *docSet) error {
 	lists := &m.lists
 	lists.reset(m.x, f)
 	n := 0

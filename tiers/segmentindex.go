@@ -89,7 +89,7 @@ type fieldRange struct {
 	first, blocks uint32
 	terms         uint32
 	table         uint64 // of stripes, in lists; 0: none
-	shared        bool   // terms are held by what they do not share
+	sharing
 }
 
 // field is the ith field; false if it lies outside.
@@ -104,7 +104,7 @@ func (x *segmentIndex) field(i int) (f fieldRange, ok bool) {
 	f.end, f.terms, f.table = be.Uint64(b[4:]), be.Uint32(b[16:]), uint40(b[20:])
 	end := be.Uint32(b[12:])
 	f.blocks = end - f.first
-	f.shared = x.sharedField(i)
+	f.sharing = x.sharingOf(i)
 	return f, f.start < f.end && f.end <= uint64(len(x.text)) && f.first < end && end <= x.nBlocks
 }
 
@@ -123,10 +123,13 @@ func (x *segmentIndex) nameOctets(i int) []byte {
 	return x.names[from:to]
 }
 
-// sharedField is shared of the ith field.
-func (x *segmentIndex) sharedField(i int) bool {
+// sharingOf is sharingOf of the ith field.
+func (x *segmentIndex) sharingOf(i int) sharing {
 	name := x.nameOctets(i)
-	return len(name) > 0 && name[0] == ':' && shared(string(name))
+	if len(name) == 0 || name[0] != ':' {
+		return sharing{}
+	}
+	return sharingOf(string(name))
 }
 
 // lookupField finds a field by its name.
@@ -214,6 +217,34 @@ func (x *segmentIndex) lineAt(at uint64) []byte {
 	return b
 }
 
+// line is what stands from an offset to the end of a term of a field.
+func (x *segmentIndex) line(f fieldRange, at uint64) []byte {
+	if !f.ends {
+		return x.lineAt(at)
+	}
+	b := x.text[min(at, f.end):f.end]
+	for i := 1; i < len(b); i++ {
+		if b[i] < ' ' {
+			return b[:i]
+		}
+	}
+	return b
+}
+
+// termsBetween is how many terms of a field begin from an offset to below another.
+func (x *segmentIndex) termsBetween(f fieldRange, from, to uint64) int {
+	if !f.ends {
+		return bytes.Count(x.text[from:to], lineFeed)
+	}
+	n := 0
+	for _, c := range x.text[from:to] {
+		if c < ' ' {
+			n++
+		}
+	}
+	return n
+}
+
 // blockText is where the terms of a block begin; 0, which none does, if the block
 // lies outside.
 func (x *segmentIndex) blockText(i uint32) uint64 {
@@ -252,7 +283,7 @@ func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq2[uint64, []b
 			_, rest, _ := bytes.Cut(term, []byte{' '})
 			return bytes.HasPrefix(rest, then) && (!l.Ends || len(rest) == len(then))
 		})
-	case f.shared:
+	case f.none != 0:
 		pattern := []byte(l.Text)
 		return x.prefixed(f, "", func(term []byte) bool {
 			if l.Op == text.Suffix {
@@ -350,7 +381,7 @@ func (b *blockLists) of(at uint64) (docList, error) {
 	if at < from {
 		return docList{}, fmt.Errorf("%w: the table of blocks", errIndex)
 	}
-	i := bytes.Count(b.x.text[from:at], []byte{'\n'})
+	i := b.x.termsBetween(b.f, from, at)
 	if i >= b.n {
 		return docList{}, fmt.Errorf("%w: a block of %d terms has more", errIndex, b.n)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +70,8 @@ type Set struct {
 	encs     encoders
 	dec      *zstd.Decoder
 	// texts has a lock of its own, never held with mu.
-	texts *blockCache
+	texts   *blockCache
+	helpers processors
 
 	mu      sync.Mutex // guards what follows; no I/O under it
 	handles map[segmentKey]*handle
@@ -109,7 +111,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{o: o, overflow: overflowOf(o), full: map[string]time.Time{}, encs: encs, dec: dec, texts: newBlockCache(o.TextBytes),
+	return &Set{o: o, overflow: overflowOf(o), full: map[string]time.Time{}, encs: encs, dec: dec, texts: newBlockCache(o.TextBytes), helpers: make(processors, runtime.GOMAXPROCS(0)-1),
 		handles: map[segmentKey]*handle{}, bad: map[stamp]error{}, checked: map[segmentKey]fileIdent{}}, nil
 }
 

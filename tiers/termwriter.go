@@ -19,7 +19,7 @@ import (
 // them is the table of blocks at the end of .terms: where the terms of each block
 // begin, and where their lists. docs/formats.md has both forms.
 const (
-	termsMagic = "TSLterm3"
+	termsMagic = "TSLterm4"
 	listsMagic = "TSLlist2"
 
 	blockTerms = 64 // terms of a block; the last one of a field may have fewer
@@ -54,8 +54,8 @@ type indexWriter struct {
 type openedField struct {
 	open    bool
 	striped bool
-	shared  bool
-	terms   uint32
+	sharing
+	terms uint32
 }
 
 // striped reports whether strings are looked for inside of a field's terms.
@@ -137,7 +137,7 @@ func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSe
 func (w *indexWriter) begin(name string) {
 	w.end()
 	w.names = append(w.names, name...)
-	w.field.open, w.field.striped, w.field.shared = true, striped(name), shared(name)
+	w.field.open, w.field.striped, w.field.sharing = true, striped(name), sharingOf(name)
 	w.stripes.reset()
 }
 
@@ -151,6 +151,9 @@ func (w *indexWriter) end() {
 	if f.terms == 0 {
 		w.names = w.names[:w.lastName()]
 	} else {
+		if f.ends {
+			w.terms.line(nil)
+		}
 		be := binary.BigEndian
 		w.fields = be.AppendUint32(w.fields, uint32(len(w.names)))
 		w.fields = be.AppendUint64(w.fields, w.terms.n)
@@ -187,7 +190,7 @@ func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 	if w.inBlock == 0 {
 		w.block()
 	}
-	if w.field.shared {
+	if w.field.none != 0 {
 		w.share(term)
 	} else {
 		w.terms.line(term)
@@ -212,12 +215,16 @@ func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 func (w *indexWriter) share(term []byte) {
 	n := 0
 	if w.inBlock > 0 {
-		n = sharing(w.before, term)
+		n = w.field.shared(w.before, term)
 	}
 	w.before = append(w.before[:0], term...)
-	w.terms.buf = append(w.terms.buf, noShare+byte(n))
+	w.terms.buf = append(w.terms.buf, w.field.none+byte(n))
 	w.terms.n++
-	w.terms.line(term[n:])
+	if w.field.ends {
+		w.terms.write(term[n:])
+	} else {
+		w.terms.line(term[n:])
+	}
 }
 
 // block begins a block.

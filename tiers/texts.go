@@ -110,7 +110,8 @@ func (h *handle) unpacked(stream int, block uint32) (string, error) {
 }
 
 // scopeParts are the parts of a text that a key of a scope looks at.
-var scopeParts = map[text.Scope]Parts{text.InText: AllParts, text.InBody: BodyParts, text.InHeader: HeaderParts}
+var scopeParts = map[text.Scope]Parts{text.InText: AllParts, text.InBody: BodyParts, text.InHeader: HeaderParts,
+	text.InLines: HeaderParts}
 
 // Match reports whether a key occurs in a complete document's kept text; ok is as
 // Units has it. It reads no more than it must: that is what a search spends its time

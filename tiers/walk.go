@@ -10,19 +10,31 @@ import (
 // Borders, which are the most of all terms, and stretches around symbols in bodies are
 // looked up by their beginnings and lie close together: each is held by what it does not
 // share with the one before it in its block, after an octet that says how much it shares.
+// Terms that are made of words have no octet below a space, so in their fields that octet
+// is below it and ends the term before as well; elsewhere a line feed does.
 
-// shared reports whether the terms of a field are held so.
-func shared(field string) bool {
-	return field == text.FieldBorder || field == text.FieldTriple || field == text.FieldSign
+// sharing says how the terms of a field are held.
+type sharing struct {
+	none byte // the octet for nothing shared; 0: terms are whole
+	most int  // octets shared
+	ends bool // the octet ends the term before
 }
 
-// Octets that say how much is shared begin with noShare, so that none is a line feed.
-const noShare, maxShare = ' ', 0x7F - ' '
+// sharingOf is how the terms of a field are held.
+func sharingOf(field string) sharing {
+	switch field {
+	case text.FieldBorder, text.FieldTriple:
+		return sharing{none: 1, most: ' ' - 2, ends: true}
+	case text.FieldSign:
+		return sharing{none: ' ', most: 0x7F - ' '}
+	}
+	return sharing{}
+}
 
-// sharing is how many octets a term begins with as the one before it does.
-func sharing(before, term []byte) int {
+// shared is how many octets a term begins with as the one before it does.
+func (s sharing) shared(before, term []byte) int {
 	n := 0
-	for n < min(len(before), len(term), maxShare) && before[n] == term[n] {
+	for n < min(len(before), len(term), s.most) && before[n] == term[n] {
 		n++
 	}
 	return n
@@ -48,7 +60,7 @@ func (x *segmentIndex) walkAll(f fieldRange) walk { return walk{x: x, f: f, next
 
 // walkFrom goes to the term that begins at an offset; false if there is none.
 func (x *segmentIndex) walkFrom(f fieldRange, at uint64) (w walk, ok bool) {
-	if !f.shared {
+	if f.none == 0 {
 		w = walk{x: x, f: f, next: at}
 		return w, w.forth()
 	}
@@ -62,13 +74,16 @@ func (x *segmentIndex) walkFrom(f fieldRange, at uint64) (w walk, ok bool) {
 
 // forth goes to the next term; false if there is none.
 func (w *walk) forth() bool {
-	if w.next >= w.f.end {
+	if w.next >= w.f.end || w.f.ends && w.next+1 >= w.f.end {
 		return false
 	}
 	w.at = w.next
-	line := w.x.lineAt(w.at)
-	w.next += uint64(len(line)) + 1
-	if !w.f.shared {
+	line := w.x.line(w.f, w.at)
+	w.next += uint64(len(line))
+	if !w.f.ends {
+		w.next++
+	}
+	if w.f.none == 0 {
 		w.term = line
 		return true
 	}
@@ -83,13 +98,13 @@ func (w *walk) share(line []byte) int {
 	if len(line) == 0 {
 		return 0
 	}
-	return min(max(int(line[0])-noShare, 0), len(w.made))
+	return min(max(int(line[0])-int(w.f.none), 0), len(w.made))
 }
 
 // first is the first term of a block, which shares nothing.
 func (x *segmentIndex) first(f fieldRange, at uint64) []byte {
-	line := x.lineAt(at)
-	if f.shared {
+	line := x.line(f, at)
+	if f.none != 0 {
 		line = line[min(1, len(line)):]
 	}
 	return line

@@ -169,6 +169,9 @@ var worst = []text.Key{
 	text.NewKey(text.InBody, "", "e"), text.NewKey(text.InBody, "", "->"), text.NewKey(text.InBody, "", "."),
 	text.NewKey(text.InBody, "", "e. "), text.NewKey(text.InBody, "", "t, a"), text.NewKey(text.InBody, "", "s "), text.NewKey(text.InBody, "", "th"), text.NewKey(text.InBody, "", "ing"),
 	text.NewKey(text.InText, "", "received: from"), text.NewKey(text.InText, "", "e. "), text.NewKey(text.InHeader, "received", "from "), text.NewKey(text.InHeader, "subject", "re: "),
+	text.NewKey(text.InBody, "", "there and"), text.NewKey(text.InBody, "", "is it the"), text.NewKey(text.InText, "", "is is of"), text.NewKey(text.InText, "", "the "),
+	text.NewKey(text.InBody, "", "http://"), text.NewKey(text.InBody, "", ", the"), text.NewKey(text.InText, "", ", the"), text.NewKey(text.InBody, "", " (the"), text.NewKey(text.InBody, "", ". it is"),
+	text.NewKey(text.InBody, "", "drivers/"), text.NewKey(text.InBody, "", "the,"), text.NewKey(text.InBody, "", "it. "), text.NewKey(text.InBody, "", ", because"),
 }
 
 // TestWorst lists what the worst queries cost, and that they are right.
