@@ -11,7 +11,8 @@
 // values, the cheapest key first, each key asked only about the rows that the
 // ones before it left to be decided. The rows that are open at the root, and no
 // others, are decided by their text: the text kept beside the index where there
-// is some, the message itself otherwise. So the answer does not depend on how
+// is some, the message itself otherwise, and of that no more than what is open: TEXT is
+// BODY or the header lines, each with rows of its own. So the answer does not depend on how
 // far the indexer got, and NOT never reads a message that something else
 // decides.
 //

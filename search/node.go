@@ -218,7 +218,11 @@ func (k textKey) judge(ctx context.Context, e *evaluation, rows *roaring.Bitmap)
 	return verdict{roaring.And(all.sure, rows), unknown}, nil
 }
 
-func (k textKey) match(ctx context.Context, _ *evaluation, c *candidate) (bool, error) {
+// match reads a message only for what the index left open: another key may have.
+func (k textKey) match(ctx context.Context, e *evaluation, c *candidate) (bool, error) {
+	if v, ok := e.leaves[k.key]; ok && e.covers(c.row) && !v.open.Contains(c.row) {
+		return v.sure.Contains(c.row), nil
+	}
 	return c.matches(ctx, k.key)
 }
 

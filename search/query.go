@@ -221,5 +221,11 @@ func (q Text) plan(int) (node, error) {
 	if q.Key.MatchesAll() {
 		return everything{}, nil
 	}
-	return textKey{q.Key}, nil
+	if q.Key.Scope != text.InText {
+		return textKey{q.Key}, nil
+	}
+	// Where the index leaves only bodies open, or only header lines, the others are not read.
+	body, lines := q.Key, q.Key
+	body.Scope, lines.Scope = text.InBody, text.InLines
+	return disjunction([]node{textKey{body}, textKey{lines}}), nil
 }
