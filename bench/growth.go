@@ -8,6 +8,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"teraslot/bench/corpus"
@@ -127,12 +129,13 @@ func (b *bench) measureGrown(s *daemon.Slot, size int) {
 	var octets int64
 	b.each(filepath.Join(s.Root, "search"), func(_ string, n int64) { octets += n })
 	b.table.note("index: %.1f MB", mb(octets))
-	d := b.draw(b.made(size), size, growthAsked+warmUp, growthKinds, size <= checkedTo)
+	kinds := append(slices.Clone(growthKinds), queries.Worst)
+	d := b.draw(b.made(size), size, growthAsked+warmUp, kinds, size <= checkedTo)
 	s.Start(b)
 	settle(b, s)
 	c := dial(b, s, "user0")
 	var lines []point
-	for _, kind := range growthKinds {
+	for _, kind := range kinds {
 		list, want := d.lists[kind], d.want[kind]
 		cut := min(warmUp, len(list)/4)
 		put(c, list[:cut], time.Minute, places)
@@ -143,8 +146,13 @@ func (b *bench) measureGrown(s *daemon.Slot, size int) {
 		a := put(c, list[cut:], time.Minute, places)
 		b.timed(fmt.Sprintf("%d: %s", size, kind), a.times, nil, figure{cpu: perEach(s.CPU(b)-before, len(a.times)), hits: count(a.hits()), equal: a.equal(want)})
 		b.wrong("teraslot", list[cut:], a.answers, want)
-		if kind == queries.Word || kind == queries.Phrase {
+		switch kind {
+		case queries.Word, queries.Phrase:
 			b.byBand(list[cut:], a.times)
+		case queries.Worst:
+			b.byBand(list[cut:], a.times)
+			b.table.note("slowest: %s", strings.Join(slowest(list[cut:], a.times, 20), "; "))
+			continue // no peer is asked
 		}
 		lines = append(lines, pointOf("Teraslot", size, kind, a.times))
 	}
@@ -160,7 +168,11 @@ func (b *bench) byBand(list []queries.Query, times durations) {
 	for i, t := range times {
 		bands[list[i].Band] = append(bands[list[i].Band], t)
 	}
-	for _, name := range queries.Bands() {
+	names := queries.Bands()
+	if len(list) > 0 && list[0].Kind == queries.Worst {
+		names = queries.BandsOf(list)
+	}
+	for _, name := range names {
 		if len(bands[name]) > 0 {
 			b.timed("    in "+name, bands[name], nil, figure{})
 		}

@@ -69,7 +69,8 @@ func bandOf(n int) string {
 // Frequent: two or three, each in every tenth message or more. Most: a word in every third
 // message or more. Anywhere: a body's word and a word of any header field in turn. Without,
 // Small, Both: words of ten messages and more. Absent: a word that no message read has.
-// Ranked: two words of one passage, in at most every twentieth message each.
+// Ranked: two words of one passage, in at most every twentieth message each. Worst: frequent
+// words, parts of them, and what stands beside them, by classes (worst.go).
 func (l *Lexicon) Draw(kind Kind, seed uint64, n int) []Query {
 	h := fnv.New64a()
 	h.Write([]byte(kind))
@@ -107,6 +108,8 @@ func (d *drawer) make(n int) {
 		d.most(n)
 	case Phrase, Frequent, Ranked:
 		d.neighbours(n)
+	case Worst:
+		d.worst(n)
 	default:
 		d.mixed(n)
 	}

@@ -39,7 +39,7 @@ func lexicon(t *testing.T, count, every int) *Lexicon {
 func TestDraw(t *testing.T) {
 	const count = 400
 	l := lexicon(t, count, 1)
-	for _, kind := range Kinds {
+	for _, kind := range append(slices.Clone(Kinds), Worst) {
 		a, b, c := l.Draw(kind, 1, 40), l.Draw(kind, 1, 40), l.Draw(kind, 2, 40)
 		if len(a) < 40 && kind != Most && kind != Frequent && kind != Sender || len(a) == 0 || len(a) > 40 {
 			t.Errorf("%s: %d queries", kind, len(a))
