@@ -50,6 +50,13 @@ func (s *session) enable(_ context.Context, c *wire.Enable) (*completion, error)
 		s.out.SetUTF8(true)
 		enabled = append(enabled, imap.CapIMAP4rev2)
 	}
+	for _, name := range []imap.Cap{imap.CapCondStore, imap.CapQResync} {
+		if slices.Contains(c.Capabilities, name) {
+			enabled = append(enabled, name)
+			s.enableModSeqs() // QRESYNC is CONDSTORE and more (RFC 7162 §3.2.3)
+		}
+	}
+	s.qresync = s.qresync || slices.Contains(enabled, imap.CapQResync)
 	s.out.Enabled(enabled)
 	return nil, nil
 }

@@ -18,7 +18,8 @@ var forUsers = []imap.Cap{
 	imap.CapESearch, imap.CapSearchRes, imap.CapWithin, imap.CapChildren, imap.CapSpecialUse, imap.CapListExtended,
 	imap.CapListStatus, imap.CapStatusSize, imap.CapCreateSpecialUse, imap.CapBinary, imap.CapLiteralPlus,
 	imap.CapSearchFuzzy, imap.CapSort, imap.CapSortDisplay, imap.CapESort, "THREAD=ORDEREDSUBJECT",
-	"THREAD=REFERENCES", "THREAD=REFS", imap.CapMultiSearch,
+	"THREAD=REFERENCES", "THREAD=REFS", imap.CapMultiSearch, imap.CapCondStore,
+	imap.CapQResync,
 }
 
 // capabilities are what the server offers in this state (RFC 9051 §6.1.1).

@@ -14,9 +14,16 @@ import (
 // told last: one state against another, so that a flag that went to and fro is
 // told once. Expunges wait unless expunge is set.
 func (s *session) catchUp(ctx context.Context, expunge bool) error {
+	return s.catchUpWith(ctx, expunge, func(*mailstore.Mail, *news) error { return nil })
+}
+
+// catchUpWith is catchUp with something more among the news, which is read behind them.
+func (s *session) catchUpWith(ctx context.Context, expunge bool, more func(*mailstore.Mail, *news) error) error {
 	var n news
 	err := s.withMail(ctx, func(m *mailstore.Mail) (err error) {
-		n, err = s.readNews(ctx, m, expunge)
+		if n, err = s.readNews(ctx, m, expunge); err == nil {
+			err = more(m, &n)
+		}
 		return err
 	})
 	if isMissing(err) {
@@ -68,14 +75,13 @@ func (s *session) readNews(ctx context.Context, m *mailstore.Mail, expunge bool)
 	if expunge {
 		n.expunged, n.numbers = v.expunge()
 	}
+	v.settle()
 	return n, nil
 }
 
 // tell writes news. Nothing of the store is held meanwhile.
 func (s *session) tell(n news) {
-	for _, number := range n.numbers {
-		s.out.Expunge(number)
-	}
+	s.tellExpunged(&n)
 	if len(n.arrived) > 0 {
 		s.claimRecent(n.arrived)
 		s.out.Exists(s.view.exists())
@@ -83,14 +89,26 @@ func (s *session) tell(n news) {
 			s.out.Recent(uint32(s.view.recent.Len()))
 		}
 	}
+	s.out.Vanished(true, n.earlier)
 	for i := range n.changed {
 		s.tellFlags(&n.changed[i], s.rev2 || s.byUID)
 	}
 }
 
+// tellExpunged tells which messages are gone (RFC 9051 §7.5.1, RFC 7162 §3.2.10).
+func (s *session) tellExpunged(n *news) {
+	if s.view.claim.expunge = s.view.claim.expunge || len(n.expunged) > 0; s.qresync {
+		s.out.Vanished(false, mailbox.UIDs(n.expunged...))
+		return
+	}
+	for _, number := range n.numbers {
+		s.out.Expunge(number)
+	}
+}
+
 // tellFlags tells a message's flags, if the client was told of the message.
 // Responses to a command on UIDs have the UID (§6.4.9), and for IMAP4rev2 those that
-// were not asked for too (§7.5.2).
+// were not asked for too (§7.5.2); so have all of a client that is told mod-sequences (RFC 7162 §3.2.4).
 func (s *session) tellFlags(r *mailbox.Record, withUID bool) {
 	number, ok := s.view.number(r.UID)
 	if !ok {
@@ -98,10 +116,13 @@ func (s *session) tellFlags(r *mailbox.Record, withUID bool) {
 	}
 	s.introduce(r.Flags)
 	f := s.out.Fetch(number)
-	if withUID {
+	if withUID || s.condstore {
 		f.UID(r.UID)
 	}
 	f.Flags(r.Flags, s.isRecent(r.UID))
+	if s.condstore {
+		s.tellModSeq(&f, r.ModSeq)
+	}
 	f.End()
 }
 

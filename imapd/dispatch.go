@@ -28,6 +28,9 @@ func handle[C wire.Command](ctx context.Context, s *session, states int, c C,
 	if states&(1<<s.state) == 0 {
 		return nil, bad(c.Name() + " is possible only " + stateNames[states])
 	}
+	if asksModSeq(c) {
+		s.enableModSeqs()
+	}
 	return handler(s, ctx, c)
 }
 

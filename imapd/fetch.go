@@ -3,6 +3,7 @@ package imapd
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -31,13 +32,16 @@ const maxItems = 256
 // planFetch looks through the items. Items of extensions that are not offered
 // are errors.
 func planFetch(c *wire.Fetch) (*fetchPlan, error) {
-	if c.ChangedSince > 0 || c.Vanished || c.Partial != nil {
+	if c.Partial != nil {
 		return nil, bad("A FETCH modifier is of an extension that is not offered")
 	}
 	if len(c.Items) > maxItems {
 		return nil, no(imap.ResponseCodeLimit, "Too many items in one FETCH")
 	}
 	p := &fetchPlan{items: c.Items, withUID: c.UID}
+	if c.ChangedSince > 0 && !slices.ContainsFunc(c.Items, func(i wire.FetchItem) bool { return i.Attr == wire.FetchModSeq }) {
+		p.items = append(slices.Clip(c.Items), wire.FetchItem{Attr: wire.FetchModSeq, Peek: true}) // RFC 7162 §3.1.4.1
+	}
 	for i := range c.Items {
 		item := &c.Items[i]
 		switch item.Attr {
@@ -45,7 +49,7 @@ func planFetch(c *wire.Fetch) (*fetchPlan, error) {
 			p.withUID = false
 		case wire.FetchFlags:
 			p.flags = true
-		case wire.FetchInternalDate, wire.FetchRFC822Size:
+		case wire.FetchInternalDate, wire.FetchRFC822Size, wire.FetchModSeq:
 		case wire.FetchEnvelope:
 			p.structures, p.envelope = true, true
 		case wire.FetchBody, wire.FetchBodyStructure:
@@ -80,11 +84,7 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 	if err != nil {
 		return nil, err
 	}
-	picked, err := s.pick(ctx, c.Set, c.UID)
-	if err != nil {
-		return nil, err
-	}
-	records, err := s.records(ctx, picked)
+	records, absent, err := s.fetched(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +97,38 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 		}
 		rest = rest[n:]
 	}
-	if f.failed == nil && uint64(len(records)) < picked.Len() {
-		f.failed = s.absent(ctx, picked, c.UID)
+	if f.failed == nil {
+		f.failed = absent
 	}
 	return nil, f.failed
+}
+
+// fetched returns the records of the messages that a FETCH is about, and why some of those that it names are
+// not among them.
+func (s *session) fetched(ctx context.Context, c *wire.Fetch) (records []mailbox.Record, absent, err error) {
+	if c.Vanished {
+		if !s.qresync {
+			return nil, nil, bad("QRESYNC has to be enabled first (RFC 7162 section 3.2.6)")
+		}
+		if err := s.tellVanished(ctx, c); err != nil {
+			return nil, nil, err
+		}
+		if s.view == nil {
+			return nil, nil, errMailboxGone
+		}
+	}
+	picked, err := s.pick(ctx, c.Set, c.UID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.ChangedSince > 0 {
+		return s.changedSince(ctx, c, picked)
+	}
+	records, err = s.records(ctx, picked)
+	if err == nil && uint64(len(records)) < picked.Len() {
+		absent = s.absent(ctx, picked, c.UID)
+	}
+	return records, absent, err
 }
 
 // absent tells why there is no record of some messages: a damaged one is named, and
@@ -115,11 +143,19 @@ func (s *session) absent(ctx context.Context, picked mailbox.UIDSet, uid bool) e
 	case err != nil:
 		return err
 	case !damaged.IsEmpty():
-		return no(imap.ResponseCodeCorruption, "The records of UID "+damaged.String()+" are damaged; the server's administrator can repair them")
+		return damagedRecords(damaged)
 	case !uid:
 		return no(wire.CodeExpungeIssued, "Some of the messages are no longer there")
 	}
 	return nil
+}
+
+// damagedRecords is how a command ends that names messages with damaged records; nil if there are none.
+func damagedRecords(uids mailbox.UIDSet) error {
+	if uids.IsEmpty() {
+		return nil
+	}
+	return no(imap.ResponseCodeCorruption, "The records of UID "+uids.String()+" are damaged; the server's administrator can repair them")
 }
 
 // records returns the records of the picked messages that are still there.

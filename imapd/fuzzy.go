@@ -1,10 +1,6 @@
 package imapd
 
-import (
-	"slices"
-
-	"teraslot/imapd/wire"
-)
+import "teraslot/imapd/wire"
 
 // checkRelevancy refuses RELEVANCY without a FUZZY key (RFC 6203 §4).
 func checkRelevancy(r *wire.Return, keys wire.And) error {
@@ -16,15 +12,5 @@ func checkRelevancy(r *wire.Return, keys wire.And) error {
 
 // hasFuzzy reports whether one of the keys is FUZZY, or holds one that is.
 func hasFuzzy(k wire.SearchKey) bool {
-	switch k := k.(type) {
-	case wire.And:
-		return slices.ContainsFunc(k, hasFuzzy)
-	case wire.Or:
-		return hasFuzzy(k.A) || hasFuzzy(k.B)
-	case wire.Not:
-		return hasFuzzy(k.Key)
-	case wire.Fuzzy:
-		return true
-	}
-	return false
+	return hasKey(k, func(k wire.SearchKey) bool { _, is := k.(wire.Fuzzy); return is })
 }

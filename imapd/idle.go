@@ -56,6 +56,7 @@ func (s *session) untilDone(ctx context.Context) error {
 			if err := s.catchUp(ctx, true); err != nil {
 				return err
 			}
+			s.tellDue()
 		case <-s.stop:
 			s.bye("UNAVAILABLE", "The server is stopping")
 		case <-s.leave.told:

@@ -144,14 +144,15 @@ func checkStatus(items []wire.StatusItem) error {
 // statusValues say what the STATUS items are made of. RECENT takes more than the
 // state: see recentIn.
 var statusValues = map[wire.StatusItem]func(*session, *mailbox.State) uint64{
-	wire.StatusMessages:    func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Exists) },
-	wire.StatusUIDNext:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDNext) },
-	wire.StatusUIDValidity: func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDValidity) },
-	wire.StatusUnseen:      func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Unseen) },
-	wire.StatusDeleted:     func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Deleted) },
-	wire.StatusSize:        func(_ *session, b *mailbox.State) uint64 { return uint64(max(b.Counts.Size, 0)) },
-	wire.StatusAppendLimit: func(s *session, _ *mailbox.State) uint64 { return uint64(s.srv.o.Limits.Message) },
-	wire.StatusRecent:      func(*session, *mailbox.State) uint64 { return 0 },
+	wire.StatusMessages:      func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Exists) },
+	wire.StatusUIDNext:       func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDNext) },
+	wire.StatusUIDValidity:   func(_ *session, b *mailbox.State) uint64 { return uint64(b.UIDValidity) },
+	wire.StatusUnseen:        func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Unseen) },
+	wire.StatusDeleted:       func(_ *session, b *mailbox.State) uint64 { return uint64(b.Counts.Deleted) },
+	wire.StatusSize:          func(_ *session, b *mailbox.State) uint64 { return uint64(max(b.Counts.Size, 0)) },
+	wire.StatusAppendLimit:   func(s *session, _ *mailbox.State) uint64 { return uint64(s.srv.o.Limits.Message) },
+	wire.StatusHighestModSeq: func(_ *session, b *mailbox.State) uint64 { return uint64(b.HighestModSeq) }, // RFC 7162 §3.1.7
+	wire.StatusRecent:        func(*session, *mailbox.State) uint64 { return 0 },
 }
 
 // isMissing reports whether an error says that a mailbox is not there.

@@ -19,7 +19,7 @@ func (s *session) esearch(ctx context.Context, c *wire.ESearch) (*completion, er
 		return nil, err
 	}
 	if s.view != nil {
-		if err := s.catchUp(ctx, true); err != nil {
+		if err := s.catchUp(ctx, mayRenumber(c)); err != nil {
 			return nil, err
 		}
 		if s.view == nil {
@@ -42,7 +42,8 @@ func (s *session) esearch(ctx context.Context, c *wire.ESearch) (*completion, er
 		if res == nil || len(res.UIDs) == 0 || onlySave(&want) && want.Partial == nil {
 			continue
 		}
-		r := wire.ESearchResult{Tag: s.tag, Mailbox: boxes[i].Name, UIDValidity: boxes[i].UIDValidity, UID: true}
+		r := wire.ESearchResult{Tag: s.tag, Mailbox: boxes[i].Name, UIDValidity: boxes[i].UIDValidity, UID: true,
+			ModSeq: highestOf(c.Key, &want, res.View, res.UIDs)}
 		fill(&r, &want, s.numbers(res.UIDs, true), relevancy(&want, res), false)
 		s.out.ESearch(&r)
 	}

@@ -115,6 +115,8 @@ func (f *fetcher) item(w *wire.FetchWriter, item *wire.FetchItem, m *fetched, p 
 		w.InternalDate(m.record.InternalDate)
 	case wire.FetchRFC822Size:
 		w.Size(m.record.Size)
+	case wire.FetchModSeq:
+		f.s.tellModSeq(w, m.record.ModSeq)
 	case wire.FetchEnvelope:
 		w.Envelope(m.structure.Envelope)
 	case wire.FetchBody:

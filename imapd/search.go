@@ -8,6 +8,7 @@ import (
 
 	"teraslot/imapd/wire"
 	"teraslot/mailbox"
+	"teraslot/mailstore"
 	"teraslot/message"
 	"teraslot/search"
 )
@@ -21,7 +22,7 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 	if r := c.Return; r != nil && (r.Context || r.Update || r.Partial != nil) {
 		return nil, bad("A RETURN option is of an extension that is not offered")
 	}
-	hits, scores, err := s.find(ctx, c)
+	hits, view, scores, err := s.find(ctx, c)
 	if err != nil {
 		s.unsave(c.Return, err)
 		return nil, err
@@ -29,11 +30,12 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 	if c.Return != nil && c.Return.Save {
 		s.view.found = saved(hits, c.Return)
 	}
+	highest := highestOf(c.Key, c.Return, view, hits)
 	switch numbers := s.numbers(hits, c.UID); {
 	case c.Return == nil && !s.rev2:
-		s.out.Numbers("SEARCH", slices.Values(numbers), 0)
+		s.out.Numbers("SEARCH", slices.Values(numbers), highest)
 	case c.Return == nil || !onlySave(c.Return):
-		s.tellESearch(c, numbers, scores)
+		s.tellESearch(c, numbers, scores, highest)
 	}
 	return nil, nil
 }
@@ -42,20 +44,20 @@ func (s *session) search(ctx context.Context, c *wire.Search) (*completion, erro
 // all that was acknowledged before the command came, so that nothing is missed
 // for want of a number. The search ends when the client goes away. The scores are
 // those of RELEVANCY, if it is asked for.
-func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID, scores []uint8, err error) {
-	if err := s.catchUp(ctx, c.UID); err != nil {
-		return nil, nil, err
+func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID, view *mailstore.View, scores []uint8, err error) {
+	if err := s.catchUp(ctx, mayRenumber(c)); err != nil {
+		return nil, nil, nil, err
 	}
 	if s.view == nil {
-		return nil, nil, errMailboxGone
+		return nil, nil, nil, errMailboxGone
 	}
 	query, err := s.query(&c.Criteria, s.view)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	res, err := s.searchWhileThere(ctx, search.Request{Query: query, Relevance: c.Return != nil && c.Return.Relevancy})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// Messages that came during the search have no number yet.
 	hits, relevance := res.UIDs[:0], res.Relevance[:0]
@@ -68,7 +70,7 @@ func (s *session) find(ctx context.Context, c *wire.Search) (hits []mailbox.UID,
 			relevance = append(relevance, res.Relevance[i])
 		}
 	}
-	return hits, search.Scores(relevance), nil
+	return hits, res.View, search.Scores(relevance), nil
 }
 
 // errGone ends a session whose client has gone.
@@ -119,12 +121,12 @@ func (s *session) numbers(uids []mailbox.UID, uid bool) []uint32 {
 
 // tellESearch writes ESEARCH (RFC 9051 §7.3.4). Without RETURN, which is so for
 // IMAP4rev2 only, all are asked for.
-func (s *session) tellESearch(c *wire.Search, numbers []uint32, scores []uint8) {
+func (s *session) tellESearch(c *wire.Search, numbers []uint32, scores []uint8, highest mailbox.ModSeq) {
 	want := wire.Return{All: true}
 	if c.Return != nil {
 		want = *c.Return
 	}
-	r := wire.ESearchResult{Tag: s.tag, UID: c.UID}
+	r := wire.ESearchResult{Tag: s.tag, UID: c.UID, ModSeq: highest}
 	fill(&r, &want, numbers, scores, false)
 	s.out.ESearch(&r)
 }

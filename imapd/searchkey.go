@@ -108,6 +108,9 @@ func plainKey(k wire.SearchKey) (search.Query, error) {
 		return search.Smaller{Bytes: k.Size}, nil
 	case wire.Day:
 		return day(k), nil
+	case wire.ModSeq:
+		// There is one mod-sequence for all of a message, so that the entry says nothing (RFC 7162 §3.1.5).
+		return search.ModSeq{Min: k.Value}, nil
 	case wire.Younger:
 		return search.Younger{Seconds: int64(k.Seconds)}, nil
 	case wire.Older:

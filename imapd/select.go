@@ -19,15 +19,19 @@ func (s *session) tellClosed(text string) {
 // selectMailbox is SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3). The mailbox that
 // was selected is left first, whatever comes of this command.
 func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completion, error) {
-	if c.CondStore || c.QResync != nil {
-		return nil, bad("CONDSTORE and QRESYNC are not offered")
+	if c.QResync != nil && !s.qresync {
+		return nil, bad("QRESYNC has to be enabled first (RFC 7162 section 3.2.5)")
 	}
 	if s.view != nil {
 		s.announce(ctx)
 		s.unselect()
 		s.tellClosed("The mailbox before is closed")
 	}
+	if c.CondStore {
+		s.enableModSeqs() // RFC 7162 §3.1.8
+	}
 	var sel mailstore.Selection
+	var missed *resync
 	var listed *wire.ListEntry
 	err := s.withMail(ctx, func(m *mailstore.Mail) error {
 		named, err := m.MailboxNamed(ctx, c.Mailbox)
@@ -40,6 +44,9 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		if sel, err = m.Select(ctx, named.ID); err == nil && s.rev2 {
 			listed, err = listing(ctx, m, sel.State.Name, c.Mailbox)
 		}
+		if err == nil {
+			missed, err = readMissed(ctx, m, c.QResync, &sel)
+		}
 		return err
 	})
 	if err != nil {
@@ -47,7 +54,7 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 		return nil, err
 	}
 	s.view = &view{id: sel.State.ID, validity: sel.State.UIDValidity, readOnly: c.ReadOnly, modSeq: sel.State.HighestModSeq,
-		uids: sel.UIDs, announced: sel.Announced, keywords: knownKeywords{names: sel.Keywords}}
+		whole: sel.State.HighestModSeq, claim: claim{has: sel.State.HighestModSeq}, uids: sel.UIDs, announced: sel.Announced, keywords: knownKeywords{names: sel.Keywords}}
 	s.claimRecent(sel.UIDs)
 	s.announce(ctx)
 	s.state = selected
@@ -55,6 +62,7 @@ func (s *session) selectMailbox(ctx context.Context, c *wire.Select) (*completio
 	if listed != nil {
 		s.out.List(listed) // RFC 9051 §6.3.2
 	}
+	s.tellMissed(missed)
 	return s.opened(c), nil
 }
 
@@ -73,6 +81,7 @@ func (s *session) describe(c *wire.Select, sel *mailstore.Selection) {
 	s.tellCode(wire.PermanentFlagsCode(permanentFlags(c.ReadOnly, sel.Keywords)), "Flags that are kept")
 	s.tellCode(wire.UIDValidityCode(state.UIDValidity), "UIDs are valid")
 	s.tellCode(wire.UIDNextCode(state.UIDNext), "The next UID")
+	s.tellHighest(state.HighestModSeq) // RFC 7162 §3.1.2.1
 }
 
 const allSystemFlags = mailbox.Seen | mailbox.Answered | mailbox.Flagged | mailbox.Deleted | mailbox.Draft

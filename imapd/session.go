@@ -43,12 +43,15 @@ type session struct {
 	stop    <-chan struct{} // closed when the server stops
 	loginBy time.Time
 
-	state    state
-	account  account.Account // from authenticated on
-	view     *view
-	rev2     bool // IMAP4rev2 was enabled
-	failures int  // failed logins
-	faults   int  // commands that could not be read, in a row
+	state   state
+	account account.Account // from authenticated on
+	view    *view
+	rev2    bool // IMAP4rev2 was enabled
+	// condstore: the client is told mod-sequences; qresync: and VANISHED instead of EXPUNGE (RFC 7162).
+	condstore, qresync bool
+
+	failures int // failed logins
+	faults   int // commands that could not be read, in a row
 	commands int
 	counted  int64  // octets of c.written that are in the metrics
 	tag      string // of the command at hand
@@ -211,6 +214,13 @@ func (s *session) complete(req wire.Request, done *completion, err error) error 
 	if done != nil {
 		reply.Code, reply.Text = done.code, done.text
 	}
+	switch highest := s.due(); {
+	case highest == 0:
+	case done == nil && err == nil:
+		reply.Code = wire.HighestModSeqCode(highest) // RFC 7162 §3.2.7, §3.2.9
+	default:
+		s.tellHighest(highest)
+	}
 	if err != nil {
 		r, expected := refuse(err)
 		if !expected {
@@ -229,7 +239,8 @@ func (s *session) complete(req wire.Request, done *completion, err error) error 
 }
 
 // mayRenumber reports whether messages may be expunged from the client's count in
-// response to the command (RFC 9051 §7.5.1).
+// response to the command (RFC 9051 §7.5.1), nor to one on UIDs that has numbers among its
+// keys (RFC 7162 §3.2.10.2).
 func mayRenumber(cmd wire.Command) bool {
 	switch c := cmd.(type) {
 	case *wire.Fetch:
@@ -237,11 +248,13 @@ func mayRenumber(cmd wire.Command) bool {
 	case *wire.Store:
 		return c.UID
 	case *wire.Search:
-		return c.UID
+		return c.UID && !hasNumbers(c.Key)
 	case *wire.Sort:
-		return c.UID
+		return c.UID && !hasNumbers(c.Key)
 	case *wire.Thread:
-		return c.UID
+		return c.UID && !hasNumbers(c.Key)
+	case *wire.ESearch:
+		return !hasNumbers(c.Key)
 	}
 	return true
 }

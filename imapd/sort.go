@@ -31,7 +31,7 @@ func (s *session) sort(ctx context.Context, c *wire.Sort) (*completion, error) {
 		return nil, err
 	}
 	var res *search.Result
-	err := s.searchTold(ctx, &c.Criteria, c.UID, func(ctx context.Context, r search.Request) (err error) {
+	err := s.searchTold(ctx, c, &c.Criteria, func(ctx context.Context, r search.Request) (err error) {
 		r.Relevance = c.Return != nil && c.Return.Relevancy
 		res, err = s.srv.o.Searcher.Sort(ctx, r, by)
 		return err
@@ -41,15 +41,16 @@ func (s *session) sort(ctx context.Context, c *wire.Sort) (*completion, error) {
 		return nil, err
 	}
 	numbers := s.numbers(res.UIDs, c.UID)
+	highest := highestOf(c.Key, c.Return, res.View, res.UIDs)
 	if c.Return == nil {
-		s.out.Numbers("SORT", slices.Values(numbers), 0)
+		s.out.Numbers("SORT", slices.Values(numbers), highest)
 		return nil, nil
 	}
 	if c.Return.Save {
 		s.view.found = saved(res.UIDs, c.Return)
 	}
 	if !onlySave(c.Return) || c.Return.Partial != nil {
-		r := wire.ESearchResult{Tag: s.tag, UID: c.UID}
+		r := wire.ESearchResult{Tag: s.tag, UID: c.UID, ModSeq: highest}
 		fill(&r, c.Return, numbers, relevancy(c.Return, res), true)
 		s.out.ESearch(&r)
 	}
@@ -80,9 +81,9 @@ func checkReturn(r *wire.Return, keys wire.And) error {
 // searchTold runs a search of the selected mailbox as the client knows it: it is told
 // first of all that was acknowledged before the command came, so that nothing is
 // missed for want of a number; what comes later has none yet and is not found. The
-// search ends when the client goes away. Messages are not renumbered unless uid is set.
-func (s *session) searchTold(ctx context.Context, c *wire.Criteria, uid bool, run func(context.Context, search.Request) error) error {
-	if err := s.catchUp(ctx, uid); err != nil {
+// search ends when the client goes away.
+func (s *session) searchTold(ctx context.Context, cmd wire.Command, c *wire.Criteria, run func(context.Context, search.Request) error) error {
+	if err := s.catchUp(ctx, mayRenumber(cmd)); err != nil {
 		return err
 	}
 	if s.view == nil {

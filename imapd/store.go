@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
@@ -15,11 +16,16 @@ var flagOps = map[wire.StoreOp]mailstore.FlagOp{
 	wire.StoreReplace: mailstore.ReplaceFlags, wire.StoreAdd: mailstore.AddFlags, wire.StoreRemove: mailstore.RemoveFlags,
 }
 
-// store is STORE and UID STORE (RFC 9051 §6.4.6).
+// stored is what a STORE did.
+type stored struct {
+	// told are the messages that the client is told of, as they are now.
+	told []mailbox.Record
+	// modified are those that were left alone, as they changed after UNCHANGEDSINCE.
+	modified mailbox.UIDSet
+}
+
+// store is STORE and UID STORE (RFC 9051 §6.4.6), with UNCHANGEDSINCE (RFC 7162 §3.1.3).
 func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error) {
-	if c.UnchangedSince != nil {
-		return nil, bad("CONDSTORE is not offered")
-	}
 	if s.view.readOnly {
 		return nil, errReadOnly
 	}
@@ -33,57 +39,121 @@ func (s *session) store(ctx context.Context, c *wire.Store) (*completion, error)
 		return nil, err
 	}
 	if c.Silent {
-		return nil, s.storeSilently(ctx, c, told, uids, flags)
-	}
-	var changed []mailbox.Record
-	err = s.withMail(ctx, func(m *mailstore.Mail) error {
-		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, nil)
-		if err == nil {
-			s.knowsAll(&res)
-			changed = res.Changed
+		done, err := s.storeSilently(ctx, c, told, uids, flags)
+		if err != nil {
+			return nil, err
 		}
-		return err
-	})
+		s.tellModSeqs(done.told)
+		return s.modified(ctx, c, done.modified, nil)
+	}
+	done, err := s.storeAloud(ctx, c, uids, flags)
 	if err != nil {
 		return nil, err
 	}
-	records := changed
-	if uint64(len(changed)) < uids.Len() {
-		// Some had those flags already: they are told all the same.
-		if records, err = s.records(ctx, uids); err != nil {
-			return nil, err
+	for i := range done.told {
+		s.tellFlags(&done.told[i], c.UID)
+	}
+	return s.modified(ctx, c, done.modified, s.expungeIssued(c.UID, without(uids, done.modified), len(done.told)))
+}
+
+// storeAloud changes flags, of which all are told.
+func (s *session) storeAloud(ctx context.Context, c *wire.Store, uids mailbox.UIDSet, flags mailbox.Flags) (done stored, err error) {
+	err = s.withMail(ctx, func(m *mailstore.Mail) error {
+		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, unchangedSince(c))
+		if err == nil {
+			s.knowsAll(&res)
+			done = stored{res.Changed, res.Failed}
 		}
+		return err
+	})
+	if rest := without(uids, done.modified); err == nil && uint64(len(done.told)) < rest.Len() {
+		// Some had those flags already: they are told all the same.
+		done.told, err = s.records(ctx, rest)
 	}
-	for i := range records {
-		s.tellFlags(&records[i], c.UID)
-	}
-	return nil, s.expungeIssued(c.UID, uids, len(records))
+	return done, err
 }
 
 // storeSilently changes flags without telling. But where another session changed
 // a message after told, up to where the client knew all when it said the command, the
 // client cannot know what its flags are now: those are stored apart, and told like
-// any change of another.
-func (s *session) storeSilently(ctx context.Context, c *wire.Store, told mailbox.ModSeq, uids mailbox.UIDSet, flags mailbox.Flags) error {
-	changed := false
-	err := s.withMail(ctx, func(m *mailstore.Mail) error {
-		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, &told)
+// any change of another. What it is told are mod-sequences, if it is to be: with UNCHANGEDSINCE of all
+// messages that were not left alone (RFC 7162 §3.1.3).
+func (s *session) storeSilently(ctx context.Context, c *wire.Store, told mailbox.ModSeq, uids mailbox.UIDSet, flags mailbox.Flags) (done stored, err error) {
+	limit, changed := unchangedSince(c), false
+	first := &told
+	if limit != nil {
+		first = new(min(told, *limit))
+	}
+	err = s.withMail(ctx, func(m *mailstore.Mail) error {
+		res, err := m.StoreFlags(ctx, s.id, s.view.id, uids, flagOps[c.Op], flags, first)
 		if err != nil {
 			return err
 		}
 		s.knowsAll(&res)
+		done = stored{res.Changed, res.Failed}
 		changed = len(res.Changed) > 0
-		if res.Failed.IsEmpty() {
+		if res.Failed.IsEmpty() || limit != nil && *limit <= told {
 			return nil
 		}
-		res, err = m.StoreFlags(ctx, s.id, s.view.id, res.Failed, flagOps[c.Op], flags, nil)
+		res, err = m.StoreFlags(ctx, s.id, s.view.id, res.Failed, flagOps[c.Op], flags, limit)
+		done.modified = res.Failed
 		changed = changed || len(res.Changed) > 0
 		return err
 	})
 	if changed && c.Op != wire.StoreRemove {
 		s.introduce(flags) // the flags of messages are not told here, those of the mailbox are
 	}
-	return err
+	if rest := without(uids, done.modified); err == nil && limit != nil && uint64(len(done.told)) < rest.Len() {
+		done.told, err = s.records(ctx, rest)
+	}
+	return done, err
+}
+
+// unchangedSince is that modifier; nil without it.
+func unchangedSince(c *wire.Store) *mailbox.ModSeq {
+	if c.UnchangedSince == nil {
+		return nil
+	}
+	return new(mailbox.ModSeq(*c.UnchangedSince))
+}
+
+// tellModSeqs tells the mod-sequences that messages got, to whom that is told: .SILENT is for
+// flags (RFC 7162 §3.1.3).
+func (s *session) tellModSeqs(records []mailbox.Record) {
+	if !s.condstore {
+		return
+	}
+	for i := range records {
+		if number, ok := s.view.number(records[i].UID); ok {
+			f := s.out.Fetch(number)
+			f.UID(records[i].UID)
+			s.tellModSeq(&f, records[i].ModSeq)
+			f.End()
+		}
+	}
+}
+
+// modified is the completion that names the messages which were left alone, as they changed meanwhile. What they are now
+// is told, so that the client need not ask (RFC 7162 §3.1.3, example 10): here of changes that it was told of already,
+// and at the command's end of those that it was not.
+func (s *session) modified(ctx context.Context, c *wire.Store, uids mailbox.UIDSet, failed error) (*completion, error) {
+	if uids.IsEmpty() {
+		return nil, failed
+	}
+	records, err := s.records(ctx, uids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range records {
+		if records[i].ModSeq <= s.view.modSeq {
+			s.tellFlags(&records[i], true)
+		}
+	}
+	code := wire.ModifiedCode(setOf(s.numbers(slices.Collect(uids.All()), c.UID)))
+	if failed != nil {
+		return nil, no(code, "Some of the messages are no longer there, others were changed meanwhile")
+	}
+	return &completion{code: code, text: "Some messages were changed meanwhile"}, nil
 }
 
 // knowsAll notes that the client knows the flags that one change made. Where it
@@ -95,6 +165,7 @@ func (s *session) knowsAll(done *mailstore.StoreResult) {
 	modSeq := done.Changed[0].ModSeq
 	if s.view.modSeq == done.Before {
 		s.view.modSeq = modSeq
+		s.view.settle()
 		return
 	}
 	var uids mailbox.UIDSet

@@ -21,7 +21,7 @@ func (s *session) thread(ctx context.Context, c *wire.Thread) (*completion, erro
 		return nil, bad("That threading algorithm is not offered")
 	}
 	var threads *search.Threads
-	err := s.searchTold(ctx, &c.Criteria, c.UID, func(ctx context.Context, r search.Request) (err error) {
+	err := s.searchTold(ctx, c, &c.Criteria, func(ctx context.Context, r search.Request) (err error) {
 		threads, err = s.srv.o.Searcher.Thread(ctx, r, algorithm)
 		return err
 	})

@@ -19,6 +19,9 @@ type view struct {
 	// modSeq is up to where the client was told of changes; expunges of gone
 	// are older and still to be told.
 	modSeq mailbox.ModSeq
+	// whole is up to where it was told of all, expunges too.
+	whole mailbox.ModSeq
+	claim claim
 	// uids are the messages that the client counts, rising: sequence number n is
 	// uids[n-1]. The list may be the store's, so it is replaced and never changed.
 	uids []mailbox.UID
@@ -52,6 +55,8 @@ type news struct {
 	numbers []uint32
 	// arrived are new messages: EXISTS has to be told if there are any.
 	arrived []mailbox.UID
+	// earlier are UIDs that the client does not count and asked whether they are gone: they are.
+	earlier mailbox.UIDSet
 	// changed are messages whose flags the client may not know, by rising UID.
 	changed []mailbox.Record
 }
@@ -128,6 +133,13 @@ func (v *view) missing(held []mailbox.UID, told int) {
 		if at == len(held) || held[at] != uid {
 			v.gone.Add(uid)
 		}
+	}
+}
+
+// settle notes that the client was told of all that it was told up to, unless expunges are kept back.
+func (v *view) settle() {
+	if v.gone.IsEmpty() {
+		v.whole = v.modSeq
 	}
 }
 

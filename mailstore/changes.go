@@ -12,10 +12,10 @@ import (
 func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) ([]mailbox.Record, error) {
 	var out []mailbox.Record
 	_, _, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (now cached, err error) {
-		if now, out, err = m.liveSince(ctx, c, b, old, since); err != nil {
+		if now, out, _, err = m.liveSince(ctx, c, b, old, since); err != nil {
 			return now, err
 		}
-		gone, _, err := m.changed(c, b, "expunged", since, true)
+		gone, _, err := m.expungedSince(c, b, since)
 		out = append(out, gone...)
 		slices.SortFunc(out, byUID)
 		return now, err
@@ -25,8 +25,8 @@ func (m *Mail) Changes(ctx context.Context, id mailbox.ID, since mailbox.ModSeq)
 
 // liveSince returns the live records that changed after since: from the view that is
 // cached, where there is one, since mod-sequences have no index and a step over
-// records in memory is a hundred times as fast.
-func (m *Mail) liveSince(ctx context.Context, c *conn, b *box, old cached, since mailbox.ModSeq) (now cached, out []mailbox.Record, err error) {
+// records in memory is a hundred times as fast. Damaged ones are left out, and named.
+func (m *Mail) liveSince(ctx context.Context, c *conn, b *box, old cached, since mailbox.ModSeq) (now cached, out []mailbox.Record, damaged []mailbox.UID, err error) {
 	if old.records != nil {
 		// What goes wrong, the records themselves tell below.
 		if now, err = m.refreshRecords(ctx, c, b, old); err == nil {
@@ -39,9 +39,9 @@ func (m *Mail) liveSince(ctx context.Context, c *conn, b *box, old cached, since
 					out = append(out, among[i])
 				}
 			}
-			return now, out, nil
+			return now, out, now.damaged, nil
 		}
 	}
-	out, _, err = m.changed(c, b, "message", since, false)
-	return old, out, err
+	out, damaged, err = m.changed(c, b, since)
+	return old, out, damaged, err
 }

@@ -270,11 +270,11 @@ func (m *Mail) refreshRecords(ctx context.Context, c *conn, b *box, old cached) 
 	changed, gone, ok := fold(old, b.HighestModSeq)
 	if !ok {
 		var err error
-		var damaged bool
-		if changed, damaged, err = m.changed(c, b, "message", old.modseq, false); err != nil {
+		var damaged []mailbox.UID
+		if changed, damaged, err = m.changed(c, b, old.modseq); err != nil {
 			return cached{}, err
 		}
-		if damaged { // which of those that are known it replaces is not known
+		if len(damaged) > 0 { // which of those that are known it replaces is not known
 			return m.loadRecords(ctx, c, b)
 		}
 		if gone, err = expungedUIDs(c, b, old.modseq); err != nil {
@@ -371,15 +371,15 @@ func (c *cached) allUIDs() []mailbox.UID {
 	return uids
 }
 
-// changed reads the records of a table changed after since, by UID. It steps
+// changed reads the live records changed after since, by UID. It steps
 // over all of the mailbox: an index would cost each delivery and each change of
 // flags more than this costs the few who ask.
-// Damaged records are left out, and told.
-func (m *Mail) changed(c *conn, b *box, table string, since mailbox.ModSeq, expunged bool) (out []mailbox.Record, damaged bool, err error) {
-	err = c.each("SELECT "+recordList+" FROM "+table+" WHERE id BETWEEN ? AND ? AND modseq > ? ORDER BY id", func(row []driver.Value) error {
+// Damaged records are left out, and named.
+func (m *Mail) changed(c *conn, b *box, since mailbox.ModSeq) (out []mailbox.Record, damaged []mailbox.UID, err error) {
+	err = c.each("SELECT "+recordList+" FROM message WHERE id BETWEEN ? AND ? AND modseq > ? ORDER BY id", func(row []driver.Value) error {
 		var r mailbox.Record
-		if m.scanRecord(b, row, expunged, &r) != nil {
-			damaged = true
+		if m.scanRecord(b, row, false, &r) != nil {
+			damaged = append(damaged, r.UID)
 			return nil
 		}
 		out = append(out, r)

@@ -264,12 +264,32 @@ func (p *parser) keywordArgument() string {
 	return p.span(isFlag, "a keyword")
 }
 
+// entryName reads entry-name (RFC 7162 §7): the flags of messages are the only entries.
+func (p *parser) entryName() string {
+	at := p.pos
+	name := p.quoted()
+	flag, ok := cutPrefixFold(name, "/flags/")
+	flag = strings.TrimPrefix(flag, `\`)
+	if p.err == nil && (!ok || flag == "" || strings.ContainsFunc(flag, func(r rune) bool { return r > 0x7e || !isFlag(byte(r)) })) {
+		p.pos = at
+		p.expected(`an entry such as "/flags/\\seen"`)
+	}
+	return name
+}
+
+func cutPrefixFold(s, prefix string) (rest string, found bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
 // modSeqKey reads what follows MODSEQ (RFC 7162 §7, search-modsequence).
 func (p *parser) modSeqKey() SearchKey {
 	var k ModSeq
 	p.sp()
 	if p.peek() == '"' {
-		k.Entry = p.quoted()
+		k.Entry = p.entryName()
 		p.sp()
 		k.Type = strings.ToLower(p.span(isAtom, "priv, shared or all"))
 		if !slices.Contains([]string{"priv", "shared", "all"}, k.Type) {

@@ -16,8 +16,8 @@ type QResync struct {
 	ModSeq      mailbox.ModSeq
 	// Known are the UIDs that the client has; nil: all.
 	Known *mailbox.UIDSet
-	// MatchNumbers and MatchUIDs are sequence numbers and their UIDs: two
-	// lists of equal meaning, empty if not given. Each is as sent: rising.
+	// MatchNumbers and MatchUIDs are sequence numbers and their UIDs (Pairs): both rise, and
+	// have as many. Empty if not given.
 	MatchNumbers, MatchUIDs Set
 }
 
@@ -86,11 +86,25 @@ func (p *parser) qresync() *QResync {
 	}
 	if more {
 		p.must('(', "known UIDs or (")
-		q.MatchNumbers = p.knownSet()
+		q.MatchNumbers = p.risingSet()
 		p.sp()
-		q.MatchUIDs = p.knownSet()
+		q.MatchUIDs = p.risingSet()
+		if p.err == nil && q.MatchNumbers.length() != q.MatchUIDs.length() {
+			p.expected("as many UIDs as sequence numbers")
+		}
 		p.must(')', ")")
 	}
 	p.must(')', ")")
 	return q
+}
+
+// risingSet reads known-sequence-set or known-uid-set.
+func (p *parser) risingSet() Set {
+	at := p.pos
+	s := p.knownSet()
+	if p.err == nil && !s.rises() {
+		p.pos = at
+		p.expected("a set in rising order")
+	}
+	return s
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"teraslot/mailbox"
@@ -87,4 +88,43 @@ func orStar(n, star uint32) uint32 {
 		return star
 	}
 	return n
+}
+
+// rises reports whether the numbers, of which none is "*", come in rising order, each once.
+func (s Set) rises() bool {
+	last := uint32(0)
+	for _, r := range s.Ranges {
+		if r.From <= last || r.To < r.From {
+			return false
+		}
+		last = r.To
+	}
+	return true
+}
+
+// length is how many numbers a set has that rises.
+func (s Set) length() uint64 {
+	n := uint64(0)
+	for _, r := range s.Ranges {
+		n += uint64(r.To-r.From) + 1
+	}
+	return n
+}
+
+// Pairs yields the numbers of two sets that rise, the first with the first and so on (RFC 7162 §3.2.5.2). The sets may be
+// of all numbers there are: whoever takes the pairs knows when to stop.
+func Pairs(numbers, uids Set) iter.Seq2[uint32, mailbox.UID] {
+	return func(yield func(uint32, mailbox.UID) bool) {
+		others, at := uids.Ranges, uint32(0)
+		for _, r := range numbers.Ranges {
+			for n := uint64(r.From); n <= uint64(r.To) && len(others) > 0; n++ {
+				if !yield(uint32(n), mailbox.UID(others[0].From+at)) {
+					return
+				}
+				if at++; others[0].From+at > others[0].To || others[0].From+at == 0 {
+					others, at = others[1:], 0
+				}
+			}
+		}
+	}
 }
