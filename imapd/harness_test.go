@@ -44,7 +44,8 @@ type harness struct {
 	stop     context.CancelFunc
 	ended    chan struct{} // closed when Serve has returned
 	dir      string
-	damaged  bool // on purpose: not verified in the end
+	reopen   func(t testing.TB) // opens store, index and accounts anew
+	damaged  bool               // on purpose: not verified in the end
 }
 
 // logged keeps the log's lines.
@@ -94,7 +95,6 @@ func openSlot(t testing.TB, o *Options) *harness { return openSlotOn(t, o, disk.
 // choice.
 func openSlotOn(t testing.TB, o *Options, fs disk.FS, fence func(context.Context, mailbox.User) error) *harness {
 	t.Helper()
-	ctx := context.Background()
 	h := &harness{dir: t.TempDir(), users: make(map[string]mailbox.User), log: new(logged)}
 	conf, temp := filepath.Join(h.dir, "conf"), filepath.Join(h.dir, "temp")
 	for _, dir := range []string{conf, temp} {
@@ -102,6 +102,17 @@ func openSlotOn(t testing.TB, o *Options, fs disk.FS, fence func(context.Context
 			t.Fatal(err)
 		}
 	}
+	h.reopen = func(t testing.TB) { h.open(t, o, conf, temp, fs, fence) }
+	h.reopen(t)
+	h.addUser(t, "alice", account.Quota{})
+	h.addUser(t, "bob", account.Quota{})
+	return h
+}
+
+// open opens what lies in the directories.
+func (h *harness) open(t testing.TB, o *Options, conf, temp string, fs disk.FS, fence func(context.Context, mailbox.User) error) {
+	t.Helper()
+	ctx := context.Background()
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	h.store, err = mailstore.Open(ctx, mailstore.Options{Conf: conf, FS: fs, Fence: fence, Logger: logger,
@@ -122,8 +133,6 @@ func openSlotOn(t testing.TB, o *Options, fs disk.FS, fence func(context.Context
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.addUser(t, "alice", account.Quota{})
-	h.addUser(t, "bob", account.Quota{})
 	o.Store, o.Accounts, o.Logger = h.store, h.accounts, logger
 	o.Searcher = search.New(search.Options{Store: h.store, Tiers: h.tiers, Logger: logger})
 	o.TLS = &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}}
@@ -133,7 +142,28 @@ func openSlotOn(t testing.TB, o *Options, fs disk.FS, fence func(context.Context
 	if o.Limits.AuthDelay == 0 {
 		o.Limits.AuthDelay = time.Millisecond
 	}
-	return h
+}
+
+// restartSlot ends the server and the slot, and starts both again.
+func (h *harness) restartSlot(t testing.TB) {
+	t.Helper()
+	h.stop()
+	<-h.ended
+	h.closeSlot(t)
+	o := h.srv.o
+	h.reopen(t)
+	o.Store, o.Accounts, o.Searcher = h.store, h.accounts, search.New(search.Options{Store: h.store, Tiers: h.tiers})
+	h.srv = New(o)
+	h.serve(t, false)
+}
+
+func (h *harness) closeSlot(t testing.TB) {
+	t.Helper()
+	for _, closing := range []func() error{h.accounts.Close, h.tiers.Close, h.store.Close} {
+		if err := closing(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func (h *harness) addUser(t testing.TB, name string, q account.Quota) {
@@ -181,15 +211,7 @@ func (h *harness) close(t testing.TB) {
 			t.Errorf("verifying the mail of %s: %v", name, err)
 		}
 	}
-	if err := h.accounts.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := h.tiers.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := h.store.Close(); err != nil {
-		t.Error(err)
-	}
+	h.closeSlot(t)
 }
 
 var testCertificate = func() func(t testing.TB) tls.Certificate {
