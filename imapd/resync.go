@@ -89,7 +89,7 @@ func (s *session) tellVanished(ctx context.Context, c *wire.Fetch) error {
 		if !c.Set.Saved {
 			asked = c.Set.UIDs(missed.State.UIDNext - 1)
 		}
-		n.earlier = s.view.vanished(missed.Vanished, asked)
+		n.earlier = without(s.view.vanished(missed.Vanished, asked), mailbox.UIDs(n.expunged...))
 		return nil
 	})
 }

@@ -101,6 +101,8 @@ type split struct {
 	befallen  bool // by one, in this run
 	made      int  // copies
 	met       *Merged
+	away      []*absentee
+	returns   *int // mailboxes to which one of them came back
 	ops       *int
 	merges    *int
 }
@@ -123,8 +125,7 @@ func (p *split) resync(w *watcher, s *side) {
 func (p *split) resyncBox(w *watcher, s *side, st mailbox.State) {
 	ctx := context.Background()
 	entries, err := s.m.Entries(ctx, st.ID)
-	horizon, err2 := s.m.Horizon(ctx, st.ID)
-	if err := errors.Join(err, err2); err != nil {
+	if err != nil {
 		p.t.Fatal(err)
 	}
 	c := w.boxes[st.ID]
@@ -151,24 +152,90 @@ func (p *split) resyncBox(w *watcher, s *side, st mailbox.State) {
 				p.t.Fatalf("%s: UID %d was told to be expunged and is back", st.Name, e.UID)
 			}
 		}
-		if e.ModSeq > c.highest {
-			if e.Expunged {
-				delete(c.flags, e.UID)
-			} else {
-				c.flags[e.UID] = e.Flags
-			}
-		}
 	}
-	if horizon > c.highest { // expunged records may be missing: compare the UIDs
-		maps.DeleteFunc(c.flags, func(u mailbox.UID, _ mailbox.Flags) bool { _, is := live[u]; return !is })
-	}
-	c.highest = st.HighestModSeq
+	c.hear(p.t, s, st)
 	if !maps.EqualFunc(c.flags, live, mailbox.Flags.Equal) {
 		p.t.Fatalf("%s: a client that resynchronises has %v, the mailbox %v", st.Name, c.flags, live)
 	}
 	w.live[nextKey] = map[mailbox.UID]bool{}
 	for uid := range live {
 		w.live[nextKey][uid] = true
+	}
+}
+
+// hear brings what a client has of a mailbox up to date by what it is told that it missed.
+func (c *cacheOf) hear(t *rapid.T, s *side, st mailbox.State) {
+	missed, err := s.m.Missed(context.Background(), st.ID, c.highest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(c.flags, func(u mailbox.UID, _ mailbox.Flags) bool { return missed.Vanished.Contains(u) })
+	for i := range missed.Changed {
+		c.flags[missed.Changed[i].UID] = missed.Changed[i].Flags
+	}
+	c.highest = missed.State.HighestModSeq
+}
+
+// absentee is a client that is away: what it has is of one slot, and may be brought to those that have heard since of
+// all that that one said.
+type absentee struct {
+	boxes map[mailbox.ID]*cacheOf
+	heard []bool // by slot
+}
+
+// maxAbsent is how many are away at a time.
+const maxAbsent = 3
+
+// goAway lets a client as one of a slot go away.
+func (p *split) goAway(i int) {
+	a := &absentee{map[mailbox.ID]*cacheOf{}, make([]bool, len(p.sides))}
+	for id, c := range p.watchers[i].boxes {
+		a.boxes[id] = &cacheOf{c.validity, c.highest, maps.Clone(c.flags)}
+	}
+	a.heard[i] = true
+	if p.away = append(p.away, a); len(p.away) > maxAbsent {
+		p.away = slices.Delete(p.away, *p.ops%maxAbsent, *p.ops%maxAbsent+1)
+	}
+}
+
+// comeBack has those who are away look at two slots that have become equal, as they would if they came back to either.
+func (p *split) comeBack(slots ...int) {
+	for _, a := range p.away {
+		if !slices.ContainsFunc(slots, func(i int) bool { return a.heard[i] }) {
+			continue
+		}
+		for _, i := range slots {
+			a.heard[i] = true
+			p.compare(a, p.sides[i])
+		}
+	}
+}
+
+func (p *split) compare(a *absentee, s *side) {
+	ctx := context.Background()
+	all, err := s.m.Mailboxes(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, st := range all {
+		c := a.boxes[st.ID]
+		if c == nil || c.validity != st.UIDValidity {
+			continue
+		}
+		now := &cacheOf{c.validity, c.highest, maps.Clone(c.flags)}
+		now.hear(p.t, s, st)
+		view, err := s.m.View(ctx, st.ID)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		live := map[mailbox.UID]mailbox.Flags{}
+		for i := range view.Records {
+			live[view.Records[i].UID] = view.Records[i].Flags
+		}
+		if c.highest > st.HighestModSeq || !maps.EqualFunc(now.flags, live, mailbox.Flags.Equal) {
+			p.t.Fatalf("%s: a client that was away since %d comes back and has %v, the mailbox of %d %v", st.Name, c.highest, now.flags, st.HighestModSeq, live)
+		}
+		*p.returns++
 	}
 }
 
@@ -297,6 +364,8 @@ func (p *split) places(s *side) map[uidKey]mailbox.GUID {
 func (p *split) sync(from, to int) {
 	p.resync(p.watchers[from], p.sides[from])
 	p.resync(p.watchers[to], p.sides[to])
+	p.goAway(from)
+	p.goAway(to)
 	met, err := reconcile(context.Background(), p.sides[from], p.sides[to])
 	if err != nil {
 		p.t.Fatalf("%d to %d: %v", from, to, err)
@@ -309,6 +378,7 @@ func (p *split) sync(from, to int) {
 	p.watchers[from], p.watchers[to] = p.watchers[to], p.watchers[from]
 	p.resync(p.watchers[from], p.sides[from])
 	p.resync(p.watchers[to], p.sides[to])
+	p.comeBack(from, to)
 }
 
 // step is one step of a run.
@@ -408,9 +478,9 @@ func (p *split) end() {
 // number of runs, of up to 400 steps each.
 func TestSplitBrain(t *testing.T) {
 	var met Merged
-	ops, runs, merges, broken, disasters := 0, 0, 0, 0, 0
+	ops, runs, merges, broken, disasters, returns := 0, 0, 0, 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters,
+		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters, returns: &returns,
 			copies: make([]string, 4)}
 		clock := time.Unix(1_800_000_000, 0)
 		for i, name := range []string{"A", "B", "C", "D"}[:rapid.IntRange(2, 4).Draw(rt, "slots")] {
@@ -433,5 +503,5 @@ func TestSplitBrain(t *testing.T) {
 		}
 		runs++
 	})
-	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway, %d disasters: %+v", runs, ops, merges, broken, disasters, met)
+	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway, %d disasters, %d mailboxes that clients came back to: %+v", runs, ops, merges, broken, disasters, returns, met)
 }

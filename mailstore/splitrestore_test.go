@@ -28,6 +28,9 @@ func (p *split) disaster(i int, kind string) {
 	*p.disasters++
 	p.befallen = true
 	p.watchers[i] = newWatcher()
+	for _, a := range p.away {
+		a.heard[i] = false
+	}
 	p.resync(p.watchers[i], s)
 	for g := range p.sent { // what no other slot has is lost
 		held := false
