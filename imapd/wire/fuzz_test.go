@@ -51,6 +51,8 @@ func readerSeeds(f *testing.F) {
 		"a LIST (SUBSCRIBED) \"\" (a b) RETURN (STATUS (SIZE))\r\n", "a FETCH 1 (BODY[1.HEADER.FIELDS (A)]<0.1> FLAGS) (CHANGEDSINCE 1)\r\n",
 		"a LOGIN {99999+}\r\n", "\r\n\r\n", "a NOOP\n", "a \x00\r\n", strings.Repeat("x", 300) + " {3+}\r\nabc\r\n", "a REPLACE 1 x {1}\r\n",
 		"a NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge))\r\n", "a SELECT x (QRESYNC (1 2 3:4 (5 6)))\r\n",
+		"a EXAMINE x (CONDSTORE QRESYNC (4294967295 9223372036854775807 1:4294967295 (1:4294967295 1:4294967295)))\r\n",
+		"a UID SEARCH MODSEQ \"/flags/\\\\seen\" shared 9223372036854775807\r\n", "a UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 5 VANISHED)\r\n",
 	} {
 		f.Add([]byte(s), true)
 		f.Add([]byte(s), false)

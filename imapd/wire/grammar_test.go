@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -84,6 +85,15 @@ func (g *responses) nzNumber() {
 		g.wrong("nz-number")
 	}
 	g.number()
+}
+
+// modSeq is mod-sequence-value: 63 bits, and not 0 (RFC 7162 §7).
+func (g *responses) modSeq() {
+	from := g.at
+	if n, err := strconv.ParseUint(g.span("a mod-sequence", 1, digit), 10, 63); err != nil || n == 0 {
+		g.at = from
+		g.wrong("a mod-sequence")
+	}
 }
 
 func (g *responses) quoted() {
@@ -246,7 +256,7 @@ func (g *responses) status(names ...string) {
 
 func (g *responses) respText() {
 	if g.took("[") {
-		g.span("resp-text-code", 1, func(c byte) bool { return c >= ' ' && c < 127 && c != ']' })
+		g.code()
 		g.must("] ")
 	}
 	from := g.at
@@ -254,6 +264,20 @@ func (g *responses) respText() {
 	if text := g.text[from:g.at]; !utf8.ValidString(text) || g.rev1 && strings.ContainsFunc(text, func(r rune) bool { return r > 127 }) {
 		g.at = from
 		g.wrong("text")
+	}
+}
+
+// code is resp-text-code; of those with mod-sequences and sets the rest too (RFC 7162 §7).
+func (g *responses) code() {
+	switch {
+	case g.took("HIGHESTMODSEQ"):
+		g.must(" ")
+		g.modSeq()
+	case g.took("MODIFIED"):
+		g.must(" ")
+		g.sequenceSet()
+	default:
+		g.span("resp-text-code", 1, func(c byte) bool { return c >= ' ' && c < 127 && c != ']' })
 	}
 }
 
@@ -273,7 +297,12 @@ func (g *responses) data() {
 			g.atom()
 		}
 	case "SEARCH", "SORT":
-		for g.took(" ") {
+		for n := 0; g.took(" "); n++ {
+			if n > 0 && g.took("(MODSEQ ") { // search-sort-mod-seq is the last (RFC 7162 §7)
+				g.modSeq()
+				g.must(")")
+				return
+			}
 			g.nzNumber()
 		}
 	default:
@@ -294,6 +323,9 @@ func (g *responses) mailboxData(name string) {
 		g.list(0, func() { g.atom(); g.must(" "); g.number() })
 	case "ESEARCH":
 		g.esearch()
+	case "VANISHED": // RFC 7162 §7, expunged-resp
+		g.took("(EARLIER) ")
+		g.sequenceSet()
 	case "NAMESPACE":
 		for i := range 3 {
 			if i > 0 {
@@ -357,6 +389,9 @@ func (g *responses) esearch() {
 		case "ALL":
 			g.must(" ")
 			g.sequenceSet()
+		case "MODSEQ":
+			g.must(" ")
+			g.modSeq()
 		case "RELEVANCY":
 			g.must(" ")
 			g.list(1, g.nzNumber)
@@ -409,6 +444,10 @@ func (g *responses) fetchItem() {
 	case "RFC822.SIZE":
 		g.must(" ")
 		g.number()
+	case "MODSEQ":
+		g.must(" (")
+		g.modSeq()
+		g.must(")")
 	case "INTERNALDATE":
 		g.must(" ")
 		g.dateTime()

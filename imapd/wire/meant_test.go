@@ -3,10 +3,13 @@ package wire
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"teraslot/mailbox"
 )
 
 // drawForm writes a string as a client may: an atom where it is one, quoted, or a literal of
@@ -111,10 +114,117 @@ var commandsMeant = []func(*rapid.T) (Command, string){
 		item, text := drawSection(t)
 		return &Fetch{UID: uid, Set: s, Items: []FetchItem{{Attr: FetchFlags, Peek: true}, item}}, prefix + "FETCH " + set + " (" + drawCase(t, "FLAGS") + " " + text + ")"
 	},
+	func(t *rapid.T) (Command, string) { // RFC 7162 §7, select-param
+		name, text := drawMailbox(t)
+		c := &Select{Mailbox: name, CondStore: rapid.Bool().Draw(t, "condstore"), QResync: &QResync{UIDValidity: mailbox.UIDValidity(rapid.Uint32Min(1).Draw(t, "validity"))}}
+		word := drawCase(t, "SELECT") + " " + text + " ("
+		if c.CondStore {
+			word += drawCase(t, "CONDSTORE") + " "
+		}
+		c.QResync.ModSeq = max(drawModSeq(t), 1)
+		word += fmt.Sprintf("%s (%d %d", drawCase(t, "QRESYNC"), c.QResync.UIDValidity, c.QResync.ModSeq)
+		if rapid.Bool().Draw(t, "known") {
+			known := drawUIDs(t)
+			c.QResync.Known = &known
+			word += " " + known.String()
+		}
+		if rapid.Bool().Draw(t, "sample") {
+			numbers, uids := drawSample(t)
+			c.QResync.MatchNumbers, c.QResync.MatchUIDs = setOf(numbers), setOf(uids)
+			word += " (" + numbers.String() + " " + uids.String() + ")"
+		}
+		return c, word + "))"
+	},
+	func(t *rapid.T) (Command, string) { // store-modifier
+		uid, prefix := drawUID(t)
+		s, set := drawSet(t)
+		since := uint64(drawModSeq(t))
+		return &Store{UID: uid, Set: s, Op: StoreAdd, Silent: true, Flags: []string{`\Seen`}, UnchangedSince: &since},
+			fmt.Sprintf(`%sSTORE %s (%s %d) +FLAGS.SILENT (\Seen)`, prefix, set, drawCase(t, "UNCHANGEDSINCE"), since)
+	},
+	func(t *rapid.T) (Command, string) { // fetch-modifier, in either order
+		s, set := drawSet(t)
+		c := &Fetch{UID: true, Set: s, Items: []FetchItem{{Attr: FetchModSeq, Peek: true}}, ChangedSince: max(drawModSeq(t), 1), Vanished: rapid.Bool().Draw(t, "vanished")}
+		modifiers := []string{fmt.Sprintf("%s %d", drawCase(t, "CHANGEDSINCE"), c.ChangedSince)}
+		if c.Vanished {
+			modifiers = append(modifiers, drawCase(t, "VANISHED"))
+		}
+		if rapid.Bool().Draw(t, "turned") {
+			slices.Reverse(modifiers)
+		}
+		return c, fmt.Sprintf("UID FETCH %s (%s) (%s)", set, drawCase(t, "MODSEQ"), strings.Join(modifiers, " "))
+	},
+	func(t *rapid.T) (Command, string) { // search-modsequence
+		uid, prefix := drawUID(t)
+		key := ModSeq{Value: drawModSeq(t)}
+		text := fmt.Sprint(uint64(key.Value))
+		if rapid.Bool().Draw(t, "entry") {
+			key.Entry = "/flags/" + rapid.SampledFrom([]string{`\seen`, `\Answered`, "$MDNSent", "work"}).Draw(t, "flag")
+			key.Type = rapid.SampledFrom([]string{"priv", "shared", "all"}).Draw(t, "type")
+			text = `"` + strings.ReplaceAll(key.Entry, `\`, `\\`) + `" ` + drawCase(t, key.Type) + " " + text
+		}
+		return &Search{UID: uid, Criteria: Criteria{Key: And{key}}}, prefix + "SEARCH " + drawCase(t, "MODSEQ") + " " + text
+	},
 	func(t *rapid.T) (Command, string) {
 		s, set := drawSet(t)
 		return &Expunge{&s}, "UID " + drawCase(t, "EXPUNGE") + " " + set
 	},
+}
+
+// drawSample makes sequence numbers and as many UIDs.
+func drawSample(t *rapid.T) (numbers, uids mailbox.UIDSet) {
+	n, u := mailbox.UID(0), mailbox.UID(0)
+	for range rapid.IntRange(1, 12).Draw(t, "pairs") {
+		step := rapid.IntRange(1, 3).Draw(t, "step")
+		n += mailbox.UID(step)
+		u += mailbox.UID(step + rapid.IntRange(0, 3).Draw(t, "gone"))
+		numbers.Add(n)
+		uids.Add(u)
+	}
+	return numbers, uids
+}
+
+// setOf is a set as it is sent by its ranges.
+func setOf(set mailbox.UIDSet) (out Set) {
+	for _, r := range set.Ranges() {
+		out.Ranges = append(out.Ranges, SetRange{uint32(r.Lo), uint32(r.Hi)})
+	}
+	return out
+}
+
+// TestPairs: the n-th number of one set goes with the n-th of the other, however they are cut into ranges; sets of all
+// numbers cost what is taken of them.
+func TestPairs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		numbers, uids := drawSample(t)
+		left, right := slices.Collect(numbers.All()), slices.Collect(uids.All())
+		i := 0
+		for n, u := range Pairs(setOf(numbers), setOf(uids)) {
+			if mailbox.UID(n) != left[i] || u != right[i] {
+				t.Fatalf("pair %d of %s and %s is %d, %d", i, numbers, uids, n, u)
+			}
+			i++
+		}
+		if i != len(left) {
+			t.Fatalf("%d pairs of %s and %s", i, numbers, uids)
+		}
+	})
+	all := Set{Ranges: []SetRange{{4294967290, 4294967295}}}
+	count := 0
+	for n, u := range Pairs(all, all) {
+		if uint32(u) != n {
+			t.Errorf("%d goes with %d", n, u)
+		}
+		count++
+	}
+	if count != 6 {
+		t.Errorf("%d pairs", count)
+	}
+	for n := range Pairs(Set{Ranges: []SetRange{{1, 4294967295}}}, Set{Ranges: []SetRange{{1, 4294967295}}}) {
+		if n == 3 {
+			break
+		}
+	}
 }
 
 // drawSection makes BODY[…] or BINARY[…] with all that may stand in it.

@@ -100,9 +100,10 @@ var responders = []func(*rapid.T, *Writer){
 		for u := range drawUIDs(t).All() {
 			numbers = append(numbers, uint32(u))
 		}
-		w.Numbers("SEARCH", slices.Values(numbers), 0)
+		w.Numbers(rapid.SampledFrom([]string{"SEARCH", "SORT"}).Draw(t, "what"), slices.Values(numbers), drawModSeq(t))
+		w.Numbers("SEARCH", slices.Values([]uint32{}), drawModSeq(t))
 		count := uint32(len(numbers))
-		r := &ESearchResult{Tag: rapid.SampledFrom([]string{"a", "x]", `q`}).Draw(t, "tag"), UID: rapid.Bool().Draw(t, "uid"), Count: &count, All: drawUIDs(t)}
+		r := &ESearchResult{Tag: rapid.SampledFrom([]string{"a", "x]", `q`}).Draw(t, "tag"), UID: rapid.Bool().Draw(t, "uid"), Count: &count, All: drawUIDs(t), ModSeq: drawModSeq(t)}
 		if rapid.Bool().Draw(t, "several") {
 			r.Mailbox, r.UIDValidity = drawName(t), 5
 		}
@@ -112,7 +113,24 @@ var responders = []func(*rapid.T, *Writer){
 		}
 		w.ESearch(r)
 	},
+	func(t *rapid.T, w *Writer) { // RFC 7162 §7
+		w.Vanished(rapid.Bool().Draw(t, "earlier"), drawUIDs(t))
+		w.Vanished(true, mailbox.UIDSet{})
+		w.Tagged("q", Reply{Type: "OK", Code: ModifiedCode(drawUIDs(t)), Text: drawText(t)})
+		w.Untagged(Reply{Type: "OK", Code: HighestModSeqCode(max(drawModSeq(t), 1)), Text: drawText(t)})
+		w.Untagged(Reply{Type: "OK", Code: CodeClosed, Text: drawText(t)})
+		w.Status(drawName(t), []StatusValue{{Item: StatusHighestModSeq, Number: uint64(drawModSeq(t))}})
+		f := w.Fetch(3)
+		f.ModSeq(max(drawModSeq(t), 1))
+		f.UID(1)
+		f.End()
+	},
 	writeAnyFetch,
+}
+
+// drawModSeq makes a mod-sequence of 63 bits, or 0.
+func drawModSeq(t *rapid.T) mailbox.ModSeq {
+	return mailbox.ModSeq(rapid.OneOf(rapid.Uint64Max(1<<63-1), rapid.SampledFrom([]uint64{0, 1, 1<<63 - 1})).Draw(t, "modseq"))
 }
 
 // writeAnyFetch writes FETCH of a message that is drawn, which need be none.
@@ -167,6 +185,9 @@ func TestGrammarRefuses(t *testing.T) {
 		"* NAMESPACE ((\"\" \"/\")) NIL\r\n", "* ID (\"a\")\r\n", "* 1 FETCH (BODY[] {3}\r\nab)\r\n", "* 1 FETCH (BODY[] {1}\r\n\x00)\r\n", "* 1 FETCH (BODY[X] NIL)\r\n",
 		"* 1 FETCH (BINARY[TEXT] NIL)\r\n", "* 1 FETCH (BODY[] \"a\rb\")\r\n", "* 1 FETCH (BODY[] \"a\\b\")\r\n", "* 1 FETCH (INTERNALDATE \"1-Jan-2020 00:00:00 +0000\")\r\n",
 		"* 1 FETCH (ENVELOPE (NIL NIL NIL))\r\n", "* 1 FETCH (BODY (\"text\" \"plain\"))\r\n", "* 1 FETCH (RFC822.SIZE -1)\r\n", "* 99999999999999999999 EXISTS\r\n", "* OK sch\xf6n\r\n", "+x\r\n",
+		"* VANISHED\r\n", "* VANISHED (EARLIER)\r\n", "* VANISHED 1:*\r\n", "* VANISHED (LATER) 1\r\n", "* SEARCH 1 (MODSEQ 0)\r\n", "* SEARCH (MODSEQ 5)\r\n", "* SEARCH 1 (MODSEQ 5) 2\r\n",
+		"* 1 FETCH (MODSEQ 5)\r\n", "* 1 FETCH (MODSEQ (0))\r\n", "* 1 FETCH (MODSEQ (9223372036854775808))\r\n", "* OK [HIGHESTMODSEQ 0] x\r\n", "a OK [MODIFIED] x\r\n",
+		"a OK [MODIFIED ] x\r\n", "* ESEARCH (TAG \"a\") MODSEQ 0\r\n",
 	} {
 		if err := check(wrong, true); err == nil {
 			t.Errorf("%q is taken", wrong)
