@@ -134,3 +134,73 @@ func BenchmarkCommands(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkResync is a client's return to a mailbox of 100,000 messages, of which twenty changed and twenty are gone.
+func BenchmarkResync(b *testing.B) {
+	const all = 100_000
+	h := newHarness(b, Options{PlainLogin: true})
+	h.damaged = true // it is not: to verify all would take longer than the rest
+	for at := 0; at < all; at += 1000 {
+		h.fillSmall(b, "alice", at, 1000)
+	}
+	p := h.login(b, "alice")
+	p.conn.SetDeadline(time.Time{})
+	p.do(b, "ENABLE QRESYNC")
+	selected := strings.Join(p.do(b, "SELECT INBOX"), "\n")
+	var validity, highest int
+	for _, line := range strings.Split(selected, "\n") {
+		fmt.Sscanf(line, "* OK [UIDVALIDITY %d]", &validity)
+		fmt.Sscanf(line, "* OK [HIGHESTMODSEQ %d]", &highest)
+	}
+	for i := range 20 {
+		p.do(b, fmt.Sprintf(`UID STORE %d +FLAGS.SILENT (\Deleted)`, 1000+4000*i))
+		p.do(b, fmt.Sprintf(`UID STORE %d +FLAGS.SILENT (\Seen)`, 3000+4000*i))
+	}
+	p.do(b, "EXPUNGE")
+	p.conn.SetDeadline(time.Time{})
+	for _, c := range []struct{ name, command string }{
+		{"Select", "SELECT INBOX"},
+		{"SelectQResync", fmt.Sprintf("SELECT INBOX (QRESYNC (%d %d))", validity, highest)},
+		{"SelectQResyncKnown", fmt.Sprintf("SELECT INBOX (QRESYNC (%d %d 1:%d))", validity, highest, all)},
+		{"SelectQResyncForgotten", fmt.Sprintf("SELECT INBOX (QRESYNC (%d %d))", validity, 1<<40)},
+		{"FetchChangedSince", fmt.Sprintf("UID FETCH 1:* (FLAGS) (CHANGEDSINCE %d VANISHED)", highest)},
+		{"FetchFlags", "UID FETCH 1:* FLAGS"},
+		{"FetchFlagsModSeq", "UID FETCH 1:* (FLAGS MODSEQ)"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p.skim(b, c.command)
+			start := processor(b)
+			for b.Loop() {
+				p.skim(b, c.command)
+			}
+			b.ReportMetric(float64((processor(b)-start).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+// fillSmall stores messages of some octets.
+func (h *harness) fillSmall(t testing.TB, user string, from, n int) {
+	t.Helper()
+	ctx := context.Background()
+	m, err := h.store.Acquire(ctx, h.users[user])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Release()
+	box, err := m.MailboxNamed(ctx, "INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := make([]mailstore.Append, n)
+	for i := range items {
+		msg, err := h.store.Spool(ctx, strings.NewReader(fmt.Sprintf("Subject: %d\r\n\r\nx\r\n", from+i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer msg.Close()
+		items[i] = mailstore.Append{Mailbox: box.ID, Message: msg, InternalDate: mailbox.Date{Unix: 1_700_000_000}}
+	}
+	if _, err := m.Append(ctx, "fill", items...); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"teraslot/mailbox"
 )
@@ -159,4 +161,50 @@ func BenchmarkLarge(b *testing.B) {
 			c.Close()
 		}
 	})
+}
+
+// BenchmarkMissed is what a client that comes back has missed of a mailbox of 100,000 messages: twenty changes and
+// twenty expunges, with the records in memory and without.
+func BenchmarkMissed(b *testing.B) {
+	ctx := context.Background()
+	s, m, id := filled(b, b.TempDir(), 100_000)
+	known := named(b, m, Inbox).HighestModSeq
+	for i := range 20 {
+		gone := mailbox.UIDs(mailbox.UID(1000 + 4000*i))
+		for uids, flag := range map[mailbox.UID]string{mailbox.UID(1000 + 4000*i): `\Deleted`, mailbox.UID(3000 + 4000*i): `\Seen`} {
+			if _, err := m.StoreFlags(ctx, "", id, mailbox.UIDs(uids), AddFlags, mailbox.MakeFlags(flag), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, _, err := m.Expunge(ctx, "", id, &gone); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, cold := range []bool{false, true} {
+		b.Run(fmt.Sprintf("cold=%v", cold), func(b *testing.B) {
+			if _, err := m.View(ctx, id); err != nil {
+				b.Fatal(err)
+			}
+			start := processor(b)
+			for b.Loop() {
+				if cold {
+					s.views.forget(user1)
+				}
+				missed, err := m.Missed(ctx, id, known)
+				if err != nil || len(missed.Changed) != 20 || missed.Vanished.Len() != 20 {
+					b.Fatalf("%d changed, %d vanished, %v", len(missed.Changed), missed.Vanished.Len(), err)
+				}
+			}
+			b.ReportMetric(float64((processor(b)-start).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+// processor is the processor time that this process has used.
+func processor(t testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

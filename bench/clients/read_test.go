@@ -54,6 +54,83 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestResync has a script of Python's imaplib come back by QRESYNC to what another changed.
+func TestResync(t *testing.T) {
+	t.Parallel()
+	needs(t, "python3", "python3")
+	f := start(t, messages)
+	script, err := filepath.Abs(filepath.Join("testdata", "resync.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := succeeds(t, t.TempDir(), "python3", script, f.host, f.port, user, password, f.fill("@CERT@", "")); strings.TrimSpace(said) != "ok" {
+		t.Errorf("it said %q", said)
+	}
+}
+
+const neomuttResync = `
+set imap_condstore = yes
+set imap_qresync = yes
+set header_cache = "@DIR@/cache/"
+`
+
+// TestNeomuttResync has neomutt, which keeps what it knows and comes back by QRESYNC, copy all mail and then what is flagged
+// after others have expunged, flagged and delivered.
+func TestNeomuttResync(t *testing.T) {
+	t.Parallel()
+	needs(t, "neomutt", "neomutt")
+	if said, _ := run(t, t.TempDir(), "neomutt", "-v"); !strings.Contains(said, "+hcache") {
+		t.Skip("neomutt has no header cache")
+	}
+	f := start(t, messages)
+	f.same = func(text string) string { return counted.ReplaceAllString(text, "") }
+	home := daemon.Scratch(t)
+	if err := os.Mkdir(filepath.Join(home, "cache"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	visit := func(name, keys string) (log string) {
+		config := neomuttConfig[:strings.Index(neomuttConfig, "push ")] + neomuttResync + "push \"" + keys + "<quit>\"\n"
+		rc := write(t, filepath.Join(home, name), f.fill(config, home))
+		succeeds(t, home, "script", "-qec", "neomutt -n -d 3 -l "+filepath.Join(home, name+".log")+" -F "+rc, "/dev/null")
+		text, err := os.ReadFile(filepath.Join(home, name+".log0")) // it keeps several
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	visit("first", "<first-entry>")
+	c := f.dial(t)
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	store(t, c, imap.UIDSetNum(2, 5, 7), imap.StoreFlagsAdd, imap.FlagDeleted)
+	if err := c.Expunge().Close(); err != nil {
+		t.Fatal(err)
+	}
+	store(t, c, imap.UIDSetNum(3, 9, 10), imap.StoreFlagsAdd, imap.FlagFlagged)
+	want := texts(f.held(t, "INBOX"))
+	log := visit("second", "<tag-pattern>~A<enter><tag-prefix><copy-message>@DIR@/copy<enter><untag-pattern>~A<enter>"+
+		"<tag-pattern>~F<enter><tag-prefix><copy-message>@DIR@/flagged<enter>")
+	// It takes numbers behind VANISHED (EARLIER) for those before, where flags changed too; then it sees that, and reads all anew.
+	if !regexp.MustCompile(`UID FETCH \S+ \(FLAGS\) \(CHANGEDSINCE \d+ VANISHED\)`).MatchString(log) || !strings.Contains(log, "Handling VANISHED") {
+		t.Errorf("neomutt did not come back by QRESYNC:\n%.4000s", log)
+	}
+	same(t, "the copy", texts(maildir{filepath.Join(home, "copy"), f}.held(t)), want)
+	flagged := 0
+	for _, n := range (maildir{filepath.Join(home, "flagged"), f}).held(t) {
+		flagged += n
+	}
+	before := 0
+	for l, n := range f.held(t, "INBOX") {
+		if strings.Contains(l.flags, "F") {
+			before += n
+		}
+	}
+	if flagged != before {
+		t.Errorf("it takes %d messages for flagged, %d are", flagged, before)
+	}
+}
+
 // TestCurl reads, searches, appends and marks by URLs.
 func TestCurl(t *testing.T) {
 	t.Parallel()
