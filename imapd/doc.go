@@ -18,6 +18,10 @@
 // store, never a queue of events: a session that sleeps costs no memory, a flag
 // that went to and fro is told once, and a lost event delays news but loses none.
 //
+// A client that is told mod-sequences (RFC 7162) may go away and come back with the last it knows. What it claims to know then is
+// computed here as the client does (claim), so that it never claims more than it was told; what it has missed is once more
+// the difference of two states, which mailstore tells (Missed).
+//
 // # Invariants
 //
 //   - Sequence numbers change only by EXPUNGE responses, and those are sent only

@@ -106,11 +106,12 @@ func (s *session) fetch(ctx context.Context, c *wire.Fetch) (*completion, error)
 // fetched returns the records of the messages that a FETCH is about, and why some of those that it names are
 // not among them.
 func (s *session) fetched(ctx context.Context, c *wire.Fetch) (records []mailbox.Record, absent, err error) {
+	var missed mailstore.Missed
 	if c.Vanished {
 		if !s.qresync {
 			return nil, nil, bad("QRESYNC has to be enabled first (RFC 7162 section 3.2.6)")
 		}
-		if err := s.tellVanished(ctx, c); err != nil {
+		if missed, err = s.tellVanished(ctx, c); err != nil {
 			return nil, nil, err
 		}
 		if s.view == nil {
@@ -122,7 +123,7 @@ func (s *session) fetched(ctx context.Context, c *wire.Fetch) (records []mailbox
 		return nil, nil, err
 	}
 	if c.ChangedSince > 0 {
-		return s.changedSince(ctx, c, picked)
+		return s.changedSince(ctx, c, picked, missed)
 	}
 	records, err = s.records(ctx, picked)
 	if err == nil && uint64(len(records)) < picked.Len() {

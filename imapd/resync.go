@@ -79,10 +79,9 @@ func (v *view) vanished(gone, asked mailbox.UIDSet) mailbox.UIDSet {
 
 // tellVanished is what UID FETCH with VANISHED tells before messages (RFC 7162 §3.2.6). Here "*" is the
 // highest UID that was ever given: the message that has it may be among the vanished.
-func (s *session) tellVanished(ctx context.Context, c *wire.Fetch) error {
-	return s.catchUpWith(ctx, true, func(m *mailstore.Mail, n *news) error {
-		missed, err := m.Missed(ctx, s.view.id, c.ChangedSince)
-		if err != nil {
+func (s *session) tellVanished(ctx context.Context, c *wire.Fetch) (missed mailstore.Missed, err error) {
+	err = s.catchUpWith(ctx, true, func(m *mailstore.Mail, n *news) (err error) {
+		if missed, err = m.Missed(ctx, s.view.id, c.ChangedSince); err != nil {
 			return err
 		}
 		asked := s.view.found
@@ -92,18 +91,23 @@ func (s *session) tellVanished(ctx context.Context, c *wire.Fetch) error {
 		n.earlier = without(s.view.vanished(missed.Vanished, asked), mailbox.UIDs(n.expunged...))
 		return nil
 	})
+	return missed, err
 }
 
 // changedSince returns those of the picked messages that changed after CHANGEDSINCE (RFC 7162 §3.1.4.1), and why
 // some are not there.
-func (s *session) changedSince(ctx context.Context, c *wire.Fetch, picked mailbox.UIDSet) (out []mailbox.Record, absent, err error) {
+//
+// known is what was missed as it was read before, if it was.
+func (s *session) changedSince(ctx context.Context, c *wire.Fetch, picked mailbox.UIDSet, known mailstore.Missed) (out []mailbox.Record, absent, err error) {
 	if picked.IsEmpty() {
 		return nil, nil, nil
 	}
 	err = s.withMail(ctx, func(m *mailstore.Mail) error {
-		missed, err := m.Missed(ctx, s.view.id, c.ChangedSince)
-		if err != nil {
-			return err
+		missed := known
+		if missed.State.HighestModSeq < s.view.modSeq { // it was not, or news have come since
+			if missed, err = m.Missed(ctx, s.view.id, c.ChangedSince); err != nil {
+				return err
+			}
 		}
 		for i := range missed.Changed {
 			if picked.Contains(missed.Changed[i].UID) {

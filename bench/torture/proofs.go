@@ -51,6 +51,7 @@ var proofs = []proof{
 	{name: "search against a scan, any index state", pkg: "search", test: "TestSearchAgreesWithTheOracle", count: 60},
 	{name: "search against Python's reading of the mail", pkg: "bench/oracle", test: "TestPython", count: 2000},
 	{name: "sessions against a model of mailboxes", pkg: "imapd", test: "TestSessionsAgainstModel", count: 2000},
+	{name: "clients that come back by QRESYNC, against a fresh look", pkg: "imapd", test: "TestResyncAgainstFresh", count: 500},
 	{name: "every section of every message", pkg: "imapd", test: "TestFetchCorpus", count: 1000000},
 	{name: "slot and squatter killed at random", pkg: "bench/crash", test: "TestKillNine", count: 1000, pieces: 8},
 	{name: "imapd, squatter and slotctl killed at each step", pkg: "bench/crash", test: "TestKillAtEachStep", count: 5, pieces: 5},
