@@ -68,6 +68,19 @@ func TestPaths(t *testing.T) {
 	})
 }
 
+// TestLongNames: names that are too long for files' and differ at their ends only have
+// paths of their own.
+func TestLongNames(t *testing.T) {
+	for _, long := range []string{strings.Repeat("a", 300), strings.Repeat("a/", 150), strings.Repeat("ä", 200), "a/" + strings.Repeat("b", 400)} {
+		for _, format := range []Format{Maildir, Mbox} {
+			a, b := mailboxPath(format, long+"x"), mailboxPath(format, long+"y")
+			if a == b {
+				t.Errorf("%v: %q… and another are both %q", format, long[:10], a)
+			}
+		}
+	}
+}
+
 // nameOf takes a path back to a name, unless it has not all of it.
 func nameOf(t *rapid.T, format Format, path string) (name string, whole bool) {
 	if isShortened(format, path) {
