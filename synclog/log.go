@@ -150,12 +150,17 @@ func (l *Log) Add(n Note) {
 	signal(l.full)
 }
 
+// tellEvery is how often the log says that flushes fail, of which there may be ten a
+// second for as long as a disk is full.
+const tellEvery = time.Minute
+
 // Run flushes what Add was given until ctx is done, and once more then. A flush
 // that fails is logged and tried again: the notes stay in the buffer. It returns
 // the error of the last flush, or nil.
 func (l *Log) Run(ctx context.Context) error {
 	timer := time.NewTimer(l.o.FlushEvery)
 	defer timer.Stop()
+	var told time.Time // zero while flushes succeed
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,8 +168,15 @@ func (l *Log) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := l.Flush(); err != nil {
-			l.o.Logger.Error("sync log: cannot flush, will try again", "channel", l.o.Dir, "err", err)
+			if time.Since(told) >= tellEvery {
+				told = time.Now()
+				l.o.Logger.Error("sync log: cannot flush, will try again", "channel", l.o.Dir, "err", err)
+			}
 		} else {
+			if !told.IsZero() {
+				told = time.Time{}
+				l.o.Logger.Info("sync log: flushes again", "channel", l.o.Dir)
+			}
 			select { // sleep until there is something to do
 			case <-l.full:
 			case <-ctx.Done():

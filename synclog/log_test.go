@@ -297,8 +297,8 @@ func TestRunTriesAgain(t *testing.T) {
 		}
 		cancel()
 		check(t, <-stopped)
-		if !strings.Contains(out.String(), "cannot flush") {
-			t.Errorf("logged %s", &out)
+		if n := strings.Count(out.String(), "cannot flush"); n < 2 || n > 4 || strings.Count(out.String(), "flushes again") != 1 {
+			t.Errorf("in two minutes logged %s", &out)
 		}
 		l.Compared()
 		full.Lock()
