@@ -307,6 +307,44 @@ func fillDisk(t *testing.T, which string) {
 	}
 }
 
+// TestOpenOnFullDisk: mail that nobody has open cannot be opened while there is not even
+// room for what SQLite keeps beside it; that is told as a full disk, and passes with it.
+func TestOpenOnFullDisk(t *testing.T) {
+	o := Options{Conf: t.TempDir(), Spool: t.TempDir()}
+	if err := unix.Mount("tmpfs", o.Conf, "tmpfs", 0, "size=3m"); err != nil {
+		t.Skipf("a tmpfs cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(o.Conf, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s, m := openFor(t, o)
+	appendText(t, m, named(t, m, Inbox).ID, sized(1, 100))
+	m.Release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ballast := o.Conf + "/ballast"
+	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal("the disk does not get full", err)
+	}
+	if m, err := s.Acquire(t.Context(), user1); !errors.Is(err, ErrFull) {
+		t.Errorf("opened %v on a full disk: %v", m, err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	verify(t, s, user1)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // fill appends until the disk is full, and some more, and returns how many
 // messages were acknowledged.
 func fill(t *testing.T, s *Store, m *Mail, id mailbox.ID, first int) int {
