@@ -145,26 +145,21 @@ func (c *Config) LockSchedule() (interface{ Close() error }, error) {
 	return lock, err
 }
 
-// openSchedule prepares the daemon's own compactions.
+// openSchedule prepares the daemon's own compactions. Where a timer compacts, it only
+// looks, for the metrics.
 func (s *Slot) openSchedule() error {
-	if s.c.Compact.By != "daemon" {
-		return nil
+	o := s.c.ScheduleOptions()
+	o.Look = s.c.Compact.By != "daemon"
+	if !o.Look {
+		lock, err := s.c.LockSchedule()
+		if err != nil {
+			return fmt.Errorf("compact.by is daemon: %w", err)
+		}
+		s.scheduleLock = lock
 	}
-	lock, err := s.c.LockSchedule()
-	if err != nil {
-		return fmt.Errorf("compact.by is daemon: %w", err)
-	}
-	s.scheduleLock = lock
-	o := s.scheduleOptions()
-	o.Registerer = s.registry
+	o.Now, o.After, o.Registerer, o.Slow, o.Name = s.o.Now, s.o.After, s.registry, s.searches.slow.Load, s.nameOf
 	s.schedule = s.indexer().NewSchedule(o)
 	return nil
-}
-
-func (s *Slot) scheduleOptions() squatter.ScheduleOptions {
-	o := s.c.ScheduleOptions()
-	o.Now, o.After, o.Slow, o.Name = s.o.Now, s.o.After, s.searches.slow.Load, s.nameOf
-	return o
 }
 
 // nameOf is what people call a user.
@@ -179,16 +174,12 @@ func (s *Slot) nameOf(u mailbox.User) string {
 // saveTemp moves what lies in temp to meta, when nothing is indexed any longer; also
 // where a timer compacts, which does not know of the stop.
 func (s *Slot) saveTemp() {
-	if s.o.Offline || s.c.Compact.KeepTemp {
+	if s.schedule == nil || s.c.Compact.KeepTemp {
 		return
-	}
-	schedule := s.schedule
-	if schedule == nil {
-		schedule = s.indexer().NewSchedule(s.scheduleOptions())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.c.Compact.Stop))
 	defer cancel()
-	saved, err := schedule.Save(ctx)
+	saved, err := s.schedule.Save(ctx)
 	if err != nil {
 		// Nothing is lost: what is not in meta is scanned, and indexed again.
 		s.o.Logger.Warn("temp was not saved to meta for everybody", "users", saved, "err", err)

@@ -171,6 +171,18 @@ func TestStopSavesTempOfTimers(t *testing.T) {
 	if got := tiersOf(r.indexed("anna", 1)); got != "meta" {
 		t.Errorf("after a stop the index lies in %q", got)
 	}
+	// What lies where is told from the start, whoever compacts.
+	await(t, "in the metrics", func() bool {
+		_, exported := r.get("/metrics")
+		return strings.Contains(exported, "\nteraslot_tier_databases{tier=\"meta\"} 1\n")
+	})
+	lock, err := c.LockSchedule()
+	if err != nil {
+		t.Fatal("the timer cannot compact beside the daemon:", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRenamedGoesToArchive: the index of who is renamed goes to archive, also if nobody

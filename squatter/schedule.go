@@ -34,6 +34,8 @@ type ScheduleOptions struct {
 	// alarm; by default time.After.
 	Now   func() time.Time
 	After func(time.Duration) <-chan time.Time
+	// Look lets Run only look, for the metrics: another process compacts.
+	Look bool
 	// Name is what people call a user; by default the id.
 	Name func(mailbox.User) string
 	// Lines gets the lines that squatter -v prints; may be nil.
@@ -73,18 +75,52 @@ func (q *Squatter) NewSchedule(o ScheduleOptions) *Schedule {
 	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer, o.Policy)}
 }
 
-// Run does a round every so often until ctx is done; then it returns nil.
+// Run looks at once, for the metrics, and does a round every so often until ctx is done;
+// then it returns nil.
 func (s *Schedule) Run(ctx context.Context) error {
-	for {
+	for first := true; ; first = false {
+		var err error
+		if first || s.o.Look {
+			err = s.look(ctx)
+		} else {
+			_, err = s.Round(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.q.o.Logger.Error("compacting is not complete; the next round goes on", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.o.After(s.o.Every):
 		}
-		if _, err := s.Round(ctx); err != nil && ctx.Err() == nil {
-			s.q.o.Logger.Error("compacting is not complete; the next round goes on", "err", err)
-		}
 	}
+}
+
+// look surveys the slot for the metrics, without a count of what is dead.
+func (s *Schedule) look(ctx context.Context) error {
+	s.round.Lock()
+	defer s.round.Unlock()
+	_, err := s.see(ctx, false)
+	return err
+}
+
+// see surveys the slot, for whoever holds round. Users who cannot be looked at make an
+// error beside the state of the others.
+func (s *Schedule) see(ctx context.Context, count bool) (State, error) {
+	users, err := s.q.everyone(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	s.survey.forget(users)
+	var errs []error
+	state, err := s.survey.take(ctx, users, count, func(u mailbox.User, err error) {
+		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
+	})
+	if err != nil {
+		return State{}, err
+	}
+	s.metrics.see(state)
+	return state, errors.Join(errs...)
 }
 
 // Plan surveys the slot and decides what to do now.
@@ -95,23 +131,10 @@ func (s *Schedule) Plan(ctx context.Context) ([]Decision, error) {
 	return plan, err
 }
 
-// plan is Plan for whoever holds round, with what it was decided by. Users who cannot
-// be looked at make an error beside the decisions for the others.
+// plan is Plan for whoever holds round, with what it was decided by.
 func (s *Schedule) plan(ctx context.Context) (State, []Decision, error) {
-	users, err := s.q.everyone(ctx)
-	if err != nil {
-		return State{}, nil, err
-	}
-	s.survey.forget(users)
-	var errs []error
-	state, err := s.survey.take(ctx, users, s.o.Policy.Quiet.Contain(s.o.Now()), func(u mailbox.User, err error) {
-		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
-	})
-	if err != nil {
-		return state, nil, err
-	}
-	s.metrics.see(state)
-	return state, s.o.Policy.Plan(state), errors.Join(errs...)
+	state, err := s.see(ctx, s.o.Policy.Quiet.Contain(s.o.Now()))
+	return state, s.o.Policy.Plan(state), err
 }
 
 // Done is what a round did.
@@ -226,17 +249,11 @@ func levelOf(outcome string) slog.Level {
 func (s *Schedule) Save(ctx context.Context) (int, error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	users, err := s.q.everyone(ctx)
-	if err != nil {
-		return 0, err
+	state, err := s.see(ctx, false)
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
 	}
-	var errs []error
-	state, err := s.survey.take(ctx, users, false, func(u mailbox.User, err error) {
-		errs = append(errs, fmt.Errorf("looking at the index of %s: %w", s.o.Name(u), err))
-	})
-	if err != nil {
-		return 0, err
-	}
+	errs := []error{err}
 	saved := 0
 	for _, d := range s.o.Policy.Stop(state) {
 		did, err := s.do(ctx, &d, nil) // a stop does not wait
