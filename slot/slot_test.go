@@ -250,6 +250,55 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// TestRemovalInTheWay: what keeps a user from being removed wholly, such as a file of
+// somebody else's, keeps nobody else from his mail, and the removal is finished later.
+func TestRemovalInTheWay(t *testing.T) {
+	c := newConfig(t, "")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	r.addUser("bob")
+	bob, err := r.accounts.Lookup(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.deliver("A: 1\r\n\r\nx\r\n", "bob@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	r.indexed("bob", 1)
+	foreign := filepath.Join(c.Tiers.Data, bob.ID.Dir(), "99", "foreign")
+	if err := os.MkdirAll(filepath.Dir(foreign), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	remove := func() error { return r.client.Change(t.Context(), "del", ChangeUser{Name: "bob"}) }
+	if err := remove(); err == nil || !strings.Contains(err.Error(), filepath.Dir(foreign)) {
+		t.Errorf("removed: %v", err)
+	}
+	r.cancel() // a stop would verify all users
+	if err := errors.Join(<-r.done, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.cancel = nil
+	r = start(t, c, Options{})
+	if err := r.deliver("A: 1\r\n\r\nx\r\n", "anna@example.org"); err != nil {
+		t.Error(err)
+	}
+	if err := r.deliver("A: 1\r\n\r\nx\r\n", "bob@example.org"); err == nil {
+		t.Error("mail is taken for who is being removed")
+	}
+	if err := os.Remove(foreign); err != nil {
+		t.Errorf("what nobody here made is gone: %v", err)
+	}
+	if err := remove(); err != nil {
+		t.Error(err)
+	}
+	if users, err := r.client.Users(t.Context()); err != nil || len(users) != 1 {
+		t.Errorf("%+v, %v", users, err)
+	}
+}
+
 // TestLostMailIsNotMadeAnew: where a user had mail and nothing of it is left, he is not
 // given an empty mailbox, disabled or not, until somebody asks for one.
 func TestLostMailIsNotMadeAnew(t *testing.T) {

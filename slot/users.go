@@ -78,7 +78,11 @@ func (s *Slot) healUser(ctx context.Context, a account.Account, has bool) error 
 	switch {
 	case a.Removing:
 		s.o.Logger.Warn("the removal of a user goes on", "user", a.Name, "id", a.ID)
-		return s.finishRemoval(ctx, a)
+		if err := s.finishRemoval(ctx, a); err != nil {
+			// Nobody reads that mail any longer: no reason to keep all others from theirs.
+			s.o.Logger.Error("a user is not removed wholly: the next start, or slotctl user del, does it", "user", a.Name, "err", err)
+		}
+		return ctx.Err()
 	case has && !a.HasMail:
 		return s.accounts.MadeMail(ctx, a.Name)
 	case has:
