@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -118,6 +119,7 @@ func (c *candidate) scan(ctx context.Context) error {
 			return message.ScanPieces(ctx, r, size, longest, yield)
 		}
 	}
+	var ended error
 	err = scan(ctx, content, content.Size, func(u text.Unit) bool {
 		open = slices.DeleteFunc(open, func(k text.Key) bool {
 			hit := k.MatchUnit(u)
@@ -129,13 +131,15 @@ func (c *candidate) scan(ctx context.Context) error {
 		more := c.e.ranked && len(fuzzy) > 0
 		for _, r := range fuzzy {
 			if c.e.ranked || !r.matches() {
-				r.read(u)
+				if ended = r.read(ctx, u); ended != nil {
+					return false
+				}
 			}
 			more = more || !r.matches()
 		}
 		return more || len(open) > 0
 	})
-	if err != nil {
+	if err = cmp.Or(ended, err); err != nil {
 		return c.failed(err)
 	}
 	c.met = met

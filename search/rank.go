@@ -268,7 +268,11 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 		}
 		var sum float32
 		for _, k := range keys {
-			sum += k.closenessIn(units)
+			close, err := k.closenessIn(ctx, units)
+			if err != nil {
+				return err
+			}
+			sum += close
 		}
 		r.score[i] *= 1 + sum/float32(len(keys))
 	}
@@ -280,9 +284,9 @@ const rerankedText = 64 << 10
 
 // closenessIn is how close together the units, of a message that the index covers, have
 // the key's words.
-func (k *fuzzyKey) closenessIn(units []text.Unit) float32 {
+func (k *fuzzyKey) closenessIn(ctx context.Context, units []text.Unit) (float32, error) {
 	if k.expansion == nil {
-		return 0
+		return 0, nil
 	}
 	r := k.newReading()
 	r.terms = k.expansion.byTerm()
@@ -291,11 +295,14 @@ func (k *fuzzyKey) closenessIn(units []text.Unit) float32 {
 		if left -= len(u.Text); left < 0 {
 			u.Text = strings.ToValidUTF8(u.Text[:len(u.Text)+left], "")
 		}
-		if r.read(u); left < 0 {
+		if err := r.read(ctx, u); err != nil {
+			return 0, err
+		}
+		if left < 0 {
 			break
 		}
 	}
-	return r.close
+	return r.close, nil
 }
 
 // best returns the places of the n highest scores, in their order.

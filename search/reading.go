@@ -38,8 +38,12 @@ type hit struct{ word, position int }
 // foreign stands beside the kinds: a form of the word in a language that the mail is not in.
 const foreign = kinds
 
-// maxHits bounds the hits of a unit that closeness looks at.
-const maxHits = 4096
+// maxHits bounds the hits of a unit that closeness looks at; keptHits those that are
+// kept of it at once.
+const (
+	maxHits  = 4096
+	keptHits = 4 * maxHits
+)
 
 func (k *fuzzyKey) newReading() *reading {
 	return &reading{key: k, found: make([]bool, len(k.words)), phrases: make([]bool, len(k.phrases)),
@@ -51,27 +55,58 @@ func (r *reading) matches() bool {
 	return !slices.Contains(r.found, false) && !slices.Contains(r.phrases, false)
 }
 
-// read takes a unit.
-func (r *reading) read(u text.Unit) {
+// lookUp is after how many words of a unit a reading looks whether it goes on.
+const lookUp = 1 << 10
+
+// read takes a unit, of whatever size: it keeps no more of it than keptHits, and fails
+// with ctx's cause.
+func (r *reading) read(ctx context.Context, u text.Unit) error {
 	field, s, ok := r.key.looksAt(u)
 	if !ok {
-		return
+		return nil
 	}
 	r.hits, r.position = r.hits[:0], 0
 	weight := fieldWeights[field]
+	first := true
 	for token := range text.Tokens(s) {
 		if !isWord(token) {
 			continue
 		}
-		r.position++
-		if r.key.first[token[0]] {
-			r.term(token, weight)
+		if r.position++; r.position%lookUp == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !r.key.first[token[0]] {
+			continue
+		}
+		if r.term(token, weight); len(r.hits) >= keptHits {
+			r.looked(first)
+			first = false
+			r.forget()
 		}
 	}
+	r.looked(first)
+	return nil
+}
+
+// looked notes what the hits at hand say; how close together they are, if they are the
+// first of their unit.
+func (r *reading) looked(first bool) {
 	for i, p := range r.key.phrases {
 		r.phrases[i] = r.phrases[i] || r.hasPhrase(p)
 	}
-	r.close = max(r.close, r.closeness())
+	if first {
+		r.close = max(r.close, r.closeness())
+	}
+}
+
+// forget drops the hits with which no phrase can begin that goes on behind them.
+func (r *reading) forget() {
+	longest := 0
+	for _, p := range r.key.phrases {
+		longest = max(longest, len(p)+slop)
+	}
+	from, _ := slices.BinarySearchFunc(r.hits, r.position-longest, func(h hit, least int) int { return h.position - least })
+	r.hits = append(r.hits[:0], r.hits[from:]...)
 }
 
 // term takes a term that may be like some of the words.
@@ -197,7 +232,9 @@ func (c *candidate) reading(ctx context.Context, k *fuzzyKey) (*reading, error) 
 	}
 	r := k.newReading()
 	for _, u := range c.units {
-		r.read(u)
+		if err := r.read(ctx, u); err != nil {
+			return nil, err
+		}
 	}
 	if c.readings == nil {
 		c.readings = map[*fuzzyKey]*reading{}
