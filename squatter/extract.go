@@ -93,16 +93,15 @@ func (r *run) extract(ctx context.Context, b *batch) error {
 	b.docs, b.errs = make([]document, len(b.items)), make([]error, len(b.items))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(r.q.o.Workers)
-	buffers := make(chan *mailstore.Buffer, r.q.o.Workers)
-	for range r.q.o.Workers {
-		buffers <- new(mailstore.Buffer)
-	}
 	for from := 0; from < len(b.items); {
 		end := from + pieceOf(b.items[from:], (len(b.items)+r.q.o.Workers-1)/r.q.o.Workers)
 		part := batch{b.items[from:end], b.docs[from:end], b.errs[from:end]}
 		group.Go(func() error {
-			into := <-buffers
-			defer func() { buffers <- into }()
+			into, ok := r.q.buffers.Get().(*mailstore.Buffer)
+			if !ok {
+				into = new(mailstore.Buffer)
+			}
+			defer r.q.buffers.Put(into)
 			return r.extractPiece(ctx, &part, into)
 		})
 		from = end

@@ -58,6 +58,7 @@ type Squatter struct {
 	o       Options
 	queue   *queue
 	metrics *indexMetrics
+	buffers sync.Pool // of mailstore.Buffer, as large as a piece at most
 
 	mu      sync.Mutex                 // guards what follows
 	turns   map[mailbox.User]*turn     // users being indexed, and who waits for them

@@ -158,16 +158,24 @@ func tags(value string, yield func(string) bool) bool {
 	}
 }
 
+// endsName are the octets that end a name in a value.
+var endsName = func() (set [256]bool) {
+	for _, c := range []byte(" (),;:\"[]'") {
+		set[c] = true
+	}
+	return set
+}()
+
 // names yields the addresses and names of hosts in a value that are made of plain words,
 // with the angle brackets around them.
 func names(value string, yield func(string) bool) bool {
 	for value != "" {
-		name := value
-		if i := strings.IndexAny(value, " (),;:\"[]'"); i >= 0 {
-			name, value = value[:i], value[i+1:]
-		} else {
-			value = ""
+		end := 0
+		for end < len(value) && !endsName[value[end]] {
+			end++
 		}
+		name := value[:end]
+		value = value[min(end+1, len(value)):]
 		if strings.Contains(name, ".") && plainWords(name) && !yield(name) {
 			return false
 		}

@@ -46,7 +46,7 @@ type Sink interface {
 // Feed hands on what an index holds of a message's units.
 func Feed(units []Unit, to Sink) {
 	var header, body runeSet
-	short := triples{words: map[string]*middleWord{}}
+	short := triples{words: map[string]int{}}
 	for _, u := range units {
 		ok := true
 		if u.Kind == Header {

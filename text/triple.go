@@ -29,15 +29,12 @@ func short(r run) bool {
 // triples are those of a message's bodies whose middle word is there more than once: where
 // it is there once only, the borders on both of its sides say as much.
 type triples struct {
-	words map[string]*middleWord
-	found []triple // and not handed on yet
+	words map[string]int // the places of their middle words in first
+	first []triple       // that each stood in when it was met first, if in one, until it is met again
+	found []triple       // and not handed on yet
 }
 
 type triple struct{ left, middle, right string }
-
-// middleWord is what is known of a short word: the triple that it stood in when it was met
-// first, if in one, until it is met again.
-type middleWord struct{ first triple }
 
 // met notes that a word was met between two others, or what else stands there.
 func (t *triples) met(left, middle, right run) {
@@ -48,17 +45,18 @@ func (t *triples) met(left, middle, right run) {
 	if left.count <= edge && right.count <= edge && meet(left, middle) && meet(middle, right) {
 		at = triple{left.text, middle.text, right.text}
 	}
-	known := t.words[middle.text]
-	if known == nil {
-		t.words[middle.text] = &middleWord{at}
+	known, met := t.words[middle.text]
+	if !met {
+		t.words[middle.text] = len(t.first)
+		t.first = append(t.first, at)
 		return
 	}
-	for _, one := range [...]triple{known.first, at} {
+	for _, one := range [...]triple{t.first[known], at} {
 		if one.middle != "" {
 			t.found = append(t.found, one)
 		}
 	}
-	known.first = triple{}
+	t.first[known] = triple{}
 }
 
 // feed hands on what was found.

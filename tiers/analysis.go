@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"math"
+	"slices"
 
 	"teraslot/text"
 )
@@ -25,21 +26,68 @@ type analysis struct {
 	border  uint32 // the number of text.FieldBorder
 	mark    uint32 // where the posts of the document at hand begin
 	most    uint32 // of them
+
+	room ordering
+}
+
+// ordering is memory for bringing terms into their order.
+type ordering struct {
+	keys, spare []termKey
+	docs        []uint32 // of all terms
+	counts      []uint8  // of docs
+	ends        []uint32 // by the place of a key
+	next        []uint32 // by the number of a term
+	term        []byte
 }
 
 // newAnalysis makes an analysis of about so many documents.
 func newAnalysis(docs int) *analysis {
-	const usual, least = 200, 10 // terms that a document has new to others
-	size := 1 << 10
-	for size < 2*docs*min(usual, least+20*usual/(docs+1)) && size < 1<<16 {
-		size *= 2
-	}
-	a := &analysis{byName: map[string]uint32{}, short: newShortTable(size), long: newLongTable(size / 4)}
-	a.posts = make([]uint32, 0, min(docs, 1<<10)*2*usual)
-	a.counts = make([]uint8, 0, cap(a.posts))
-	a.border = a.number(text.FieldBorder)
+	a := &analysis{byName: map[string]uint32{}}
+	a.reset(docs)
 	return a
 }
+
+// usualTerms is about how many different terms so many messages have, the long ones not
+// counted: 950 in one, 300 for each of twenty.
+func usualTerms(docs int) int { return docs * (100 + 5000/(docs+5)) }
+
+// usualPosts is about how many different terms a message has.
+const usualPosts = 1 << 10
+
+// reset begins an analysis of about so many other documents. It uses the memory of the
+// one before.
+func (a *analysis) reset(docs int) {
+	size := 1 << 10
+	for 3*size < 4*usualTerms(docs) && size < 1<<16 {
+		size *= 2
+	}
+	a.forget()
+	a.short.reset(size)
+	a.long.reset(size / 4)
+	a.posts = slices.Grow(a.posts[:0], min(docs, 1<<10)*usualPosts)
+	a.counts = slices.Grow(a.counts[:0], cap(a.posts))
+	a.ends, a.terms = a.ends[:0], 0
+	a.border = a.number(text.FieldBorder)
+}
+
+// forget lets go of what belongs to the documents.
+func (a *analysis) forget() {
+	clear(a.fields)
+	clear(a.byName)
+	clear(a.long.terms)
+	a.fields, a.long.terms = a.fields[:0], a.long.terms[:0]
+}
+
+// small reports whether its memory is worth being kept for another one.
+func (a *analysis) small() bool {
+	return len(a.short.slots) <= smallTable && len(a.long.slots) <= smallTable && cap(a.posts) <= smallBatch*usualPosts
+}
+
+// What is kept of the memory of an analysis: that of some dozens of messages.
+const (
+	smallTable = 1 << 15 // slots
+	smallBatch = 128     // documents
+)
 
 // counted reports whether a field's lists say how often a term occurs: for
 // ranking, to which it says something in long texts only.
@@ -138,11 +186,11 @@ func (a *analysis) places() func(yield func(*termPlace) bool) {
 
 // each calls fn with the terms of all fields, in order, and their documents. The
 // slices are valid during the call; counts are nil in fields that are not counted. It
-// is the analysis's end: its tables go.
+// is the analysis's end, until it is reset.
 func (a *analysis) each(fn func(field string, term []byte, docs []uint32, counts []uint8)) {
 	keys := a.inOrder()
 	docs, counts, ends := a.byTerm(keys)
-	var buf []byte
+	buf := a.room.term
 	from := uint32(0)
 	for i, k := range keys {
 		end := ends[i]
@@ -158,22 +206,28 @@ func (a *analysis) each(fn func(field string, term []byte, docs []uint32, counts
 		fn(field, buf, docs[from:end], c)
 		from = end
 	}
+	a.room.term = buf
 }
 
 // byTerm are the documents of the terms in the order of keys, those of each term
 // rising, with how often they have it, and where those of each term end.
 func (a *analysis) byTerm(keys []termKey) (docs []uint32, counts []uint8, ends []uint32) {
-	next := make([]uint32, a.terms) // by term: first how many posts, then where the next one goes
+	r := &a.room
+	r.next = sized(r.next, int(a.terms))
+	next := r.next // first how many posts, then where the next one goes
+	clear(next)
 	for _, t := range a.posts {
 		next[t]++
 	}
 	at := uint32(0)
-	ends = make([]uint32, len(keys))
+	r.ends = sized(r.ends, len(keys))
+	ends = r.ends
 	for i, k := range keys {
 		next[k.term], at = at, at+next[k.term]
 		ends[i] = at
 	}
-	docs, counts = make([]uint32, len(a.posts)), make([]uint8, len(a.posts))
+	r.docs, r.counts = sized(r.docs, len(a.posts)), sized(r.counts, len(a.posts))
+	docs, counts = r.docs, r.counts
 	from := uint32(0)
 	for doc, end := range a.ends {
 		for i, t := range a.posts[from:end] {
@@ -185,3 +239,6 @@ func (a *analysis) byTerm(keys []termKey) (docs []uint32, counts []uint8, ends [
 	}
 	return docs, counts, ends
 }
+
+// sized is memory for n values, that of s if it is enough. Anything may stand in it.
+func sized[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }

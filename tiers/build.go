@@ -16,6 +16,7 @@ import (
 type built struct {
 	docs, complete     uint32
 	terms, lists, text []byte
+	memory             *segmentBuilder // whose that is, if it is used again
 }
 
 // maxTerms is how many different terms a document may have. One with more is
@@ -70,22 +71,56 @@ func (s *Set) buildPart(ctx context.Context, docs []Doc) (out []*built, err erro
 	return out, nil
 }
 
-// segmentBuilder is a segment under way.
+// segmentBuilder is a segment under way. One that was small is used again: what comes in
+// for many users at once is built of a few messages each, and would take a megabyte of
+// fresh memory for each of them.
 type segmentBuilder struct {
 	noText   bool
 	analysis *analysis
 	guids    []mailbox.GUID
 	complete []uint32 // the numbers of complete documents
-	kept     bytes.Buffer
 	text     *keptWriter
+	index    indexWriter
+
+	keptFile, termsFile, listsFile bytes.Buffer
 }
 
 // newSegmentBuilder begins a segment of about so many documents.
 func (s *Set) newSegmentBuilder(docs int) (*segmentBuilder, error) {
-	b := &segmentBuilder{noText: s.o.NoKeptText, analysis: newAnalysis(docs)}
+	b, again := s.builders.Get().(*segmentBuilder)
+	if again {
+		b.analysis.reset(docs)
+		return b, b.text.reset(&b.keptFile)
+	}
+	b = &segmentBuilder{noText: s.o.NoKeptText, analysis: newAnalysis(docs)}
 	var err error
-	b.text, err = newKeptWriter(&b.kept, s.encs)
+	b.text, err = newKeptWriter(&b.keptFile, s.encs)
 	return b, err
+}
+
+// smallFiles is how many octets of a small segment's files are kept in memory for the
+// next one, each.
+const smallFiles = 1 << 20
+
+// small reports whether a builder's memory is worth being kept.
+func (b *segmentBuilder) small() bool {
+	return b.analysis.small() && max(b.keptFile.Cap(), b.termsFile.Cap(), b.listsFile.Cap(), b.text.memory()) <= smallFiles
+}
+
+// recycle takes back the memory of segments, which nobody uses any more.
+func (s *Set) recycle(segments []*built) {
+	for _, one := range segments {
+		b := one.memory
+		if b == nil {
+			continue
+		}
+		b.analysis.forget()
+		b.keptFile.Reset()
+		b.termsFile.Reset()
+		b.listsFile.Reset()
+		b.guids, b.complete = b.guids[:0], b.complete[:0]
+		s.builders.Put(b)
+	}
 }
 
 // add adds the next document.
@@ -105,7 +140,7 @@ func (b *segmentBuilder) add(d Doc) error {
 	return b.text.none()
 }
 
-// finish returns the segment.
+// finish returns the segment, whose memory is the builder's.
 func (b *segmentBuilder) finish() (*built, error) {
 	if err := b.text.close(); err != nil {
 		return nil, err
@@ -114,11 +149,14 @@ func (b *segmentBuilder) finish() (*built, error) {
 	for _, doc := range b.complete {
 		complete.addRange(doc, doc+1)
 	}
-	var terms, lists bytes.Buffer
-	x := newIndexWriter(&terms, &lists, b.guids, complete)
-	b.analysis.each(x.term)
-	if err := x.close(); err != nil {
+	b.index.reset(&b.termsFile, &b.listsFile, b.guids, complete)
+	b.analysis.each(b.index.term)
+	if err := b.index.close(); err != nil {
 		return nil, err
 	}
-	return &built{docs: uint32(len(b.guids)), complete: uint32(len(b.complete)), terms: terms.Bytes(), lists: lists.Bytes(), text: b.kept.Bytes()}, nil
+	one := &built{docs: uint32(len(b.guids)), complete: uint32(len(b.complete)), terms: b.termsFile.Bytes(), lists: b.listsFile.Bytes(), text: b.keptFile.Bytes()}
+	if b.small() {
+		one.memory = b // else all but the files goes now: others are built before these are written
+	}
+	return one, nil
 }

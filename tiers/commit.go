@@ -35,6 +35,7 @@ func (x *Index) CommitInto(ctx context.Context, docs []Doc) (database string, er
 	if err != nil {
 		return "", fmt.Errorf("index of %s: %w", x.user, err)
 	}
+	defer x.set.recycle(segments)
 	x.set.o.Step("commit: built")
 	if err := disk.MkdirAll(x.set.o.FS, x.dir, 0o700); err != nil {
 		return "", fmt.Errorf("index of %s: %w", x.user, err)

@@ -47,6 +47,9 @@ const (
 // keptBlock is how many octets close a block of a stream.
 var keptBlock = [streams]int{64 << 10, 16 << 10}
 
+// wholeBlock is how many octets of a stream a block has at least that merges copy as it is.
+func wholeBlock(stream int) int { return keptBlock[stream] / 2 }
+
 var errKept = errors.New("damaged kept text")
 
 // keptBlockInfo is where a block lies, and what it has to be.
@@ -77,14 +80,29 @@ type keptStream struct {
 
 // newKeptWriter begins kept text; the encoders may be shared.
 func newKeptWriter(w io.Writer, encs encoders) (*keptWriter, error) {
-	k := &keptWriter{w: w, encs: encs, most: maxKeptDoc}
-	return k, k.write([]byte(keptMagic))
+	k := &keptWriter{encs: encs, most: maxKeptDoc}
+	return k, k.reset(w)
+}
+
+// reset begins other kept text, with the memory of that before.
+func (k *keptWriter) reset(w io.Writer) error {
+	k.w, k.offset = w, 0
+	for i := range k.streams {
+		s := &k.streams[i]
+		*s = keptStream{offsets: s.offsets[:0], raw: s.raw[:0], blocks: s.blocks[:0]}
+	}
+	return k.write([]byte(keptMagic))
 }
 
 func (k *keptWriter) write(b []byte) error {
 	n, err := k.w.Write(b)
 	k.offset += uint64(n)
 	return err
+}
+
+// memory is how many octets are held for the next block of the larger stream.
+func (k *keptWriter) memory() int {
+	return max(cap(k.streams[headStream].raw), cap(k.streams[bodyStream].raw))
 }
 
 // none adds a document whose text is not kept.
@@ -161,7 +179,7 @@ func (k *keptWriter) flush(stream int) error {
 	info := keptBlockInfo{offset: k.offset, rawSize: uint32(len(s.raw)), first: s.first}
 	k.packed = k.packed[:0]
 	if len(s.raw) > 0 {
-		k.packed = k.encs[stream].EncodeAll(s.raw, k.packed)
+		k.packed = k.encs.of(stream, len(s.raw)).EncodeAll(s.raw, k.packed)
 	}
 	info.packed, info.crc = uint32(len(k.packed)), crc32.Checksum(k.packed, castagnoli)
 	s.blocks = append(s.blocks, info)
@@ -423,6 +441,15 @@ type encoders [streams]*zstd.Encoder
 // block of them shrinks by a twelfth for twice the time, and unpacks faster; one of a body,
 // packed harder than this, by a hundredth.
 var levels = [streams]zstd.EncoderLevel{zstd.SpeedBetterCompression, zstd.SpeedDefault}
+
+// of is the encoder for a block of so many octets. One that a merge will not copy as it is
+// (copyBlock) is packed again there: until then the fast encoder is good enough for it.
+func (e *encoders) of(stream, size int) *zstd.Encoder {
+	if size < wholeBlock(stream) {
+		stream = bodyStream
+	}
+	return e[stream]
+}
 
 // newCoders makes the encoders and the decoder that a Set shares: whole blocks only,
 // so none starts a goroutine.

@@ -409,7 +409,7 @@ const wholeRun = 8
 func copyBlock(k *keptWriter, stream int, h *handle, block uint32, drop docSet) (bool, error) {
 	t := &h.kept.streams[stream]
 	info, end := t.blocks[block], t.after(block)
-	if int(info.rawSize) < keptBlock[stream]/2 {
+	if int(info.rawSize) < wholeBlock(stream) {
 		return false, nil
 	}
 	if len(k.streams[stream].raw) >= keptBlock[stream]/4 && len(t.blocks)-int(block) < wholeRun {

@@ -72,6 +72,8 @@ type Set struct {
 	// texts has a lock of its own, never held with mu.
 	texts   *blockCache
 	helpers processors
+	// builders are those of small segments, for others.
+	builders sync.Pool
 
 	mu      sync.Mutex // guards what follows; no I/O under it
 	handles map[segmentKey]*handle

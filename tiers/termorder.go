@@ -27,15 +27,16 @@ func (a *analysis) appendTerm(b []byte, k termKey) []byte {
 }
 
 // inOrder are the terms in the order of their fields' names, and of their octets. No
-// more are found after it.
+// more are found after it: tables that are not small go.
 func (a *analysis) inOrder() []termKey {
 	fields := slices.SortedFunc(slices.Values(a.fields), compareFields)
 	starts := make([]int, len(a.fields)+1)
 	keys := a.byField(fields, starts)
-	a.short.slots, a.long.slots = nil, nil
-	var spare []termKey
+	if !a.small() {
+		a.short.slots, a.long.slots = nil, nil
+	}
 	for i := range fields {
-		spare = a.sort(keys[starts[i]:starts[i+1]], spare)
+		a.sort(keys[starts[i]:starts[i+1]])
 	}
 	return keys
 }
@@ -59,7 +60,8 @@ func (a *analysis) byField(fields []string, starts []int) []termKey {
 		starts[i+1] += starts[i]
 	}
 	next := slices.Clone(starts)
-	keys := make([]termKey, starts[len(fields)])
+	a.room.keys = sized(a.room.keys, starts[len(fields)])
+	keys := a.room.keys
 	put := func(k termKey) {
 		at := &next[rank[k.field]]
 		keys[*at] = k
@@ -80,8 +82,8 @@ func (a *analysis) byField(fields []string, starts []int) []termKey {
 // fewKeys is how many are sorted faster by comparing them than octet by octet.
 const fewKeys = 512
 
-// sort sorts the terms of a field. It returns spare memory for the next call.
-func (a *analysis) sort(keys, spare []termKey) []termKey {
+// sort sorts the terms of a field.
+func (a *analysis) sort(keys []termKey) {
 	if len(keys) <= fewKeys {
 		slices.SortFunc(keys, func(x, y termKey) int {
 			if x.key != y.key {
@@ -89,12 +91,10 @@ func (a *analysis) sort(keys, spare []termKey) []termKey {
 			}
 			return a.compareTexts(x, y)
 		})
-		return spare
+		return
 	}
-	if len(spare) < len(keys) {
-		spare = make([]termKey, len(keys))
-	}
-	sortByKey(keys, spare[:len(keys)])
+	a.room.spare = sized(a.room.spare, len(keys))
+	sortByKey(keys, a.room.spare)
 	for from := 0; from < len(keys); {
 		end := from + 1
 		for end < len(keys) && keys[end].key == keys[from].key {
@@ -105,7 +105,6 @@ func (a *analysis) sort(keys, spare []termKey) []termKey {
 		}
 		from = end
 	}
-	return spare
 }
 
 // compareTexts compares two terms whose fields and keys are the same.

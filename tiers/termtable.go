@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"teraslot/text"
@@ -104,8 +105,11 @@ type shortSlot struct {
 	termPlace
 }
 
-func newShortTable(size int) shortTable {
-	return shortTable{slots: make([]shortSlot, size), seeds: [2]uint64{rand.Uint64(), rand.Uint64()}}
+// reset empties the table, which has so many slots then, a power of two.
+func (t *shortTable) reset(size int) {
+	t.slots = sized(t.slots, size)
+	clear(t.slots)
+	t.used, t.seeds = 0, [2]uint64{rand.Uint64(), rand.Uint64()}
 }
 
 func (t *shortTable) hash(key uint64, field uint32) uint64 {
@@ -167,8 +171,13 @@ type longTerm struct {
 	termPlace
 }
 
-func newLongTable(size int) longTable {
-	return longTable{slots: make([]longSlot, size), terms: make([]longTerm, 0, size/2), seed: maphash.MakeSeed()}
+// reset empties the table, whose terms are forgotten already. It has so many slots then,
+// a power of two.
+func (t *longTable) reset(size int) {
+	t.slots = sized(t.slots, size)
+	clear(t.slots)
+	t.terms = slices.Grow(t.terms, size/2)
+	t.seed = maphash.MakeSeed()
 }
 
 // find returns the place of a term, which is valid until the next call.
@@ -195,7 +204,7 @@ func (t *longTable) find(key uint64, term string, field uint32) *termPlace {
 // grow makes the table twice as large, with room for the terms that it takes.
 func (t *longTable) grow() {
 	old := t.slots
-	t.terms = append(make([]longTerm, 0, len(old)+1), t.terms...)
+	t.terms = slices.Grow(t.terms, len(old)+1-len(t.terms))
 	t.slots = make([]longSlot, 2*len(old))
 	mask := uint32(len(t.slots) - 1)
 	for _, s := range old {

@@ -114,7 +114,19 @@ func (c *counter) flush() {
 // newIndexWriter begins the index of the documents with these ids, of which those
 // in complete are complete.
 func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSet) *indexWriter {
-	w := &indexWriter{terms: counter{w: terms}, lists: counter{w: lists}, total: uint32(len(guids)), complete: complete.count()}
+	w := &indexWriter{}
+	w.reset(terms, lists, guids, complete)
+	return w
+}
+
+// reset begins another index, with the memory of the one before.
+func (w *indexWriter) reset(terms, lists io.Writer, guids []mailbox.GUID, complete docSet) {
+	*w = indexWriter{
+		terms: counter{w: terms, buf: w.terms.buf[:0]}, lists: counter{w: lists, buf: w.lists.buf[:0]},
+		total: uint32(len(guids)), complete: complete.count(),
+		blocks: w.blocks[:0], fields: w.fields[:0], names: w.names[:0], stripes: w.stripes,
+		before: w.before[:0], desc: w.desc[:0], data: w.data[:0],
+	}
 	w.terms.writeString(termsMagic + "\n")
 	w.lists.writeString(listsMagic)
 	for i := range guids {
@@ -130,7 +142,6 @@ func newIndexWriter(terms, lists io.Writer, guids []mailbox.GUID, complete docSe
 		b = binary.LittleEndian.AppendUint64(b, bits)
 	}
 	w.lists.write(b)
-	return w
 }
 
 // begin begins a field; names come in order.
