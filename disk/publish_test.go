@@ -128,7 +128,7 @@ func TestPublishFails(t *testing.T) {
 // a sync which fails on the way is the end of it.
 func TestWriteSteadily(t *testing.T) {
 	const part = 200 << 10
-	const size, most = 5<<20 + 12345, 1<<20 + part
+	const size, most = 5<<20 + 12345, 256<<10 + part
 	fill := func(w io.Writer) error {
 		for left := size; left > 0; left -= part {
 			if _, err := w.Write(make([]byte, min(left, part))); err != nil {
