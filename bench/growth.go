@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 // smaller ones.
 var (
 	growthSizes     = []int{10_000, 100_000, 300_000, 600_000}
-	peerGrowthSizes = []int{2_000, 10_000, 50_000}
+	peerGrowthSizes = []int{2_000, 6_000, 15_000, 30_000}
 )
 
 // growthStep is how many messages are added before they are indexed, compacted and
@@ -60,10 +61,7 @@ func growth(b *bench) {
 	if g.Messages == 0 {
 		addUsers(b, s, 1)
 	}
-	sizes := growthSizes
-	if b.o.count > 0 {
-		sizes = []int{b.o.count}
-	}
+	sizes := b.growthSizes(growthSizes)
 	for _, size := range sizes {
 		for g.Messages < size && time.Now().Before(end) {
 			b.grow(s, &g, min(size, g.Messages+growthStep))
@@ -77,6 +75,24 @@ func growth(b *bench) {
 	if g.Measured < sizes[len(sizes)-1] {
 		b.table.note("%d messages so far: the same command goes on", g.Messages)
 	}
+}
+
+// growthSizes are the sizes that the options name, or those given.
+func (b *bench) growthSizes(otherwise []int) (sizes []int) {
+	switch {
+	case b.o.sizes != "":
+		for one := range strings.SplitSeq(b.o.sizes, ",") {
+			n, err := strconv.Atoi(one)
+			if err != nil || n <= 0 || len(sizes) > 0 && n <= sizes[len(sizes)-1] {
+				b.Fatalf("-sizes %q are not rising numbers, separated by commas", b.o.sizes)
+			}
+			sizes = append(sizes, n)
+		}
+		return sizes
+	case b.o.count > 0:
+		return []int{b.o.count}
+	}
+	return otherwise
 }
 
 func (b *bench) readGrown() (g grown) {
@@ -179,29 +195,41 @@ func (b *bench) byBand(list []queries.Query, times durations) {
 	}
 }
 
-// peerGrowth measures the peer at the smaller sizes, each anew.
+// peerGrowth measures the peer at the smaller sizes, of the same mail in one mailbox that
+// grows, as far as the time goes.
 func (b *bench) peerGrowth() {
-	sizes := peerGrowthSizes
-	if b.o.count > 0 {
-		sizes = []int{b.o.count}
-	}
+	end := time.Now().Add(b.o.lasts)
+	sizes := b.growthSizes(peerGrowthSizes)
+	p := b.startPeer(false)
+	had := 0
 	for _, size := range sizes {
-		src := b.made(size)
-		p := b.startPeer(false)
-		b.rate(fmt.Sprintf("%d messages: APPEND", size), work{}, work{size, p.load(src)}, "")
-		b.rate("  bulk indexing", work{}, work{size, p.index()}, "")
-		b.rate("  compaction", work{}, work{size, p.compact()}, "")
-		d := b.draw(src, size, growthAsked, growthKinds, true)
-		c := p.dial()
-		var lines []point
-		for _, kind := range growthKinds {
-			before := p.cpu()
-			a := put(c, d.lists[kind], b.o.patience, p.place)
-			b.timed(fmt.Sprintf("%d: %s", size, kind), nil, a.times, figure{peerCPU: perEach(p.cpu()-before, len(a.times)), n: count(len(a.times)), peerEqual: a.equal(d.want[kind])})
-			lines = append(lines, pointOf(map[string]string{"cyrus": "Cyrus", "dovecot": "Dovecot"}[p.name], size, kind, a.times))
+		if !time.Now().Before(end) {
+			b.table.note("no time is left for %d messages: -for gives more", size)
+			return
 		}
-		c.close()
-		b.must(appendPoints(b.o.growth, lines))
-		b.close()
+		n := size - had
+		b.rate(fmt.Sprintf("to %d messages: APPEND", size), work{}, work{n, p.load(source{"", after(b.made(size).all, had)})}, "")
+		b.rate("  bulk indexing", work{}, work{n, p.index()}, "")
+		b.rate("  compaction", work{}, work{n, p.compact()}, "")
+		if had > 0 && p.name == "cyrus" {
+			p.recompact() // all into one database, as ours
+		}
+		had = size
+		b.measurePeerGrown(p, size)
 	}
+}
+
+// measurePeerGrown asks the peer the queries of one size.
+func (b *bench) measurePeerGrown(p *peer, size int) {
+	d := b.draw(b.made(size), size, growthAsked, growthKinds, true)
+	c := p.dial()
+	defer c.close()
+	var lines []point
+	for _, kind := range growthKinds {
+		before := p.cpu()
+		a := put(c, d.lists[kind], b.o.patience, p.place)
+		b.timed(fmt.Sprintf("%d: %s", size, kind), nil, a.times, figure{peerCPU: perEach(p.cpu()-before, len(a.times)), n: count(len(a.times)), peerEqual: a.equal(d.want[kind])})
+		lines = append(lines, pointOf(map[string]string{"cyrus": "Cyrus", "dovecot": "Dovecot"}[p.name], size, kind, a.times))
+	}
+	b.must(appendPoints(b.o.growth, lines))
 }

@@ -67,6 +67,7 @@ type options struct {
 	asked    int // queries of each kind
 	state    string
 	growth   string        // the file that growth appends to
+	sizes    string        // of mailboxes, for growth
 	lasts    time.Duration // for how long growth goes on
 	patience time.Duration // for how long a peer is asked queries of one kind
 }
@@ -86,6 +87,7 @@ func main() {
 	flag.IntVar(&o.asked, "queries", number("QUERIES", 1000), "timed queries of each kind")
 	flag.StringVar(&o.state, "state", "var/growth", "`directory` of the growing slot")
 	flag.StringVar(&o.growth, "growth", "docs/growth.tsv", "`file` that growth appends to")
+	flag.StringVar(&o.sizes, "sizes", "", "`numbers` of messages at which growth measures, rising, separated by commas")
 	flag.DurationVar(&o.lasts, "for", 8*time.Minute, "for how long growth goes on")
 	flag.DurationVar(&o.patience, "patience", 12*time.Second, "for how long a peer is asked queries of one kind")
 	flag.Parse()

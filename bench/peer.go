@@ -18,6 +18,7 @@ type peer struct {
 	name   string
 	server *peers.Server
 	places []int // by UID, less 1: the message's place in the corpus
+	loaded int   // messages that it was given, those that it refused as well
 	octets int64
 }
 
@@ -114,7 +115,7 @@ func (p *peer) dial() *client {
 func (p *peer) load(src source) time.Duration {
 	c := p.dial()
 	defer c.close()
-	start, refused, place := time.Now(), 0, 0
+	start, refused, place := time.Now(), 0, p.loaded
 	add := func(mail []corpus.Message) {
 		if p.append(c, mail, place) {
 			return
@@ -138,6 +139,7 @@ func (p *peer) load(src source) time.Duration {
 		add(batch)
 		place += len(batch)
 	}
+	p.loaded = place
 	if refused > 0 {
 		p.b.table.note("%s: %d of %d messages refused", p.name, refused, place)
 	}
