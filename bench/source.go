@@ -48,7 +48,11 @@ func (b *bench) sources() []source {
 	if len(out) == 0 {
 		out = []source{{filepath.Base(b.o.corpus), b.clean(corpus.Open(b.o.corpus))}}
 	}
-	return out
+	for range out[0].all {
+		return out
+	}
+	b.Fatalf("%s holds no mail: it is to be an mbox, a Maildir, a directory of messages or of archives", b.o.corpus)
+	return nil
 }
 
 // first is the corpus of workloads that need one.

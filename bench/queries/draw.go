@@ -68,7 +68,7 @@ func bandOf(n int) string {
 // a random place of a random message, one of them in at most every hundredth message;
 // Frequent: two or three, each in every tenth message or more. Most: a word in every third
 // message or more. Anywhere: a body's word and a word of any header field in turn. Without,
-// Small, Both: words of ten messages and more. Absent: a word that no message read has.
+// Small, Both: words of ten messages and more, or any where there are none. Absent: a word that no message read has.
 // Ranked: two words of one passage, in at most every twentieth message each. Worst: frequent
 // words, parts of them, and what stands beside them, by classes (worst.go).
 func (l *Lexicon) Draw(kind Kind, seed uint64, n int) []Query {
@@ -213,10 +213,13 @@ func (d *drawer) neighbours(n int) {
 // mixed makes the kinds of two parts, and of words that are nowhere.
 func (d *drawer) mixed(n int) {
 	known := d.of(func(c int) bool { return c*d.every >= 10 })
+	rare := d.of(func(int) bool { return true })
 	if len(known) == 0 {
+		known = rare
+	}
+	if len(known) == 0 || len(d.headers.kept) == 0 {
 		return
 	}
-	rare := d.of(func(int) bool { return true })
 	titles := slices.Sorted(maps.Keys(d.subject))
 	for tries := 0; len(d.out) < n && tries < 20*n; tries++ {
 		x := Key{Scope: Body, Value: known[d.rand.IntN(len(known))]}
