@@ -39,9 +39,10 @@
 // of those that wait to append becomes the writer for all of them. Readers and the
 // writer never wait for each other: while nobody writes, a reader may have the writer's
 // connection, and a writer who comes meanwhile opens another (connections). Lock order: Mail.repack,
-// then Mail.turn, then nothing else; Store.mu, Mail.queueMu, connections.mu, viewCache.mu and contentCache.mu are
+// then Mail.turn, then nothing else, but that a mailbox that changes its owner (Mail.HandOver) holds the old owner's readers and turn
+// when it takes the new one's turn: Store.handing, taken first, lets one at a time do so; Store.mu, Mail.queueMu, connections.mu, viewCache.mu and contentCache.mu are
 // held for a few instructions and never while another is taken. Notify is called
-// without any lock. The package starts no goroutines but those of Store.Close, which end in it.
+// without any lock, but of a mailbox that comes from another user under that user's. The package starts no goroutines but those of Store.Close, which end in it.
 //
 // A user's databases stay open when nobody uses them any longer, up to Options.OpenUsers, and
 // Store.Run closes them after Options.IdleTime. Closing copies the WAL into mail.db, with SQLite's two

@@ -27,6 +27,8 @@ type Store struct {
 	vetted   vetted
 	contents *contentCache
 
+	handing sync.Mutex // held while a mailbox changes its owner
+
 	mu     sync.Mutex
 	closed bool                    // guarded by mu
 	open   map[mailbox.User]*entry // guarded by mu

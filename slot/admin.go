@@ -34,6 +34,7 @@ func (s *Slot) adminHandler() http.Handler {
 		return s.setQuota(ctx, c.Name, c.Quota)
 	}))
 	mux.HandleFunc("POST /user/move", handle(s.moveUser))
+	mux.HandleFunc("POST /mailbox/move", handle(s.giveMailbox))
 	mux.HandleFunc("POST /user/del", handle(func(ctx context.Context, c ChangeUser) error {
 		return s.removeUser(ctx, c.Name)
 	}))

@@ -159,6 +159,11 @@ func (c *Client) Move(ctx context.Context, m MoveUser) error {
 	return c.call(ctx, http.MethodPost, "/user/move", m, nil)
 }
 
+// GiveMailbox gives a mailbox to another user.
+func (c *Client) GiveMailbox(ctx context.Context, g GiveMailbox) error {
+	return c.call(ctx, http.MethodPost, "/mailbox/move", g, nil)
+}
+
 // Verify checks the named users, or all, and reports what is wrong. An error
 // means that not everything was checked.
 func (c *Client) Verify(ctx context.Context, users []string, report func(Finding)) error {

@@ -10,6 +10,7 @@
 //	admin.sock   0600; slotctl asks the running slot through it (protocol.go)
 //	lmtp.sock    unless lmtp.socket names another place
 //	tls/         the self-signed certificate, if none is configured
+//	handover     a mailbox that is on its way to another user
 //	users/<hh>/<id>/mail.partition, index.partition
 //	             on which partition a user's mail and index lie, unless on the slot's own
 //
@@ -27,6 +28,8 @@
 //     leaves an account that the next start completes, or finishes removing.
 //   - A user's mail is on one partition, and so is the index: where the placement file says.
 //     What is on another is a leftover of a move, which the file names, for the next start.
+//   - A mailbox that is given to another user is the old one's or the new one's: what a
+//     crash leaves with both, the next start ends, before anybody is served.
 //   - Stopping goes from the outside in: first listeners and clients, then the
 //     indexer, last the sync log, which so hears of everything and closes cleanly.
 //

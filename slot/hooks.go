@@ -39,6 +39,9 @@ const (
 	stepMoveBegun   = "move begun"
 	stepMoved       = "moved"        // or not: it has failed
 	stepMoveSettled = "move settled" // nothing is left on the other partition
+	// Of a mailbox that is given to another user.
+	stepHandoverBegun = "handover begun" // the file is there
+	stepHandedOver    = "handed over"    // or not: it has failed
 )
 
 // Of returns the steps of one package, as its options take them.

@@ -58,6 +58,7 @@ func (s *Slot) heal(ctx context.Context) error {
 	for _, u := range users {
 		has[u] = true
 	}
+	s.healHandover(ctx)
 	accounts, err := s.accounts.List(ctx)
 	if err != nil {
 		return err
