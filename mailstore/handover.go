@@ -76,79 +76,129 @@ func (m *Mail) HandOver(ctx context.Context, id mailbox.ID, to *Mail, name strin
 		if err := to.fetch(ctx, m, &h); err != nil {
 			return err
 		}
-		err = m.yield(ctx, id, false, func(b *box) error {
-			if s := b.State; s.HighestModSeq != h.Box.HighestModSeq || s.UIDNext != h.Box.UIDNext || s.Name != h.Box.Name ||
-				s.UIDValidity != h.Box.UIDValidity || s.Checksum != h.Box.Checksum || s.SpecialUse != h.Box.SpecialUse || b.horizon != h.Box.Horizon {
-				return ErrMovedOn
-			}
-			if err := begin(&h); err != nil {
-				return err
-			}
-			if err := to.take(ctx, m.user, name, &h); err != nil {
-				return err
-			}
-			m.s.o.Step(StepTaken)
-			return nil
-		}, to.user)
-		if !errors.Is(err, ErrMovedOn) {
+		if err = m.handOver(ctx, to, name, &h, begin); !errors.Is(err, ErrMovedOn) {
 			return err
 		}
 	}
 	return m.wrap(fmt.Errorf("mailbox %s: %w", id, ErrBusy))
 }
 
+// handOver gives away what was read, if it is as it was.
+func (m *Mail) handOver(ctx context.Context, to *Mail, name string, h *Handover, begin func(*Handover) error) error {
+	m.s.handing.Lock()
+	defer m.s.handing.Unlock()
+	return m.yield(ctx, []mailbox.ID{h.Box.ID}, to.user, func(t *txn) error {
+		b, err := t.box(h.Box.ID)
+		if err != nil {
+			return err
+		}
+		if s := b.State; s.HighestModSeq != h.Box.HighestModSeq || s.UIDNext != h.Box.UIDNext || s.Name != h.Box.Name ||
+			s.UIDValidity != h.Box.UIDValidity || s.Checksum != h.Box.Checksum || s.SpecialUse != h.Box.SpecialUse || b.horizon != h.Box.Horizon {
+			return ErrMovedOn
+		}
+		if err := begin(h); err != nil {
+			return err
+		}
+		if err := to.take(ctx, m.user, name, h); err != nil {
+			return err
+		}
+		m.s.o.Step(StepTaken)
+		return nil
+	}, false)
+}
+
 // Yielded removes a mailbox that is another user's now, if it is still here and as it was when it was given
 // away: else it is ErrMovedOn, and what was changed in it since is kept, with the mailbox.
 func (m *Mail) Yielded(ctx context.Context, to mailbox.User, was *BoxImage) error {
-	err := m.yield(ctx, was.ID, false, func(b *box) error {
-		if b.HighestModSeq != was.HighestModSeq || b.UIDNext != was.UIDNext || b.Checksum != was.Checksum {
-			return ErrMovedOn
+	err := m.yield(ctx, []mailbox.ID{was.ID}, to, func(t *txn) error {
+		b, err := t.box(was.ID)
+		if err == nil && (b.HighestModSeq != was.HighestModSeq || b.UIDNext != was.UIDNext || b.Checksum != was.Checksum) {
+			err = ErrMovedOn
 		}
-		return nil
-	}, to)
+		return err
+	}, false)
 	if errors.Is(err, ErrNoMailbox) {
 		return nil
 	}
 	return err
 }
 
-// ApplyHanded is Apply of mail that gets a mailbox from another user, who loses it in the same moment
-// for whoever reads here. The old owner's mail is then as the next Apply will make it.
-func (m *Mail) ApplyHanded(ctx context.Context, from *Mail, id mailbox.ID, expect Digest, change *Change) error {
-	return from.yield(ctx, id, true, func(*box) error { return m.Apply(ctx, expect, change) }, m.user)
+// Owner is a user who had mailboxes that are given to another.
+type Owner struct {
+	Mail      *Mail
+	Mailboxes []mailbox.ID
 }
 
-// yield removes a mailbox when take has given it to another. Nobody reads or changes this user's mail from
-// before take until then. A replica is silent: it gives no mod-sequence, for it writes nothing of its own.
-func (m *Mail) yield(ctx context.Context, id mailbox.ID, silent bool, take func(*box) error, to mailbox.User) error {
+// ApplyHanded is Apply of mail that gets mailboxes of other users, each named once, who lose them in the same
+// moment for whoever reads here, if they have them. Their mail is then as their next Apply makes it.
+func (m *Mail) ApplyHanded(ctx context.Context, from []Owner, expect Digest, change *Change) error {
+	if len(from) == 0 {
+		return m.Apply(ctx, expect, change)
+	}
 	m.s.handing.Lock()
 	defer m.s.handing.Unlock()
+	return m.applyHanded(ctx, from, expect, change)
+}
+
+func (m *Mail) applyHanded(ctx context.Context, from []Owner, expect Digest, change *Change) error {
+	if len(from) == 0 {
+		return m.Apply(ctx, expect, change)
+	}
+	one := from[0]
+	return one.Mail.yield(ctx, one.Mailboxes, m.user, func(*txn) error { return m.applyHanded(ctx, from[1:], expect, change) }, true)
+}
+
+// yield removes mailboxes when take has given them to another. Nobody reads or changes this user's mail from
+// before take until then. Store.handing is held by whoever takes another's turn in take. A replica
+// is silent: it gives no mod-sequence, for it writes nothing of its own, and it may not have the mailboxes. Where the
+// last writes are its own after all, of which nobody else may know, they stay with all mailboxes, to be merged.
+func (m *Mail) yield(ctx context.Context, ids []mailbox.ID, to mailbox.User, take func(*txn) error, silent bool) error {
 	release, err := m.holdReaders(ctx)
 	if err != nil {
 		return m.wrap(err)
 	}
 	defer release()
 	err = m.write(ctx, "", func(t *txn) error {
-		b, err := t.box(id)
-		if err != nil {
+		if err := take(t); err != nil {
 			return err
 		}
-		if err := take(b); err != nil {
-			return err
+		if silent {
+			if own, err := t.ownLast(); own || err != nil {
+				return err
+			}
 		}
-		if err := t.c.exec(`DELETE FROM subscription WHERE name = ?`, b.Name); err != nil {
-			return err
-		}
-		if err := t.deleteBox(b); err != nil {
-			return err
+		for _, id := range ids {
+			if err := t.yield(id, to); err != nil && !(silent && errors.Is(err, ErrNoMailbox)) {
+				return err
+			}
 		}
 		if silent {
 			t.account.modseq = t.before.modseq
 		}
-		return t.noteHanded(id, to, true)
+		return nil
 	})
 	m.s.views.forget(m.user)
 	return err
+}
+
+// ownLast reports whether this slot wrote what the mail has last.
+func (t *txn) ownLast() (bool, error) {
+	l, name, err := t.m.wholeLineage(t.c, t.account.modseq)
+	return len(l) > 0 && l[len(l)-1].Slot == name, err
+}
+
+func (t *txn) yield(id mailbox.ID, to mailbox.User) error {
+	b, err := t.box(id)
+	if err != nil {
+		return err
+	}
+	if err := t.c.exec(`DELETE FROM subscription WHERE name = ?`, b.Name); err != nil {
+		return err
+	}
+	if err := t.deleteBox(b); err != nil {
+		return err
+	}
+	return t.noteHanded(id, to, true)
 }
 
 // fetch stages what this mail lacks of a mailbox of another's.

@@ -3,7 +3,9 @@ package replication
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"teraslot/account"
@@ -36,12 +38,13 @@ const (
 	kindFinding                 // text
 	kindDamaged                 // mailboxes and the UIDs of damaged records
 	kindRest                    // more of an image: its long lists
+	kindHanded                  // mailboxes that come from other users, and who had them
 )
 
 // The versions of the protocol that this program speaks.
 const (
-	oldestVersion = 4
-	newestVersion = 4
+	oldestVersion = 5
+	newestVersion = 5
 )
 
 type hello struct {
@@ -274,6 +277,24 @@ func (d *decoder) box() (b mailstore.BoxImage) {
 		b.Settings = append(b.Settings, mailstore.Setting{Name: d.string(), Value: d.string()})
 	}
 	return b
+}
+
+// handed names mailboxes that an Apply makes, and the users whose they were.
+type handed map[mailbox.ID]mailbox.User
+
+func (h handed) frame() *frame {
+	var e encoder
+	for _, id := range slices.Sorted(maps.Keys(h)) {
+		e.string(string(id), string(h[id]))
+	}
+	return &frame{kindHanded, e.b}
+}
+
+func (h handed) parse(d *decoder) {
+	for len(d.b) > 0 && !d.failed {
+		id := d.mailbox()
+		h[id] = d.user()
+	}
 }
 
 // boxFrames returns the mailboxes of an image in frames.

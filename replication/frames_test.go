@@ -44,6 +44,7 @@ func samples() []*frame {
 	var i encoder
 	i.image(&image)
 	out = append(out, &frame{kindImage, i.b})
+	out = append(out, handed{id: "0123456789abcdef0123456789abcdef"}.frame(), handed{}.frame())
 	out = append(out, restFrames(&image)...)
 	out = append(out, boxFrames([]mailstore.BoxImage{box, box})...)
 	return slices.AppendSeq(out, recordFrames(&change))
@@ -75,6 +76,8 @@ func again(f *frame) *frame {
 			}
 			return &frame{kindBoxes, e.b}
 		})
+	case kindHanded:
+		read(func(d *decoder) *frame { h := handed{}; h.parse(d); return h.frame() })
 	case kindOffer, kindLacking:
 		read(func(d *decoder) *frame { u := d.user(); return guidsFrame(f.kind, u, d.guids()) })
 	case kindBegin:

@@ -45,6 +45,7 @@ type sync1 struct {
 	c     *Client
 	user  mailbox.User
 	stats Stats
+	inner bool         // it is part of another user's sync
 	deep  func(string) // if set, all records are compared, and what differs is told
 	only  mailbox.ID   // those of this mailbox; "": of all
 
@@ -57,6 +58,7 @@ type sync1 struct {
 	theirs   mailstore.Image // what the replica has
 	known    map[mailbox.ID][]mailstore.Entry
 	offerAll bool
+	followed map[mailbox.ID]bool // mailboxes that went to others, who were brought to the replica
 }
 
 func (s *sync1) run(ctx context.Context) (err error) {
@@ -114,6 +116,9 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 		if asked, err := s.dig(ctx, &change); asked || err != nil {
 			return false, err
 		}
+	}
+	if waited, err := s.follow(ctx, &change.Image); waited || err != nil {
+		return false, err
 	}
 	if s.equal(&change) {
 		s.c.remember(s.user, &remembered{s.account, change.Image})
@@ -331,6 +336,15 @@ func (s *sync1) writeAll(ctx context.Context, line exchange, some []messageHead,
 	}
 	for i := range change.Boxes {
 		if err := sendRecords(x, &change.Boxes[i]); err != nil {
+			return err
+		}
+	}
+	came, err := s.came(ctx, &change.Image)
+	if err != nil {
+		return err
+	}
+	if len(came) > 0 {
+		if err := x.SendMsg(came.frame()); err != nil {
 			return err
 		}
 	}

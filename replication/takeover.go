@@ -39,6 +39,7 @@ type takeover struct {
 	head    bool // the image has come
 	change  mailstore.Change
 	records map[mailbox.ID]int // in change.Boxes
+	came    handed
 }
 
 func (t *takeover) run(ctx context.Context) (r *result, err error) {
@@ -54,7 +55,7 @@ func (t *takeover) run(ctx context.Context) (r *result, err error) {
 	}
 	defer m.Release()
 	defer func() { err = errors.Join(err, t.close()) }()
-	t.mail, t.records = m, map[mailbox.ID]int{}
+	t.mail, t.records, t.came = m, map[mailbox.ID]int{}, handed{}
 	for {
 		f, err := receive(t.x)
 		if errors.Is(err, io.EOF) { // no commit: more is to come another time
@@ -102,6 +103,8 @@ func (t *takeover) take(ctx context.Context, f *frame) error {
 	case kindImage:
 		t.head = true
 		return parse(f, kindImage, func(d *decoder) { t.change.Image = d.image() })
+	case kindHanded:
+		return parse(f, kindHanded, t.came.parse)
 	case kindRest, kindBoxes:
 		if !t.head {
 			return fmt.Errorf("kind %d before the image: %w", f.kind, ErrWire)
@@ -143,7 +146,12 @@ func (t *takeover) commit(ctx context.Context) (*result, error) {
 		if !slices.IsSortedFunc(t.change.Image.Mailboxes, byID) {
 			return nil, fmt.Errorf("mailboxes out of order: %w", ErrWire)
 		}
-		if r, err := outcomeOf(t.mail.Apply(ctx, t.begin.expect, &t.change)); r != nil || err != nil {
+		from, release, err := t.owners(ctx, t.came)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		if r, err := outcomeOf(t.mail.ApplyHanded(ctx, from, t.begin.expect, &t.change)); r != nil || err != nil {
 			return r, err
 		}
 	}

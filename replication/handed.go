@@ -1,0 +1,135 @@
+package replication
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// A mailbox that changes its owner is two users' mail. The new owner's is brought to a replica first, and says whose
+// the mailbox was: there the old owner loses it in the same moment.
+
+// maxOwners bounds how often a mailbox may have gone on before a replica hears of it.
+const maxOwners = 8
+
+// came returns the mailboxes that the replica does not have with this user, and whose they were.
+func (s *sync1) came(ctx context.Context, image *mailstore.Image) (handed, error) {
+	all, err := s.mail.Handed(ctx, false)
+	out := handed{}
+	for id, from := range all {
+		if image.Box(id) != nil && s.theirs.Box(id) == nil && from != s.user {
+			out[id] = from
+		}
+	}
+	return out, err
+}
+
+// follow brings those users to the replica first who have got mailboxes of this one's that the replica still has
+// here. It reports whether there were any: then what the replica has is asked for again.
+func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool, err error) {
+	if s.inner {
+		return false, nil
+	}
+	gone := map[mailbox.ID]bool{}
+	for i := range s.theirs.Mailboxes {
+		if id := s.theirs.Mailboxes[i].ID; image.Box(id) == nil {
+			gone[id] = true
+		}
+	}
+	if len(gone) == 0 {
+		return false, nil
+	}
+	given, err := s.mail.Handed(ctx, true)
+	if err != nil {
+		return false, err
+	}
+	for id, to := range given {
+		if !gone[id] {
+			continue
+		}
+		holder, err := s.holder(ctx, id, to)
+		if err != nil {
+			return waited, err
+		}
+		if holder == "" || s.followed[id] {
+			continue
+		}
+		if s.followed == nil {
+			s.followed = map[mailbox.ID]bool{}
+		}
+		s.followed[id] = true
+		next := &sync1{c: s.c, user: holder, inner: true}
+		if err := next.run(ctx); err != nil {
+			s.c.forget(holder)
+			return waited, err
+		}
+		s.stats.Messages += next.stats.Messages
+		s.stats.Bytes += next.stats.Bytes
+		s.stats.Records += next.stats.Records
+		waited = true
+	}
+	if !waited {
+		return false, nil
+	}
+	return true, s.ask(ctx)
+}
+
+// holder returns who has a mailbox that was given away, "" if nobody has it any longer.
+func (s *sync1) holder(ctx context.Context, id mailbox.ID, to mailbox.User) (mailbox.User, error) {
+	for range maxOwners {
+		next := mailbox.User("")
+		m, err := s.c.o.Store.Acquire(ctx, to)
+		if errors.Is(err, mailstore.ErrNoUser) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		_, err = m.Mailbox(ctx, id)
+		if errors.Is(err, mailstore.ErrNoMailbox) {
+			var given map[mailbox.ID]mailbox.User
+			given, err = m.Handed(ctx, true)
+			next = given[id]
+		} else if err == nil {
+			next = to
+		}
+		m.Release()
+		if err != nil || next == to || next == "" {
+			return next, err
+		}
+		to = next
+	}
+	return "", nil
+}
+
+// owners opens the mail of the users here who had mailboxes that come to another. Who is not here, or is the same, has none.
+func (t *takeover) owners(ctx context.Context, came handed) (out []mailstore.Owner, release func(), err error) {
+	release = func() {
+		for _, o := range out {
+			o.Mail.Release()
+		}
+	}
+	by := map[mailbox.User][]mailbox.ID{}
+	for id, u := range came {
+		if u != t.begin.account.ID && t.change.Image.Box(id) != nil {
+			by[u] = append(by[u], id)
+		}
+	}
+	for u, ids := range by {
+		m, err := t.s.o.Store.Acquire(ctx, u)
+		if errors.Is(err, mailstore.ErrNoUser) {
+			continue
+		}
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		out = append(out, mailstore.Owner{Mail: m, Mailboxes: ids})
+	}
+	slices.SortFunc(out, func(a, b mailstore.Owner) int { return cmp.Compare(a.Mailboxes[0], b.Mailboxes[0]) })
+	return out, release, nil
+}

@@ -1,0 +1,159 @@
+package replication
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"teraslot/mailbox"
+	"teraslot/mailstore"
+)
+
+// give gives a mailbox of one user to another.
+func (n *node) give(from, to mailbox.User, name string) mailbox.ID {
+	n.t.Helper()
+	var id mailbox.ID
+	n.mail(from, func(m *mailstore.Mail) error {
+		st, err := m.MailboxNamed(n.t.Context(), name)
+		if err != nil {
+			return err
+		}
+		id = st.ID
+		n.mail(to, func(theirs *mailstore.Mail) error {
+			return m.HandOver(n.t.Context(), id, theirs, "from "+name, func(*mailstore.Handover) error { return nil })
+		})
+		return nil
+	})
+	return id
+}
+
+// holders are those of some users who have a mailbox.
+func (n *node) holders(id mailbox.ID, users ...mailbox.User) (out []mailbox.User) {
+	n.t.Helper()
+	for _, u := range users {
+		n.mail(u, func(m *mailstore.Mail) error {
+			_, err := m.Mailbox(n.t.Context(), id)
+			if err == nil {
+				out = append(out, u)
+			}
+			if errors.Is(err, mailstore.ErrNoMailbox) {
+				err = nil
+			}
+			return err
+		})
+	}
+	return out
+}
+
+// TestMailboxChangesOwner: a replica has a mailbox that changed its owner once, whichever of the two users
+// is synced first, and then both are what they are at the master. No message is sent twice for it.
+func TestMailboxChangesOwner(t *testing.T) {
+	for _, oldFirst := range []bool{false, true} {
+		a, b, c := pair(t)
+		u, v, w := a.user("anna"), a.user("bert"), a.user("carl")
+		for i := range 5 {
+			a.deliver(u, "Archive", letter(i))
+		}
+		for _, x := range []mailbox.User{u, v, w} {
+			a.sync(c, x)
+		}
+		id := a.give(u, v, "Archive")
+		first, then := v, u
+		if oldFirst {
+			first, then = u, v
+		}
+		a.sync(c, first)
+		if got := b.holders(id, u, v); len(got) != 1 || got[0] != v {
+			t.Errorf("old owner first %v: after the first sync the replica has the mailbox with %v", oldFirst, got)
+		}
+		a.sync(c, then)
+		same(t, u, a, b)
+		same(t, v, a, b)
+		id = a.give(v, w, "from Archive") // and on, twice, before anything is synced
+		a.give(w, u, "from from Archive")
+		for _, x := range []mailbox.User{v, w, u} {
+			a.sync(c, x)
+			if got := b.holders(id, u, v, w); len(got) == 0 {
+				t.Errorf("the replica has the mailbox nowhere")
+			}
+		}
+		for _, x := range []mailbox.User{u, v, w} {
+			same(t, x, a, b)
+		}
+		if s := a.sync(c, u); s.Rounds != 0 {
+			t.Errorf("what is equal took %d rounds", s.Rounds)
+		}
+	}
+}
+
+// TestHandedMailboxKeepsOwnWrites: what was written to a mailbox on a slot that was the master by force is not lost where
+// the mailbox got another owner on the other slot.
+func TestHandedMailboxKeepsOwnWrites(t *testing.T) {
+	a, b, c := pair(t)
+	u, v := a.user("anna"), a.user("bert")
+	a.deliver(u, "Archive", letter(1))
+	a.sync(c, u)
+	a.sync(c, v)
+	b.deliver(u, "Archive", letter(2))
+	a.give(u, v, "Archive")
+	a.sync(c, v)
+	a.sync(c, u)
+	same(t, u, a, b)
+	same(t, v, a, b)
+	found := false
+	for _, x := range []mailbox.User{u, v} {
+		b.mail(x, func(m *mailstore.Mail) error {
+			lacks, err := m.Lacks(t.Context(), []mailbox.GUID{mailbox.GUIDOf([]byte(letter(2)))})
+			found = found || err == nil && len(lacks) == 0
+			return err
+		})
+	}
+	if !found {
+		t.Error("the message that only the other slot had is lost")
+	}
+}
+
+// TestDeletedMailboxComesBackOnReplica: a replica retains what it has seen deleted: after a failover it can be brought back there,
+// with its messages, and so can messages that were expunged.
+func TestDeletedMailboxComesBackOnReplica(t *testing.T) {
+	a, b, c := pair(t)
+	u := a.user("anna")
+	a.deliver(u, "Archive", letter(1))
+	a.deliver(u, "INBOX", letter(2))
+	a.sync(c, u)
+	a.mail(u, func(m *mailstore.Mail) error {
+		archive, err := m.MailboxNamed(t.Context(), "Archive")
+		inbox, err2 := m.MailboxNamed(t.Context(), "INBOX")
+		if err := errors.Join(err, err2); err != nil {
+			return err
+		}
+		_, err = m.StoreFlags(t.Context(), "", inbox.ID, mailbox.UIDRange(1, 1), mailstore.AddFlags, mailbox.MakeFlags(`\Deleted`), nil)
+		_, _, err2 = m.Expunge(t.Context(), "", inbox.ID, nil)
+		return errors.Join(err, err2, m.Delete(t.Context(), "", archive.ID))
+	})
+	a.sync(c, u)
+	same(t, u, a, b)
+	b.mail(u, func(m *mailstore.Mail) error {
+		all, err := m.DeletedMailboxes(t.Context())
+		if err != nil || len(all) != 1 {
+			t.Fatalf("deleted mailboxes on the replica: %v, %v", all, err)
+		}
+		back, err := m.Unearth(t.Context(), "", all[0].State.ID, "")
+		if err != nil {
+			return err
+		}
+		inbox, err := m.MailboxNamed(t.Context(), "INBOX")
+		if err != nil {
+			return err
+		}
+		copied, err := m.Unexpunge(t.Context(), "", inbox.ID, mailbox.UIDRange(1, 1), time.Time{})
+		if back.Counts.Exists != 1 || len(copied.To) != 1 {
+			t.Errorf("brought back: %+v, %+v", back, copied)
+		}
+		return err
+	})
+	if text := b.seen(u); !strings.Contains(text, letter(1)) || !strings.Contains(text, letter(2)) {
+		t.Errorf("a message is lost:\n%s", text)
+	}
+}
