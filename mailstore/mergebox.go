@@ -122,8 +122,9 @@ func (m *boxMerger) enter(w *twin, side *version, e *Entry) {
 	m.of[e] = w
 }
 
-// unite makes one message of two deliveries of the same bytes that got one UID, each on its side and
-// unknown to the other: what was made anew of packs is what it was.
+// unite makes one message of two deliveries of the same bytes that have one UID, each on its side: what was made anew
+// of packs is what it was. It does so also where a side has had both: then it has united them before, and
+// the other has not heard of it.
 func (m *boxMerger) unite() {
 	for uid, h := range m.own {
 		t := m.theirs[uid]
@@ -131,7 +132,7 @@ func (m *boxMerger) unite() {
 			continue
 		}
 		x, y := m.of[h], m.of[t]
-		if x == y || x.t != nil || y.h != nil || m.there.had.has(x.made) || m.here.had.has(y.made) {
+		if x == y || x.t != nil || y.h != nil {
 			continue
 		}
 		if y.made.before(x.made) {
@@ -365,8 +366,7 @@ func (m *boxMerger) died(side *version, e *Entry) (Dot, bool) {
 	if w == nil || w.stays {
 		return Dot{}, false
 	}
-	if w.entry.Expunged {
-		return w.changed, true
-	}
-	return m.now(), true
+	// One that the other side has forgotten was expunged at some time after the last change that both
+	// know of: whatever else was done since counts for more.
+	return w.changed, true
 }
