@@ -77,16 +77,11 @@ func (i *Image) Vector() Vector {
 	return out
 }
 
-// dot returns the write that gave a mod-sequence to mail of this lineage. What a renewal gave to
-// all records of a copy stands for the last write before it, where a record's provenance, which says
-// more, is damaged: the records say nothing new.
+// dot returns the write that gave a mod-sequence to mail of this lineage.
 func (l Lineage) dot(m mailbox.ModSeq) Dot {
 	i, _ := slices.BinarySearchFunc(l, m, func(t Tenure, m mailbox.ModSeq) int { return cmp.Compare(t.UpTo, m) })
-	switch {
-	case m == 0 || i == len(l):
+	if m == 0 || i == len(l) {
 		return Dot{l.last(), m}
-	case i > 0 && strings.Contains(l[i].Slot, renewedMark) && m == l[i-1].UpTo+renewModSeqs+1:
-		return l.dot(l[i-1].UpTo)
 	}
 	return Dot{l[i].Slot, m}
 }

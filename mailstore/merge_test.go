@@ -100,6 +100,7 @@ type split struct {
 	disasters *int
 	befallen  bool // by one, in this run
 	made      int  // copies
+	opened    int  // slots, after disasters
 	met       *Merged
 	away      []*absentee
 	returns   *int // mailboxes to which one of them came back

@@ -79,7 +79,8 @@ func (p *split) befall(i int, kind string) (err error) {
 			return err
 		}
 	}
-	o.Rand = rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%s %d", o.Slot, *p.ops)))
+	p.opened++
+	o.Rand = rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "%s %d", o.Slot, p.opened))) // ids that a failing run gives again
 	if s.s, err = Open(ctx, o); err != nil {
 		return err
 	}
