@@ -87,6 +87,12 @@ func (m *Mail) HandOver(ctx context.Context, id mailbox.ID, to *Mail, name strin
 func (m *Mail) handOver(ctx context.Context, to *Mail, name string, h *Handover, begin func(*Handover) error) error {
 	m.s.handing.Lock()
 	defer m.s.handing.Unlock()
+	// Who has it already, as a crash may leave it, does not get it: nobody could tell that from what was begun here.
+	if _, err := to.Mailbox(ctx, h.Box.ID); err == nil {
+		return to.wrap(fmt.Errorf("mailbox %s: %w", h.Box.ID, ErrExists))
+	} else if !errors.Is(err, ErrNoMailbox) {
+		return err
+	}
 	return m.yield(ctx, []mailbox.ID{h.Box.ID}, to.user, func(t *txn) error {
 		b, err := t.box(h.Box.ID)
 		if err != nil {

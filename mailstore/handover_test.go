@@ -264,3 +264,26 @@ func TestYielded(t *testing.T) {
 		verifyBoth(t, a.s)
 	}
 }
+
+// TestHandOverKeepsBoth: a mailbox that two users have, since it was changed between a crash and the next start, is
+// not begun to be given to the one who has it: what the old owner has of it would be taken for what is left of that.
+func TestHandOverKeepsBoth(t *testing.T) {
+	ctx := t.Context()
+	a := newSide(t, "a", true)
+	to := secondUser(t, a.s)
+	id, _ := given(t, a)
+	was, err := a.m.Handover(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(to.fetch(ctx, a.m, &was), to.take(ctx, user1, "work", &was)); err != nil { // and then the crash
+		t.Fatal(err)
+	}
+	a.put(t, "work", "Subject: late\r\n\r\n")
+	begun := false
+	err = a.m.HandOver(ctx, id, to, "work once more", func(*Handover) error { begun = true; return nil })
+	if !errors.Is(err, ErrExists) || begun {
+		t.Errorf("begun %v: %v", begun, err)
+	}
+	verifyBoth(t, a.s)
+}
