@@ -16,24 +16,46 @@ import (
 // maxOwners bounds how often a mailbox may have gone on before a replica hears of it.
 const maxOwners = 8
 
-// came returns the mailboxes that the replica does not have with this user, and whose they were.
+// came returns the mailboxes that the replica does not have with this user, and whose they were. What a crash
+// has left with both stays with both.
 func (s *sync1) came(ctx context.Context, image *mailstore.Image) (handed, error) {
 	all, err := s.mail.Handed(ctx, false)
+	if err != nil {
+		return nil, err
+	}
 	out := handed{}
 	for id, from := range all {
-		if image.Box(id) != nil && s.theirs.Box(id) == nil && from != s.user {
+		if image.Box(id) == nil || s.theirs.Box(id) != nil || from == s.user {
+			continue
+		}
+		both, err := s.has(ctx, from, id)
+		if err != nil {
+			return nil, err
+		}
+		if !both {
 			out[id] = from
 		}
 	}
-	return out, err
+	return out, nil
+}
+
+// has reports whether a user has a mailbox here.
+func (s *sync1) has(ctx context.Context, u mailbox.User, id mailbox.ID) (bool, error) {
+	m, err := s.c.o.Store.Acquire(ctx, u)
+	if err == nil {
+		_, err = m.Mailbox(ctx, id)
+		m.Release()
+	}
+	if errors.Is(err, mailstore.ErrNoUser) || errors.Is(err, mailstore.ErrNoMailbox) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // follow brings those users to the replica first who have got mailboxes of this one's that the replica still has
-// here. It reports whether there were any: then what the replica has is asked for again.
+// here, and before them those who have got theirs. It reports whether there were any: then what the replica has is asked for again.
+// Users who gave to each other in a ring cannot all be the last: what the inmost gave to one above is with nobody until that one's turn.
 func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool, err error) {
-	if s.inner {
-		return false, nil
-	}
 	gone := map[mailbox.ID]bool{}
 	for i := range s.theirs.Mailboxes {
 		if id := s.theirs.Mailboxes[i].ID; image.Box(id) == nil {
@@ -55,14 +77,14 @@ func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool
 		if err != nil {
 			return waited, err
 		}
-		if holder == "" || s.followed[id] {
+		if holder == "" || s.followed[id] || holder == s.user || slices.Contains(s.above, holder) {
 			continue
 		}
 		if s.followed == nil {
 			s.followed = map[mailbox.ID]bool{}
 		}
 		s.followed[id] = true
-		next := &sync1{c: s.c, user: holder, inner: true}
+		next := &sync1{c: s.c, user: holder, above: append(slices.Clip(s.above), s.user)}
 		if err := next.run(ctx); err != nil {
 			s.c.forget(holder)
 			return waited, err

@@ -1,7 +1,9 @@
 package replication
 
 import (
+	"database/sql"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +86,69 @@ func TestMailboxChangesOwner(t *testing.T) {
 		if s := a.sync(c, u); s.Rounds != 0 {
 			t.Errorf("what is equal took %d rounds", s.Rounds)
 		}
+	}
+}
+
+// doctor runs a statement on a user's mail.db behind the program's back.
+func (n *node) doctor(u mailbox.User, statement string) {
+	n.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(n.dir, u.Dir(), "mail.db"))
+	must(n.t, err)
+	_, err = db.Exec(statement)
+	must(n.t, errors.Join(err, db.Close()))
+}
+
+// TestMailboxOfTwo: a mailbox that both users have at the master, since it was changed after a crash between the two transactions,
+// both have on the replica.
+func TestMailboxOfTwo(t *testing.T) {
+	a, b, c := pair(t)
+	u, v := a.user("anna"), a.user("bert")
+	a.deliver(u, "Archive", letter(1))
+	a.doctor(u, `CREATE TRIGGER crash BEFORE DELETE ON mailbox BEGIN SELECT RAISE(ABORT, 'crash'); END`)
+	var id mailbox.ID
+	a.mail(u, func(m *mailstore.Mail) error {
+		st, err := m.MailboxNamed(t.Context(), "Archive")
+		must(t, err)
+		id = st.ID
+		a.mail(v, func(theirs *mailstore.Mail) error {
+			if err := m.HandOver(t.Context(), id, theirs, "from Archive", func(*mailstore.Handover) error { return nil }); err == nil {
+				t.Fatal("nothing went wrong")
+			}
+			return nil
+		})
+		return nil
+	})
+	a.doctor(u, `DROP TRIGGER crash`)
+	a.deliver(u, "Archive", letter(2))
+	for _, x := range []mailbox.User{u, v} {
+		a.sync(c, x)
+	}
+	if got := b.holders(id, u, v); len(got) != 2 {
+		t.Errorf("the replica has the mailbox with %v, the master with %v", got, a.holders(id, u, v))
+	}
+	same(t, u, a, b)
+	same(t, v, a, b)
+}
+
+// TestMailboxesGoOnInChain: while one user is brought to a replica before another, what he gave to a third is there, too.
+func TestMailboxesGoOnInChain(t *testing.T) {
+	a, b, c := pair(t)
+	u, v, w := a.user("anna"), a.user("bert"), a.user("carl")
+	a.deliver(u, "Archive", letter(1))
+	a.deliver(v, "Archive", letter(2))
+	for _, x := range []mailbox.User{u, v, w} {
+		a.sync(c, x)
+	}
+	ids := []mailbox.ID{a.give(v, w, "Archive"), a.give(u, v, "Archive")}
+	a.sync(c, u)
+	for i, id := range ids {
+		if got := b.holders(id, u, v, w); len(got) != 1 {
+			t.Errorf("after the first sync the replica has mailbox %d with %v", i, got)
+		}
+	}
+	for _, x := range []mailbox.User{u, v, w} {
+		a.sync(c, x)
+		same(t, x, a, b)
 	}
 }
 

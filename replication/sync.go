@@ -45,9 +45,9 @@ type sync1 struct {
 	c     *Client
 	user  mailbox.User
 	stats Stats
-	inner bool         // it is part of another user's sync
-	deep  func(string) // if set, all records are compared, and what differs is told
-	only  mailbox.ID   // those of this mailbox; "": of all
+	above []mailbox.User // those of whose syncs it is a part
+	deep  func(string)   // if set, all records are compared, and what differs is told
+	only  mailbox.ID     // those of this mailbox; "": of all
 
 	account account.Entry
 	mail    *mailstore.Mail
