@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -128,8 +129,14 @@ func (t *txn) unearth(b *box, name string) error {
 	if err := t.enter(b, name); err != nil {
 		return err
 	}
-	if err := t.renewUnearthed(b); err != nil {
+	others, err := hasTable(t.c, "lineage")
+	if err != nil {
 		return err
+	}
+	if others {
+		if err := t.renewUnearthed(b); err != nil {
+			return err
+		}
 	}
 	if err := t.createParents(b.Name); err != nil {
 		return err
@@ -146,15 +153,37 @@ func (t *txn) unearth(b *box, name string) error {
 	t.boxes[b.ID] = b
 	modseq := t.nextModSeq()
 	t.event(b, mailbox.Created, mailbox.UIDSet{}, modseq, t.session)
+	if others {
+		if err := t.remake(b, modseq); err != nil {
+			return err
+		}
+	}
 	return t.noteMade(b, modseq)
 }
 
-// renewUnearthed gives a mailbox that is brought back another UIDVALIDITY, if the mail was ever taken over
+// renewUnearthed gives a mailbox that is brought back another UIDVALIDITY, where the mail was ever taken over
 // from another slot: that may have given UIDs there, before it was deleted, of which this one never heard.
-func (t *txn) renewUnearthed(b *box) error {
-	others, err := hasTable(t.c, "lineage")
-	if err == nil && others {
-		b.UIDValidity, err = t.nextUIDValidity(b.Name)
+func (t *txn) renewUnearthed(b *box) (err error) {
+	b.UIDValidity, err = t.nextUIDValidity(b.Name)
+	return err
+}
+
+// remake notes that all messages of a mailbox came to it by a write of now. Another slot may know of the
+// writes by which they came first, and of their going: what is brought back is not what went.
+func (t *txn) remake(b *box, modseq mailbox.ModSeq) error {
+	if err := t.c.exec(provenanceTable); err != nil {
+		return err
+	}
+	var all []Entry
+	now := Provenance{Made: Dot{ModSeq: modseq}, Changed: Dot{ModSeq: modseq}}
+	_, err := t.m.sound(t.c, b, 1, math.MaxUint32, func(r *mailbox.Record) error {
+		all = append(all, Entry{Record: mailbox.Record{UID: r.UID, ModSeq: r.ModSeq}, Provenance: now})
+		return nil
+	})
+	for i := range all {
+		if err == nil {
+			err = t.putProvenance(b, &all[i])
+		}
 	}
 	return err
 }

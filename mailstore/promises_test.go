@@ -158,3 +158,34 @@ func TestNamesOfTwoMailboxes(t *testing.T) {
 		}
 	}
 }
+
+// TestBroughtBackIsThereToStay: what a slot brings back with its mailbox does not go because another slot,
+// which had brought it back as well, has let it go since.
+func TestBroughtBackIsThereToStay(t *testing.T) {
+	ctx := t.Context()
+	a, b := newSide(t, "a", true), newSide(t, "b", false)
+	st, err := a.m.Create(ctx, "", "Work", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.put(t, "Work", "Subject: stays\r\n\r\n")
+	mustConverge(t, a, b)
+	b.put(t, "Drafts", "Subject: a master by force\r\n\r\n")
+	mustConverge(t, b, a) // a has taken mail over
+	if err := b.m.Delete(ctx, "", st.ID); err != nil {
+		t.Fatal(err)
+	}
+	mustConverge(t, b, a)
+	for _, s := range []*side{a, b} {
+		if _, err := s.m.Unearth(ctx, "", st.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.remove(t, st.ID, 1)
+	mustReconcile(t, a, b)
+	for _, s := range []*side{a, b} {
+		if now := named(t, s.m, "Work"); now.Counts.Exists != 1 {
+			t.Errorf("slot %s has %d messages there", s.s.o.Slot, now.Counts.Exists)
+		}
+	}
+}
