@@ -22,15 +22,15 @@ func readMissed(ctx context.Context, m *mailstore.Mail, q *wire.QResync, sel *ma
 	if q == nil || q.UIDValidity != sel.State.UIDValidity {
 		return nil, nil
 	}
-	since := q.ModSeq
+	since, sample := q.ModSeq, agreed(q, sel.UIDs)
 	if since > sel.State.HighestModSeq {
-		since = 0 // of a slot whose last writes are not here: what differs is not known
+		since, sample = 0, 0 // of a slot whose last writes are not here: what differs is not known
 	}
 	missed, err := m.Missed(ctx, sel.State.ID, since)
 	if err != nil {
 		return nil, err
 	}
-	r := &resync{missed: missed, agreed: agreed(q, sel.UIDs)}
+	r := &resync{missed: missed, agreed: sample}
 	if q.Known != nil {
 		r.known = *q.Known
 	} else {
