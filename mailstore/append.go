@@ -385,7 +385,7 @@ func (m *Mail) openPack(ctx context.Context, p place) error {
 func (m *Mail) resumePack(ctx context.Context, p place) (*packWriter, error) {
 	var n uint64
 	var end int64
-	found, err := m.writer.one(`SELECT n, "end" FROM pack WHERE place = ? AND state = 0 ORDER BY n DESC`, func(row []driver.Value) error {
+	found, err := m.writer.one(`SELECT n, "end" FROM {pack} WHERE place = ? AND state = 0 ORDER BY n DESC`, func(row []driver.Value) error {
 		n, end = uint64(integer(row[0])), integer(row[1])
 		return nil
 	}, int64(p))

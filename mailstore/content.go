@@ -48,7 +48,7 @@ func (c *content) crc() int64 {
 }
 
 const contentQuery = `SELECT num, guid, size, thread, refs, content.pack, start, crc, pack.place
-	FROM content LEFT JOIN pack ON pack.n = content.pack WHERE `
+	FROM content LEFT JOIN {pack} ON pack.n = content.pack WHERE `
 
 // findContent reads the content that a condition with one argument names.
 func (m *Mail) findContent(c *conn, where string, arg any) (content, bool, error) {
@@ -66,7 +66,7 @@ func (m *Mail) scanContent(row []driver.Value, c *content) error {
 	}
 	copy(c.guid[:], blob(row[1]))
 	copy(c.thread[:], blob(row[3]))
-	if c.crc() != integer(row[7]) || c.where < 0 || c.where >= places {
+	if len(blob(row[1])) != len(c.guid) || len(blob(row[3])) != len(c.thread) || int64(c.num) != integer(row[0]) || c.crc() != integer(row[7]) || c.where < 0 || c.where >= places {
 		return m.damage("", 0, fmt.Errorf("content %d: %w", c.num, errContentRow))
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // Errors by which callers decide. Every error returned by this package that has
@@ -73,7 +74,11 @@ func (d *Damage) Error() string {
 	} else {
 		s += ", mail.db"
 	}
-	return s + ": " + d.Err.Error()
+	s += ": " + d.Err.Error()
+	if errors.Is(d.Err, sealed.Row) {
+		s += "; nothing is written until slotctl verify --repair mends it"
+	}
+	return s
 }
 
 // Unwrap returns the cause.
@@ -84,6 +89,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, ErrFull) {
 		return err
 	}
+	err = sealed.Classify(err)
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
@@ -96,8 +102,12 @@ func classify(err error) error {
 	return err
 }
 
-// databaseDamaged reports whether SQLite found its file to be malformed.
+// databaseDamaged reports whether SQLite found its file to be malformed, or a row does not
+// match its CRC.
 func databaseDamaged(err error) bool {
+	if errors.Is(err, sealed.Row) {
+		return true
+	}
 	var se *sqlite.Error
 	if !errors.As(err, &se) {
 		return false

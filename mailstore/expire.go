@@ -118,7 +118,7 @@ func (m *Mail) ExpungedMessages(ctx context.Context, id mailbox.ID) ([]ExpungedM
 // expungedOf reads the expunged records of b; damaged ones are left out.
 func (m *Mail) expungedOf(c *conn, b *box) ([]ExpungedMessage, error) {
 	var out []ExpungedMessage
-	err := c.each("SELECT "+recordList+", gone FROM expunged WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
+	err := c.each("SELECT "+recordList+", gone FROM {expunged} WHERE id BETWEEN ? AND ? ORDER BY id", func(row []driver.Value) error {
 		var one ExpungedMessage
 		if m.scanRecord(b, row, true, &one.Record) == nil {
 			one.At = time.Unix(integer(row[6]), 0)

@@ -33,7 +33,7 @@ type grave struct {
 
 func loadGraves(c *conn) ([]*grave, error) {
 	var all []*grave
-	err := c.each("SELECT "+graveColumns+", 0, gone FROM grave ORDER BY gone DESC, name", func(row []driver.Value) error {
+	err := c.each("SELECT "+graveColumns+", 0, gone FROM {grave} ORDER BY gone DESC, name", func(row []driver.Value) error {
 		all = append(all, &grave{*scanBox(row), integer(row[18])})
 		return nil
 	})
@@ -48,7 +48,7 @@ func (t *txn) bury(b *box) error {
 	if b.dirty {
 		return errors.New("a mailbox that was changed in the same transaction cannot be deleted")
 	}
-	if err := t.c.exec(`INSERT INTO grave SELECT `+graveColumns+`, ? FROM mailbox WHERE box = ?`, t.now, b.row); err != nil {
+	if err := t.c.exec(`INSERT INTO grave SELECT `+graveColumns+`, ? FROM {mailbox} WHERE box = ?`, t.now, b.row); err != nil {
 		return err
 	}
 	if err := t.c.exec(`DELETE FROM mailbox WHERE box = ?`, b.row); err != nil {
@@ -141,7 +141,7 @@ func (t *txn) unearth(b *box, name string) error {
 	if err := t.createParents(b.Name); err != nil {
 		return err
 	}
-	sql := `INSERT INTO mailbox SELECT ` + strings.Replace(graveColumns, "name", "?", 1) + ` FROM grave WHERE box = ?`
+	sql := `INSERT INTO mailbox SELECT ` + strings.Replace(graveColumns, "name", "?", 1) + ` FROM {grave} WHERE box = ?`
 	if err := t.c.exec(sql, b.Name, b.row); err != nil {
 		return err
 	}

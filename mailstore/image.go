@@ -121,7 +121,7 @@ func (m *Mail) Image(ctx context.Context) (Image, error) {
 
 // loadImage reads the image within a transaction.
 func (m *Mail) loadImage(c *conn) (out Image, err error) {
-	_, err = c.one(`SELECT modseq, uidvalidity, quota_bytes, quota_messages FROM account`, func(row []driver.Value) error {
+	_, err = c.one(`SELECT modseq, uidvalidity, quota_bytes, quota_messages FROM {account}`, func(row []driver.Value) error {
 		out.ModSeq, out.UIDValidity = mailbox.ModSeq(integer(row[0])), mailbox.UIDValidity(integer(row[1]))
 		out.Quota = Quota{integer(row[2]), integer(row[3])}
 		return nil
@@ -171,7 +171,7 @@ func loadBoxImages(c *conn) ([]BoxImage, error) {
 
 func loadSubscriptions(c *conn) ([]string, error) {
 	var out []string
-	err := c.each(`SELECT name FROM subscription ORDER BY name`, func(row []driver.Value) error {
+	err := c.each(`SELECT name FROM {subscription} ORDER BY name`, func(row []driver.Value) error {
 		out = append(out, text(row[0]))
 		return nil
 	})
@@ -180,7 +180,7 @@ func loadSubscriptions(c *conn) ([]string, error) {
 
 func storedSettings(c *conn) (map[int64][]Setting, error) {
 	all := map[int64][]Setting{}
-	err := c.each(`SELECT box, name, value FROM setting ORDER BY box, name`, func(row []driver.Value) error {
+	err := c.each(`SELECT box, name, value FROM {setting} ORDER BY box, name`, func(row []driver.Value) error {
 		box := integer(row[0])
 		all[box] = append(all[box], Setting{text(row[1]), text(row[2])})
 		return nil
@@ -195,7 +195,7 @@ func allRetired(c *conn) ([]Retired, error) {
 		return nil, err
 	}
 	var out []Retired
-	err = c.each(`SELECT * FROM retired ORDER BY name, uidvalidity`, func(row []driver.Value) error {
+	err = c.each(`SELECT * FROM {retired} ORDER BY name, uidvalidity`, func(row []driver.Value) error {
 		r := Retired{Name: text(row[0]), UIDValidity: mailbox.UIDValidity(integer(row[1]))}
 		if len(row) > 2 { // not in tables made before holders were kept
 			r.Holder = mailbox.ID(text(row[2]))

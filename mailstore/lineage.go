@@ -74,7 +74,7 @@ func tenant(c *conn) (string, error) {
 		return "", err
 	}
 	name := renewedMark
-	_, err = c.one(`SELECT id FROM renewal`, func(row []driver.Value) error {
+	_, err = c.one(`SELECT id FROM {renewal}`, func(row []driver.Value) error {
 		name += hex.EncodeToString(blob(row[0]))
 		return nil
 	})
@@ -118,8 +118,6 @@ func (t *txn) endTenure() error {
 	return storeLineage(t.c, l.with(name, t.account.modseq))
 }
 
-const slotTable = `CREATE TABLE IF NOT EXISTS slot (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT`
-
 // claim makes the mail this slot's. What a slot of another id wrote, from a copy of whose mail.db it was put
 // back, is that one's: else this slot would be held to have had writes of its own that are not there.
 func (m *Mail) claim(c *conn) error {
@@ -132,7 +130,7 @@ func (m *Mail) claim(c *conn) error {
 	}
 	owner := m.s.o.Slot
 	if there {
-		_, err = c.one(`SELECT id FROM slot`, func(row []driver.Value) error {
+		_, err = c.one(`SELECT id FROM {slot}`, func(row []driver.Value) error {
 			owner = text(row[0])
 			return nil
 		})
@@ -155,7 +153,7 @@ func (m *Mail) claim(c *conn) error {
 // claimFrom writes down whose the mail is now, and what the slot that had it wrote.
 func (m *Mail) claimFrom(c *conn, owner string) error {
 	if owner != m.s.o.Slot {
-		upTo, err := c.integer(`SELECT modseq FROM account`)
+		upTo, err := c.integer(`SELECT modseq FROM {account}`)
 		if err != nil {
 			return err
 		}
@@ -171,7 +169,7 @@ func (m *Mail) claimFrom(c *conn, owner string) error {
 			return err
 		}
 	}
-	if err := c.exec(slotTable); err != nil {
+	if err := c.makeTable(slotTable); err != nil {
 		return err
 	}
 	return c.exec(`REPLACE INTO slot VALUES (1, ?)`, m.s.o.Slot)
@@ -185,7 +183,7 @@ func loadLineage(c *conn) (Lineage, error) {
 		return nil, err
 	}
 	var l Lineage
-	err = c.each(`SELECT slot, upto FROM lineage ORDER BY upto`, func(row []driver.Value) error {
+	err = c.each(`SELECT slot, upto FROM {lineage} ORDER BY upto`, func(row []driver.Value) error {
 		l = append(l, Tenure{text(row[0]), mailbox.ModSeq(integer(row[1]))})
 		return nil
 	})
@@ -194,7 +192,7 @@ func loadLineage(c *conn) (Lineage, error) {
 
 // storeLineage replaces the lineage.
 func storeLineage(c *conn, l Lineage) error {
-	err := c.exec(`CREATE TABLE IF NOT EXISTS lineage (upto INTEGER PRIMARY KEY, slot TEXT NOT NULL) STRICT`)
+	err := c.makeTable(lineageTable)
 	if err == nil {
 		err = c.exec(`DELETE FROM lineage`)
 	}
@@ -209,7 +207,7 @@ func storeLineage(c *conn, l Lineage) error {
 // Lineage returns whose writes made the user's mail; the last are this slot's own.
 func (m *Mail) Lineage(ctx context.Context) (out Lineage, err error) {
 	err = m.read(ctx, func(c *conn) error {
-		upTo, err := c.integer(`SELECT modseq FROM account`)
+		upTo, err := c.integer(`SELECT modseq FROM {account}`)
 		if err == nil {
 			out, _, err = m.wholeLineage(c, mailbox.ModSeq(upTo))
 		}

@@ -52,13 +52,7 @@ func openMail(ctx context.Context, s *Store, e *entry) (*Mail, error) {
 
 // openMailAt opens a mail.db that has another name yet.
 func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, error) {
-	m := &Mail{
-		s: s, e: e, user: e.user, path: path,
-		packs: packDir{fs: s.o.FS, user: e.user, ask: s.o.rootsOf},
-		turn:  make(chan struct{}, 1),
-		slots: make(chan struct{}, maxReaders),
-	}
-	m.packs.make = m.makePackDir
+	m := newMail(s, e, path)
 	if _, err := mailbox.ParseUser(string(e.user)); err != nil {
 		return nil, err
 	}
@@ -72,6 +66,18 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 		return nil, errors.Join(m.wrap(err), m.close())
 	}
 	return m, nil
+}
+
+// newMail is mail that nothing is open of.
+func newMail(s *Store, e *entry, path string) *Mail {
+	m := &Mail{
+		s: s, e: e, user: e.user, path: path,
+		packs: packDir{fs: s.o.FS, user: e.user, ask: s.o.rootsOf},
+		turn:  make(chan struct{}, 1),
+		slots: make(chan struct{}, maxReaders),
+	}
+	m.packs.make = m.makePackDir
+	return m
 }
 
 // makePackDir makes the directory of the packs of a place.
@@ -116,7 +122,7 @@ func (m *Mail) start(ctx context.Context) error {
 		// They hold nothing: mail can be read and taken all the same.
 		m.s.o.Logger.Warn("dropped packs are not removed", "user", m.user, "err", err)
 	}
-	boxes, err := c.integer("SELECT box FROM account")
+	boxes, err := c.integer("SELECT box FROM {account}")
 	if err != nil || boxes > 0 {
 		return err
 	}
@@ -155,7 +161,7 @@ func (m *Mail) wrap(err error) error {
 	}
 	var d *Damage
 	if !errors.As(err, &d) && databaseDamaged(err) {
-		d = &Damage{User: m.user, Err: err}
+		d = &Damage{User: m.user, Err: fmt.Errorf("%s: %w", m.path, err)}
 		err = d
 	} else {
 		err = fmt.Errorf("user %s: %w", m.user, err)

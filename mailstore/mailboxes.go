@@ -115,7 +115,7 @@ func (m *Mail) Create(ctx context.Context, session, name, specialUse string) (ma
 		if specialUse == "" {
 			return nil
 		}
-		others, err := t.c.integer(`SELECT count(*) FROM mailbox WHERE special = ? AND box != ?`, specialUse, b.row)
+		others, err := t.c.integer(`SELECT count(*) FROM {mailbox} WHERE special = ? AND box != ?`, specialUse, b.row)
 		if err == nil && others > 0 {
 			err = fmt.Errorf("%q of %q: %w", specialUse, clean, ErrUseTaken)
 		}
@@ -176,7 +176,7 @@ func (t *txn) create(name, specialUse string) (*box, error) {
 	t.boxes[b.ID] = b
 	t.event(b, mailbox.Created, mailbox.UIDSet{}, modseq, t.session)
 	// A name may have been subscribed before there was a mailbox of it.
-	n, err := t.c.integer(`SELECT count(*) FROM subscription WHERE name = ?`, name)
+	n, err := t.c.integer(`SELECT count(*) FROM {subscription} WHERE name = ?`, name)
 	b.Subscribed = n > 0
 	return b, err
 }
@@ -433,7 +433,7 @@ func (m *Mail) Subscribe(ctx context.Context, session, name string, on bool) err
 func (m *Mail) Subscriptions(ctx context.Context) ([]string, error) {
 	var out []string
 	err := m.read(ctx, func(c *conn) error {
-		return c.each(`SELECT name FROM subscription ORDER BY name`, func(row []driver.Value) error {
+		return c.each(`SELECT name FROM {subscription} ORDER BY name`, func(row []driver.Value) error {
 			out = append(out, text(row[0]))
 			return nil
 		})

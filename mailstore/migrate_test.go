@@ -3,7 +3,12 @@ package mailstore
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // age makes a user's mail.db one of an earlier version, as that program wrote it.
@@ -13,11 +18,22 @@ func age(t *testing.T, path string, version int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps := []string{fmt.Sprintf("PRAGMA user_version = %d", version)}
+	var steps []string
+	if version < 4 {
+		steps = append(steps, "DROP INDEX expunged_modseq")
+		for _, table := range sealedTables {
+			if there, err := hasTable(c, table.Name); err != nil {
+				t.Fatal(err)
+			} else if there {
+				steps = append(steps, unseal(table)...)
+			}
+		}
+		steps = append(steps, expungedIndex)
+	}
 	if version == 2 {
 		steps = append(steps, "DROP TABLE setting", "DROP TABLE grave")
 	}
-	for _, sql := range steps {
+	for _, sql := range append(steps, fmt.Sprintf("PRAGMA user_version = %d", version)) {
 		if err := c.exec(sql); err != nil {
 			t.Fatal(err)
 		}
@@ -25,6 +41,26 @@ func age(t *testing.T, path string, version int64) {
 	if err := c.close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// unseal makes a table what it was in version 3.
+func unseal(table sealed.Table) []string {
+	create := table.Create()[0]
+	before, rest, _ := strings.Cut(create, "\n\tseal INTEGER")
+	_, after, _ := strings.Cut(rest, "VIRTUAL")
+	before = strings.TrimSuffix(before, ",")
+	return []string{"DROP TRIGGER " + table.Name + "_seal", "ALTER TABLE " + table.Name + " RENAME TO of_version_4", before + after,
+		"INSERT INTO " + table.Name + " SELECT * FROM (SELECT " + columnsOf(table) + " FROM of_version_4)", "DROP TABLE of_version_4"}
+}
+
+func columnsOf(table sealed.Table) string {
+	var names []string
+	for line := range strings.Lines(table.Columns) {
+		if f := strings.Fields(line); len(f) > 0 {
+			names = append(names, f[0])
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // TestMigrate opens mail of the version before: it is brought up to date with all
@@ -38,8 +74,26 @@ func TestMigrate(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	age(t, s.databasePath(user1), 2)
+	for version := range migrations {
+		migrate1(t, dir, id, rec, version)
+	}
+	age(t, s.databasePath(user1), schemaVersion+1)
+	s, err := Open(t.Context(), Options{Conf: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Acquire(t.Context(), user1); !errors.Is(err, ErrVersion) {
+		t.Errorf("a later mail.db: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
 
+// migrate1 makes mail one of a version, and opens it.
+func migrate1(t *testing.T, dir string, id mailbox.ID, rec mailbox.Record, version int64) {
+	t.Helper()
+	age(t, filepath.Join(dir, user1.Dir(), "mail.db"), version)
 	reader, err := Open(t.Context(), Options{Conf: dir, ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +105,7 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s, m = openFor(t, Options{Conf: dir})
+	s, m := openFor(t, Options{Conf: dir})
 	if got := bytesOf(t, m, id, rec); got != mailText(1) {
 		t.Errorf("after the migration the message is %q", got)
 	}
@@ -60,17 +114,6 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("version %d, %v", n, err)
 	}
 	m.Release()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	age(t, s.databasePath(user1), schemaVersion+1)
-	s, err = Open(t.Context(), Options{Conf: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Acquire(t.Context(), user1); !errors.Is(err, ErrVersion) {
-		t.Errorf("a later mail.db: %v", err)
-	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,6 @@ const (
 	provenanceTable = `CREATE TABLE IF NOT EXISTS provenance (record INTEGER PRIMARY KEY, maker TEXT NOT NULL, made INTEGER NOT NULL,
 		uid INTEGER NOT NULL, changer TEXT NOT NULL, changed INTEGER NOT NULL, at INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT`
 	provenanceList = `, maker, made, uid, changer, changed, at, sum`
-	boxDotTable    = `CREATE TABLE IF NOT EXISTS box_dot (id TEXT PRIMARY KEY, maker TEXT NOT NULL, made INTEGER NOT NULL,
-		namer TEXT NOT NULL, named INTEGER NOT NULL) STRICT, WITHOUT ROWID`
-	seenTable = `CREATE TABLE IF NOT EXISTS seen (slot TEXT PRIMARY KEY, upto INTEGER NOT NULL) STRICT, WITHOUT ROWID`
 )
 
 // hasTable reports whether there is a table that only some mail has.
@@ -99,7 +96,7 @@ func (t *txn) dropProvenance(lo, hi int64) error {
 func (t *txn) forgetProvenance() error {
 	for _, one := range []struct{ table, sql string }{
 		{"provenance", `DELETE FROM provenance WHERE record NOT IN (SELECT id FROM message UNION ALL SELECT id FROM expunged)`},
-		{"box_dot", `DELETE FROM box_dot WHERE id NOT IN (SELECT id FROM mailbox UNION ALL SELECT id FROM grave)`},
+		{"box_dot", `DELETE FROM box_dot WHERE id NOT IN (SELECT id FROM {mailbox} UNION ALL SELECT id FROM {grave})`},
 	} {
 		there, err := hasTable(t.c, one.table)
 		if err == nil && there {
@@ -158,7 +155,7 @@ func loadBoxDots(c *conn) (map[mailbox.ID]boxDots, error) {
 		return nil, err
 	}
 	out := map[mailbox.ID]boxDots{}
-	err = c.each(`SELECT id, maker, made, namer, named FROM box_dot`, func(row []driver.Value) error {
+	err = c.each(`SELECT id, maker, made, namer, named FROM {box_dot}`, func(row []driver.Value) error {
 		out[mailbox.ID(text(row[0]))] = boxDots{Dot{text(row[1]), mailbox.ModSeq(integer(row[2]))}, Dot{text(row[3]), mailbox.ModSeq(integer(row[4]))}}
 		return nil
 	})
@@ -174,7 +171,7 @@ func (t *txn) storeBoxDots(b *BoxImage) error {
 		}
 		return t.c.exec(`DELETE FROM box_dot WHERE id = ?`, string(b.ID))
 	}
-	if err := t.c.exec(boxDotTable); err != nil {
+	if err := t.c.makeTable(boxDotTable); err != nil {
 		return err
 	}
 	return t.c.exec(`REPLACE INTO box_dot VALUES (?, ?, ?, ?, ?)`, string(b.ID), b.Made.Slot, int64(b.Made.ModSeq), b.Named.Slot, int64(b.Named.ModSeq))
@@ -182,7 +179,7 @@ func (t *txn) storeBoxDots(b *BoxImage) error {
 
 // noteName remembers that a mailbox got its name now: of two slots that rename it, the later wins.
 func (t *txn) noteName(b *box, modseq mailbox.ModSeq) error {
-	if err := t.c.exec(boxDotTable); err != nil {
+	if err := t.c.makeTable(boxDotTable); err != nil {
 		return err
 	}
 	return t.c.exec(`INSERT INTO box_dot VALUES (?, '', 0, '', ?) ON CONFLICT (id) DO UPDATE SET namer = '', named = excluded.named`,
@@ -192,7 +189,7 @@ func (t *txn) noteName(b *box, modseq mailbox.ModSeq) error {
 // noteMade remembers that a mailbox is made anew: a slot that has heard of its deletion has not
 // heard of this.
 func (t *txn) noteMade(b *box, modseq mailbox.ModSeq) error {
-	if err := t.c.exec(boxDotTable); err != nil {
+	if err := t.c.makeTable(boxDotTable); err != nil {
 		return err
 	}
 	return t.c.exec(`REPLACE INTO box_dot VALUES (?, '', ?, '', ?)`, string(b.ID), int64(modseq), int64(modseq))
@@ -205,7 +202,7 @@ func loadSeen(c *conn) ([]Tenure, error) {
 		return nil, err
 	}
 	var out []Tenure
-	err = c.each(`SELECT slot, upto FROM seen ORDER BY slot`, func(row []driver.Value) error {
+	err = c.each(`SELECT slot, upto FROM {seen} ORDER BY slot`, func(row []driver.Value) error {
 		out = append(out, Tenure{text(row[0]), mailbox.ModSeq(integer(row[1]))})
 		return nil
 	})
@@ -214,7 +211,7 @@ func loadSeen(c *conn) ([]Tenure, error) {
 
 // storeSeen replaces it.
 func (t *txn) storeSeen(all []Tenure) error {
-	err := t.c.exec(seenTable)
+	err := t.c.makeTable(seenTable)
 	if err == nil {
 		err = t.c.exec(`DELETE FROM seen`)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"teraslot/disk"
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // Reconstruct makes a user's mail.db anew where it is lost, or cannot be read as a
@@ -95,7 +96,7 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 			return nil, err
 		}
 		report("mail.db is made of its copy of " + info.ModTime().Format("2006-01-02 15:04:05 -0700"))
-		return s.publishCopy(ctx, e, func(w io.Writer) error {
+		return s.publishCopy(ctx, e, report, func(w io.Writer) error {
 			b, err := disk.ReadFile(s.o.FS, saved)
 			if err == nil {
 				_, err = w.Write(b)
@@ -108,7 +109,7 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
 	}
 	// From its first mod-sequence on it is another history than the one that was lost.
-	return nil, s.publishDatabase(path, u, Quota{}, renewalTable, `INSERT INTO renewal VALUES (1, randomblob(16))`)
+	return nil, s.publishDatabase(path, u, Quota{}, append(renewalTable.Create(), `INSERT INTO renewal VALUES (1, randomblob(16))`)...)
 }
 
 // latestCopy sets mail.db aside and names what is to take its place: the copy, or mail.db
@@ -172,7 +173,7 @@ func (s *Store) copyWithWAL(from, to string) error {
 
 // checkSaved checks a copy of mail.db as far as that can be done without its packs.
 func checkSaved(path string, u mailbox.User) (err error) {
-	if _, err := lookAt(path); err != nil {
+	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) {
 		return err
 	}
 	c, err := openConn(path, true)
@@ -185,14 +186,21 @@ func checkSaved(path string, u mailbox.User) (err error) {
 			return errors.New(s)
 		}
 		return nil
-	}); err != nil {
+	}); err != nil && !errors.Is(err, sealed.Row) {
 		return err
 	}
 	version, err := c.integer("PRAGMA user_version")
-	if err == nil && migrations[version] != nil {
-		return checkOwner(c, u) // the copy is brought to this version when it is opened
+	switch {
+	case err != nil:
+	case migrations[version] != nil:
+		err = checkOwner(c, u) // the copy is brought to this version when it is opened
+	default:
+		err = checkSchema(c, u)
 	}
-	return errors.Join(err, checkSchema(c, u))
+	if errors.Is(err, sealed.Row) {
+		return nil // it is mended when it is opened
+	}
+	return err
 }
 
 // setAside renames mail.db, and what SQLite has beside it, to names that nobody uses.
@@ -232,7 +240,9 @@ func (s *Store) PutBack(ctx context.Context, u mailbox.User, write func(io.Write
 	}
 	defer s.vanish(e)
 	s.forgetMail(u)
-	_, err = s.publishCopy(context.WithoutCancel(ctx), e, write)
+	_, err = s.publishCopy(context.WithoutCancel(ctx), e, func(line string) {
+		s.o.Logger.Warn("a row of the mail.db that is put back is damaged", "user", u, "row", line)
+	}, write)
 	return err
 }
 
@@ -247,7 +257,7 @@ const (
 // publishCopy publishes a copy of a database that nobody has open. Its counters are
 // raised before it has its name: from then on it may be served, whatever comes between.
 // The UIDNEXT that it returns are those from before.
-func (s *Store) publishCopy(ctx context.Context, e *entry, write func(io.Writer) error) (map[mailbox.ID]mailbox.UID, error) {
+func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), write func(io.Writer) error) (map[mailbox.ID]mailbox.UID, error) {
 	to := s.databasePath(e.user)
 	if err := disk.MkdirAll(s.o.FS, filepath.Dir(to), 0o700); err != nil {
 		return nil, err
@@ -262,7 +272,7 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, write func(io.Writer)
 	if err := Disown(next); err != nil {
 		return nil, err
 	}
-	before, err := s.renewCopy(ctx, e, next)
+	before, err := s.renewCopy(ctx, e, next, report)
 	if err != nil {
 		return nil, err
 	}
@@ -278,12 +288,19 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, write func(io.Writer)
 }
 
 // renewCopy renews a mail.db that is not published yet, and leaves it without a WAL.
-func (s *Store) renewCopy(ctx context.Context, e *entry, path string) (before map[mailbox.ID]mailbox.UID, err error) {
+func (s *Store) renewCopy(ctx context.Context, e *entry, path string, report func(string)) (before map[mailbox.ID]mailbox.UID, err error) {
 	m, err := openMailAt(ctx, s, e, path)
+	if errors.Is(err, sealed.Row) {
+		if err = s.mendAt(ctx, e, path, report); err == nil {
+			m, err = openMailAt(ctx, s, e, path)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	before, err = m.nextUIDs(ctx)
+	if err = m.mendInTurn(ctx, report); err == nil {
+		before, err = m.nextUIDs(ctx)
+	}
 	if err == nil {
 		err = m.Renew(ctx)
 	}

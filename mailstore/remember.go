@@ -72,7 +72,7 @@ func (m *Mail) readQuota(ctx context.Context) (Quota, Usage, error) {
 	var q Quota
 	var u Usage
 	err := m.read(ctx, func(c *conn) error {
-		_, err := c.one(`SELECT quota_bytes, quota_messages, bytes, messages FROM account`, func(row []driver.Value) error {
+		_, err := c.one(`SELECT quota_bytes, quota_messages, bytes, messages FROM {account}`, func(row []driver.Value) error {
 			q, u = Quota{integer(row[0]), integer(row[1])}, Usage{integer(row[2]), integer(row[3])}
 			return nil
 		})

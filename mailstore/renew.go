@@ -140,8 +140,6 @@ func (t *txn) noteUnchanged(b *box, uids []mailbox.UID, modseq mailbox.ModSeq) e
 	return err
 }
 
-const renewalTable = `CREATE TABLE IF NOT EXISTS renewal (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT`
-
 // noteRenewal remembers that mail was put back, by a number that nothing else has: two
 // states that follow one copy are told apart (Snapshot.Fingerprint), whatever the
 // clock said both times, nothing is adopted any more (adoptable), and this mail takes no
@@ -151,7 +149,7 @@ func (t *txn) noteRenewal() error {
 	if _, err := io.ReadFull(t.m.s.o.Rand, id[:]); err != nil {
 		return err
 	}
-	if err := t.c.exec(renewalTable); err != nil {
+	if err := t.c.makeTable(renewalTable); err != nil {
 		return err
 	}
 	return t.c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])

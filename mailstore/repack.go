@@ -17,7 +17,7 @@ import (
 func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 	n := 0
 	err := m.write(ctx, "", func(t *txn) error {
-		count, err := t.c.integer(`SELECT count(*) FROM expunged WHERE gone < ?`, before.Unix())
+		count, err := t.c.integer(`SELECT count(*) FROM {expunged} WHERE gone < ?`, before.Unix())
 		if err != nil {
 			return err
 		}
@@ -27,12 +27,12 @@ func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 		}
 		n = int(count)
 		const horizon = ` SET horizon = max(horizon, d.m) FROM (
-				SELECT id >> 32 AS box, max(modseq) AS m FROM expunged WHERE gone < ?1 GROUP BY 1) AS d WHERE d.box = `
+				SELECT id >> 32 AS box, max(modseq) AS m FROM {expunged} WHERE gone < ?1 GROUP BY 1) AS d WHERE d.box = `
 		for _, sql := range []string{
 			`UPDATE mailbox` + horizon + `mailbox.box`,
 			`UPDATE grave` + horizon + `grave.box`, // it may be brought back
 			`UPDATE content SET refs = refs - d.n FROM (
-				SELECT num, count(*) AS n FROM expunged WHERE gone < ?1 GROUP BY num) AS d WHERE content.num = d.num`,
+				SELECT num, count(*) AS n FROM {expunged} WHERE gone < ?1 GROUP BY num) AS d WHERE content.num = d.num`,
 			`DELETE FROM expunged WHERE gone < ?1`,
 		} {
 			if err := t.c.exec(sql, before.Unix()); err != nil {
@@ -82,7 +82,7 @@ func (p *packRow) dead() int64 { return p.end - packHeaderSize - p.held }
 
 func loadPacks(c *conn) ([]packRow, error) {
 	var all []packRow
-	err := c.each(`SELECT n, place, state, "end", held FROM pack ORDER BY n`, func(row []driver.Value) error {
+	err := c.each(`SELECT n, place, state, "end", held FROM {pack} ORDER BY n`, func(row []driver.Value) error {
 		all = append(all, packRow{uint64(integer(row[0])), place(integer(row[1])), integer(row[2]), integer(row[3]), integer(row[4])})
 		return nil
 	})
@@ -256,7 +256,7 @@ func (m *Mail) repackOne(ctx context.Context, p packRow, to place) (int64, error
 func (m *Mail) heldIn(ctx context.Context, n uint64) ([]content, error) {
 	var held []content
 	err := m.read(ctx, func(c *conn) error {
-		sum, err := c.integer(`SELECT held FROM pack WHERE n = ?`, int64(n))
+		sum, err := c.integer(`SELECT held FROM {pack} WHERE n = ?`, int64(n))
 		if err != nil {
 			return err
 		}

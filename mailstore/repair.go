@@ -11,6 +11,7 @@ import (
 
 	"teraslot/mailbox"
 	"teraslot/message"
+	"teraslot/sealed"
 )
 
 // Recovered is the mailbox for messages of which it is not known where they belong.
@@ -29,6 +30,11 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 		return err
 	}
 	m, err := s.Acquire(ctx, u)
+	if errors.Is(err, sealed.Row) {
+		if err = s.mendClosed(ctx, u, report); err == nil {
+			m, err = s.Acquire(ctx, u)
+		}
+	}
 	if errors.Is(err, errWAL) {
 		report(err.Error())
 		return s.Reconstruct(ctx, u, report)
@@ -37,6 +43,9 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 		return err
 	}
 	defer m.Release()
+	if err := m.mendInTurn(ctx, report); err != nil {
+		return m.wrap(err)
+	}
 	r := &repair{m: m, report: report}
 	if r.saved, err = openSaved(filepath.Join(m.packs.dir(archivePlace), savedName)); err == nil {
 		defer r.saved.close()
@@ -113,7 +122,7 @@ func (m *Mail) closePacks() error {
 
 // openSaved opens the copy of mail.db.
 func openSaved(path string) (*conn, error) {
-	if _, err := lookAt(path); err != nil {
+	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) { // rows are passed over one by one
 		return nil, err
 	}
 	return openConn(path, true)
@@ -147,12 +156,14 @@ func (r *repair) repair(ctx context.Context) error {
 	}
 	for _, step := range []func() error{
 		r.reindex,
+		r.impossible,
 		r.account,
 		r.ends,
 		r.contents,
 		func() error { return r.eachBox(boxes, r.records) },
 		func() error { return r.eachBox(boxes, func(b *box) error { return r.contentless(ctx, b) }) },
 		func() error { return r.behindEnds(ctx) },
+		r.strays,
 		r.provenance,
 		r.recountRefs,
 		func() error { return r.unheld(ctx, Recovered) },
@@ -160,6 +171,33 @@ func (r *repair) repair(ctx context.Context) error {
 		r.recount,
 	} {
 		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// impossible drops contents with a number that none has; records that lose theirs are led to a new one.
+func (r *repair) impossible() error {
+	const where = ` WHERE num NOT BETWEEN 1 AND 4294967295`
+	n, err := r.t.c.integer(`SELECT count(*) FROM content` + where)
+	if err != nil || n == 0 {
+		return err
+	}
+	r.sayf("%d contents with numbers that cannot be are dropped", n)
+	return r.t.c.exec(`DELETE FROM content` + where)
+}
+
+// strays drops rows of mailboxes that are not there; messages that nothing else holds go to Recovered.
+func (r *repair) strays() error {
+	for _, one := range []struct{ table, box string }{{"message", "id >> 32"}, {"expunged", "id >> 32"}, {"keyword", "box"}, {"setting", "box"}} {
+		where := " WHERE " + one.box + " NOT IN (SELECT box FROM {mailbox} UNION ALL SELECT box FROM {grave})"
+		n, err := r.t.c.integer("SELECT count(*) FROM " + one.table + where)
+		if err == nil && n > 0 {
+			r.sayf("%d rows of table %s of mailboxes that are not there are dropped", n, one.table)
+			err = r.t.c.exec("DELETE FROM " + one.table + where)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -208,9 +246,9 @@ func (r *repair) account() error {
 		counter *int64
 		sql     string
 	}{
-		{&a.box, `SELECT max(coalesce((SELECT max(box) FROM mailbox), 0), coalesce((SELECT max(box) FROM grave), 0))`},
+		{&a.box, `SELECT max(coalesce((SELECT max(box) FROM {mailbox}), 0), coalesce((SELECT max(box) FROM {grave}), 0))`},
 		{&a.num, `SELECT coalesce(max(num), 0) FROM content`},
-		{&a.pack, `SELECT coalesce(max(n), 0) FROM pack`},
+		{&a.pack, `SELECT coalesce(max(n), 0) FROM {pack}`},
 	} {
 		n, err := r.t.c.integer(x.sql)
 		if err != nil {
@@ -221,7 +259,7 @@ func (r *repair) account() error {
 	for i := range r.packs {
 		a.pack = max(a.pack, int64(r.packs[i].n))
 	}
-	n, err := r.t.c.integer(`SELECT coalesce(max(modseq), 0) FROM (SELECT modseq FROM mailbox UNION ALL SELECT modseq FROM message UNION ALL SELECT modseq FROM expunged)`)
+	n, err := r.t.c.integer(`SELECT coalesce(max(modseq), 0) FROM (SELECT modseq FROM {mailbox} UNION ALL SELECT modseq FROM message UNION ALL SELECT modseq FROM expunged)`)
 	if err == nil && mailbox.ModSeq(n) > a.modseq && n < math.MaxInt64/2 {
 		a.modseq = mailbox.ModSeq(n)
 	}
@@ -357,8 +395,8 @@ func (r *repair) content(c *content) error {
 	}
 	c.size, c.pack, c.start, c.where = l.Length, l.n, l.start, l.place
 	r.sayf("content %d, message %s: mended from pack %d", c.num, c.guid, l.n)
-	return r.t.c.exec(`UPDATE content SET guid = ?, size = ?, pack = ?, start = ?, crc = ? WHERE num = ?`,
-		c.guid[:], c.size, int64(c.pack), c.start, c.crc(), int64(c.num))
+	return r.t.c.exec(`UPDATE content SET guid = ?, size = ?, thread = ?, pack = ?, start = ?, crc = ? WHERE num = ?`,
+		c.guid[:], c.size, c.thread[:], int64(c.pack), c.start, c.crc(), int64(c.num))
 }
 
 // claimed is the GUID that a sound record gives for a content.
@@ -392,8 +430,37 @@ func (r *repair) registerFile(p place, n uint64) error {
 	return nil
 }
 
+// numbers makes the column num of records what they say themselves.
+func (r *repair) numbers(b *box) error {
+	wrong := map[string][]int64{}
+	err := misnumbered(r.t.c, b, func(table string, id int64) error {
+		wrong[table] = append(wrong[table], id)
+		return nil
+	})
+	for table, ids := range wrong {
+		for _, id := range ids {
+			var rec mailbox.Record
+			if err == nil {
+				_, err = r.t.c.one("SELECT fixed FROM "+table+" WHERE id = ?", func(row []driver.Value) error {
+					parseFixed(blob(row[0]), &rec)
+					return nil
+				}, id)
+			}
+			if err != nil {
+				return err
+			}
+			r.sayf("mailbox %s UID %d: table %s names the content that the record says", b.Name, uint32(id), table)
+			err = r.t.c.exec("UPDATE "+table+" SET num = ? WHERE id = ?", int64(rec.Num), id)
+		}
+	}
+	return err
+}
+
 // records mends the damaged records of a mailbox.
 func (r *repair) records(b *box) error {
+	if err := r.numbers(b); err != nil {
+		return err
+	}
 	damaged, err := r.m.sound(r.t.c, b, 0, math.MaxUint32, func(*mailbox.Record) error { return nil })
 	if err != nil {
 		return err

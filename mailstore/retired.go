@@ -32,15 +32,7 @@ func (t *txn) retire(b *box) error {
 
 // retireName makes the table when it is first needed: most users never have one.
 func (t *txn) retireName(name string, v mailbox.UIDValidity, holder mailbox.ID) error {
-	if err := t.c.exec(`CREATE TABLE IF NOT EXISTS retired (name TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
-		mailbox TEXT NOT NULL DEFAULT '', PRIMARY KEY (name, uidvalidity)) STRICT, WITHOUT ROWID`); err != nil {
-		return err
-	}
-	holders, err := t.c.integer(`SELECT count(*) FROM pragma_table_info('retired') WHERE name = 'mailbox'`)
-	if err == nil && holders == 0 { // made before holders were kept
-		err = t.c.exec(`ALTER TABLE retired ADD COLUMN mailbox TEXT NOT NULL DEFAULT ''`)
-	}
-	if err != nil {
+	if err := t.c.makeTable(retiredTable); err != nil {
 		return err
 	}
 	return t.c.exec(`INSERT OR IGNORE INTO retired VALUES (?, ?, ?)`, name, int64(v), string(holder))
@@ -52,23 +44,24 @@ func isRetired(c *conn, name string, v mailbox.UIDValidity) (holder mailbox.ID, 
 	if err != nil || !there {
 		return unknownHolder, false, err
 	}
-	gone, err = c.one(`SELECT * FROM retired WHERE name IN (?, ?) AND uidvalidity = ? ORDER BY name DESC LIMIT 1`, func(row []driver.Value) error {
-		if len(row) > 2 {
-			holder = mailbox.ID(text(row[2]))
-		}
+	gone, err = c.one(`SELECT mailbox FROM {retired} WHERE name IN (?, ?) AND uidvalidity = ? ORDER BY name DESC LIMIT 1`, func(row []driver.Value) error {
+		holder = mailbox.ID(text(row[0]))
 		return nil
 	}, anyName, name, int64(v))
+	if err == nil && !gone {
+		err = c.soundOnce(retiredTable) // one whose name is damaged was not found under it
+	}
 	return holder, gone, err
 }
 
 // loadRetired reads what mailboxes had and gave up.
 func loadRetired(c *conn) ([]held, error) {
-	tables, err := c.integer(`SELECT count(*) FROM pragma_table_info('retired') WHERE name = 'mailbox'`)
-	if err != nil || tables == 0 {
+	there, err := hasTable(c, "retired")
+	if err != nil || !there {
 		return nil, err
 	}
 	var out []held
-	err = c.each(`SELECT mailbox, uidvalidity FROM retired`, func(row []driver.Value) error {
+	err = c.each(`SELECT mailbox, uidvalidity FROM {retired}`, func(row []driver.Value) error {
 		out = append(out, held{mailbox.ID(text(row[0])), mailbox.UIDValidity(integer(row[1]))})
 		return nil
 	})

@@ -158,19 +158,22 @@ func TestUnearthToAnothersName(t *testing.T) {
 
 // TestRetiredBeforeHolders: what was kept without the mailboxes is anybody's.
 func TestRetiredBeforeHolders(t *testing.T) {
-	s, m := newStore(t, Options{Conf: memoryDir(t)})
-	ctx := t.Context()
-	if err := m.write(ctx, "", func(tx *txn) error {
-		for _, sql := range []string{`CREATE TABLE retired (name TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
-			PRIMARY KEY (name, uidvalidity)) STRICT, WITHOUT ROWID`, `INSERT INTO retired VALUES ('X', 2)`} {
-			if err := tx.c.exec(sql); err != nil {
-				return err
-			}
-		}
-		return nil
-	}); err != nil {
+	dir, ctx := memoryDir(t), t.Context()
+	s, m := openFor(t, Options{Conf: dir})
+	m.Release()
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	age(t, s.databasePath(user1), 3)
+	damaged{db: s.databasePath(user1)}.exec(t, `CREATE TABLE retired (name TEXT NOT NULL, uidvalidity INTEGER NOT NULL,
+		PRIMARY KEY (name, uidvalidity)) STRICT, WITHOUT ROWID`, `INSERT INTO retired VALUES ('X', 2)`)
+	s, m = openFor(t, Options{Conf: dir})
+	t.Cleanup(func() {
+		m.Release()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	x, err := m.Create(ctx, "", "X", "")
 	if err != nil {
 		t.Fatal(err)

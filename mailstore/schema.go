@@ -8,13 +8,14 @@ import (
 	"strings"
 
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // The identity of a mail.db. schemaVersion rises with every change of schema;
 // docs/formats.md draws each version.
 const (
 	applicationID = 0x54534D4C // "TSML"
-	schemaVersion = 3
+	schemaVersion = 4
 )
 
 const recordColumns = `
@@ -24,15 +25,10 @@ const recordColumns = `
 	keywords TEXT NOT NULL,
 	num INTEGER NOT NULL,
 	fixed BLOB NOT NULL,
-	crc INTEGER NOT NULL`
+	crc INTEGER NOT NULL,`
 
 // The columns of a mailbox, which a deleted one keeps. Names of deleted ones may be the same.
-const (
-	boxHead = `
-	box INTEGER PRIMARY KEY,
-	id TEXT NOT NULL UNIQUE,
-	name TEXT NOT NULL`
-	boxRest = `
+const boxRest = `
 	uidvalidity INTEGER NOT NULL,
 	uidnext INTEGER NOT NULL,
 	modseq INTEGER NOT NULL,
@@ -46,11 +42,12 @@ const (
 	sum_b INTEGER NOT NULL,
 	special TEXT NOT NULL,
 	first_unseen INTEGER NOT NULL,
-	recent INTEGER NOT NULL`
-)
+	recent INTEGER NOT NULL,`
 
-var schema = []string{
-	`CREATE TABLE account (
+// The tables whose rows have a CRC of their own. Those of messages, contents, structures and provenance have
+// one that is computed here, of what is read again and again.
+var (
+	accountTable = sealed.Table{Name: "account", Key: 1, Columns: `
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	user TEXT NOT NULL,
 	modseq INTEGER NOT NULL,
@@ -61,19 +58,77 @@ var schema = []string{
 	bytes INTEGER NOT NULL,
 	messages INTEGER NOT NULL,
 	quota_bytes INTEGER NOT NULL,
-	quota_messages INTEGER NOT NULL) STRICT`,
-	`CREATE TABLE mailbox (` + boxHead + ` UNIQUE,` + boxRest + `) STRICT`,
-	`CREATE TABLE keyword (
+	quota_messages INTEGER NOT NULL,`}
+	mailboxTable = sealed.Table{Name: "mailbox", Key: 3, Columns: `
+	box INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL UNIQUE,` + boxRest}
+	graveTable = sealed.Table{Name: "grave", Key: 3, Columns: `
+	box INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	name TEXT NOT NULL,` + boxRest + `
+	gone INTEGER NOT NULL,`}
+	keywordTable = sealed.Table{Name: "keyword", Key: 2, WithoutRowID: true, Columns: `
 	box INTEGER NOT NULL,
 	word TEXT NOT NULL COLLATE NOCASE,
-	n INTEGER NOT NULL,
-	PRIMARY KEY (box, word)) STRICT, WITHOUT ROWID`,
-	`CREATE TABLE subscription (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID`,
-	`CREATE TABLE message (` + recordColumns + `) STRICT`,
-	`CREATE TABLE expunged (` + recordColumns + `,
-	gone INTEGER NOT NULL) STRICT`,
-	`CREATE INDEX expunged_modseq ON expunged (id >> 32, modseq)`,
-	`CREATE TABLE content (
+	n INTEGER NOT NULL,`, Constraints: `PRIMARY KEY (box, word)`}
+	subscriptionTable = sealed.Table{Name: "subscription", Key: 1, WithoutRowID: true, Columns: `
+	name TEXT PRIMARY KEY,`}
+	expungedTable = sealed.Table{Name: "expunged", Key: 1, Columns: recordColumns + `
+	gone INTEGER NOT NULL,`, Of: []string{"id", "gone"}}
+	threadTable = sealed.Table{Name: "thread", Key: 1, WithoutRowID: true, Columns: `
+	ref BLOB PRIMARY KEY,
+	thread BLOB NOT NULL,`}
+	packTable = sealed.Table{Name: "pack", Key: 1, Columns: `
+	n INTEGER PRIMARY KEY,
+	place INTEGER NOT NULL,
+	state INTEGER NOT NULL,
+	"end" INTEGER NOT NULL,
+	held INTEGER NOT NULL,`}
+	settingTable = sealed.Table{Name: "setting", Key: 2, WithoutRowID: true, Columns: `
+	box INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	value TEXT NOT NULL,`, Constraints: `PRIMARY KEY (box, name)`}
+)
+
+// Those that are made when they are first needed.
+var (
+	retiredTable = sealed.Table{Name: "retired", Key: 3, WithoutRowID: true, Columns: `
+	name TEXT NOT NULL,
+	uidvalidity INTEGER NOT NULL,
+	mailbox TEXT NOT NULL,`, Constraints: `PRIMARY KEY (name, uidvalidity)`}
+	renewalTable = sealed.Table{Name: "renewal", Key: 1, Columns: `
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	id BLOB NOT NULL,`}
+	slotTable = sealed.Table{Name: "slot", Key: 1, Columns: `
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	id TEXT NOT NULL,`}
+	lineageTable = sealed.Table{Name: "lineage", Key: 2, Columns: `
+	upto INTEGER PRIMARY KEY,
+	slot TEXT NOT NULL,`}
+	seenTable = sealed.Table{Name: "seen", Key: 2, WithoutRowID: true, Columns: `
+	slot TEXT PRIMARY KEY,
+	upto INTEGER NOT NULL,`}
+	boxDotTable = sealed.Table{Name: "box_dot", Key: 1, WithoutRowID: true, Columns: `
+	id TEXT PRIMARY KEY,
+	maker TEXT NOT NULL,
+	made INTEGER NOT NULL,
+	namer TEXT NOT NULL,
+	named INTEGER NOT NULL,`}
+)
+
+// sealedTables are all of them. A statement names in braces what it reads of them.
+var sealedTables = []sealed.Table{accountTable, mailboxTable, graveTable, keywordTable, subscriptionTable, expungedTable,
+	threadTable, packTable, settingTable, retiredTable, renewalTable, slotTable, lineageTable, seenTable, boxDotTable}
+
+// everywhere is how many of them each mail.db has.
+const everywhere = 9
+
+// schema makes what is in each mail.db.
+func schema() []string {
+	out := []string{
+		`CREATE TABLE message (` + strings.TrimSuffix(recordColumns, ",") + `) STRICT`,
+		`CREATE TABLE content (
 	num INTEGER PRIMARY KEY,
 	guid BLOB NOT NULL UNIQUE,
 	size INTEGER NOT NULL,
@@ -82,37 +137,88 @@ var schema = []string{
 	pack INTEGER NOT NULL,
 	start INTEGER NOT NULL,
 	crc INTEGER NOT NULL) STRICT`,
-	`CREATE INDEX content_pack ON content (pack, start)`,
-	`CREATE INDEX content_unheld ON content (num) WHERE refs = 0`,
-	`CREATE TABLE structure (
+		`CREATE INDEX content_pack ON content (pack, start)`,
+		`CREATE INDEX content_unheld ON content (num) WHERE refs = 0`,
+		`CREATE TABLE structure (
 	num INTEGER PRIMARY KEY,
 	data BLOB NOT NULL,
 	crc INTEGER NOT NULL) STRICT`,
-	`CREATE TABLE thread (ref BLOB PRIMARY KEY, thread BLOB NOT NULL) STRICT, WITHOUT ROWID`,
-	`CREATE TABLE pack (
-	n INTEGER PRIMARY KEY,
-	place INTEGER NOT NULL,
-	state INTEGER NOT NULL,
-	"end" INTEGER NOT NULL,
-	held INTEGER NOT NULL) STRICT`,
-	settingTable,
-	graveTable,
+	}
+	for _, t := range sealedTables[:everywhere] {
+		out = append(out, t.Create()...)
+	}
+	return append(out, expungedIndex)
 }
 
-// Tables of version 3.
-const (
-	settingTable = `CREATE TABLE setting (
-	box INTEGER NOT NULL,
-	name TEXT NOT NULL,
-	value TEXT NOT NULL,
-	PRIMARY KEY (box, name)) STRICT, WITHOUT ROWID`
-	graveTable = `CREATE TABLE grave (` + boxHead + `,` + boxRest + `,
-	gone INTEGER NOT NULL) STRICT`
-)
+const expungedIndex = `CREATE INDEX expunged_modseq ON expunged (id >> 32, modseq)`
+
+// makeTable makes a table that only some mail has, if it is not there.
+func (c *conn) makeTable(t sealed.Table) error {
+	for _, sql := range t.Create() {
+		if err := c.exec(sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// soundRows is an error if a row of a table does not match its CRC.
+func (c *conn) soundRows(t sealed.Table) error {
+	_, err := c.integer("SELECT count(*) FROM {" + t.Name + "}")
+	return err
+}
+
+// soundOnce is soundRows for who looks for a row by what may be wrong in it, and found none. What a connection
+// found sound it does not read again: damage comes to files that lie there.
+func (c *conn) soundOnce(t sealed.Table) error {
+	if c.sound[t.Name] {
+		return nil
+	}
+	err := c.soundRows(t)
+	if err == nil {
+		c.sound[t.Name] = true
+	}
+	return err
+}
 
 // migrations lead from the schema of a version to that of the next.
-var migrations = map[int64][]string{
-	2: {settingTable, graveTable},
+var migrations = map[int64]func(*conn) error{
+	2: func(c *conn) error { return errors.Join(c.makeTable(settingTable), c.makeTable(graveTable)) },
+	3: sealTables,
+}
+
+// sealTables gives the rows of version 3 their CRCs.
+func sealTables(c *conn) error {
+	steps := []string{"DROP INDEX expunged_modseq"}
+	holders, err := c.integer(`SELECT count(*) FROM pragma_table_info('retired') WHERE name = 'mailbox'`)
+	if err != nil {
+		return err
+	}
+	for _, t := range sealedTables {
+		there, err := hasTable(c, t.Name)
+		if err != nil {
+			return err
+		}
+		done, err := hasTable(c, t.Name+"_seal")
+		if err != nil {
+			return err
+		}
+		if !there || done {
+			continue
+		}
+		if t.Name == retiredTable.Name && holders == 0 { // made before they were kept
+			steps = append(steps, "ALTER TABLE retired ADD COLUMN mailbox TEXT NOT NULL DEFAULT ''")
+		}
+		steps = append(steps, "ALTER TABLE "+t.Name+" RENAME TO unsealed")
+		steps = append(steps, t.Create()...)
+		steps = append(steps, "INSERT INTO "+t.Name+" SELECT * FROM unsealed", "DROP TABLE unsealed")
+	}
+	for _, sql := range append(steps, expungedIndex) {
+		if err := c.exec(sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // migrate brings a mail.db of an earlier version to this program's, in one
@@ -130,10 +236,8 @@ func migrate(c *conn) (from int64, err error) {
 		return version, err
 	}
 	for v := version; migrations[v] != nil && err == nil; v++ {
-		for _, sql := range append(migrations[v], fmt.Sprintf("PRAGMA user_version = %d", v+1)) {
-			if err == nil {
-				err = c.exec(sql)
-			}
+		if err = migrations[v](c); err == nil {
+			err = c.exec(fmt.Sprintf("PRAGMA user_version = %d", v+1))
 		}
 	}
 	if err == nil {
@@ -160,7 +264,7 @@ func createDatabase(path string, u mailbox.User, q Quota, prepare ...string) (er
 		}
 	}()
 	steps := []string{fmt.Sprintf("PRAGMA application_id = %d", applicationID), "BEGIN IMMEDIATE"}
-	steps = append(steps, schema...)
+	steps = append(steps, schema()...)
 	for _, sql := range append(steps, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)) {
 		if err := c.exec(sql); err != nil {
 			return err
@@ -217,7 +321,7 @@ var errOwner = errors.New("it belongs to another user")
 // checkOwner refuses the mail.db of another user.
 func checkOwner(c *conn, u mailbox.User) error {
 	var owner string
-	if _, err := c.one("SELECT user FROM account", func(row []driver.Value) error {
+	if _, err := c.one("SELECT user FROM {account}", func(row []driver.Value) error {
 		owner = text(row[0])
 		return nil
 	}); err != nil {

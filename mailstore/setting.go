@@ -95,7 +95,7 @@ func (m *Mail) Settings(ctx context.Context, id mailbox.ID) (map[string]Age, err
 // good as none.
 func loadSettings(c *conn) (map[int64]map[string]Age, error) {
 	all := map[int64]map[string]Age{}
-	err := c.each(`SELECT box, name, value FROM setting`, func(row []driver.Value) error {
+	err := c.each(`SELECT box, name, value FROM {setting}`, func(row []driver.Value) error {
 		age, err := ParseAge(text(row[2]))
 		if err != nil {
 			return nil

@@ -18,6 +18,7 @@ import (
 
 	"teraslot/disk"
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // A backup copies a user's packs, which only grow, and mail.db as it was at one
@@ -119,7 +120,11 @@ func look(c *conn) (Snapshot, error) {
 	h := sha256.New()
 	for _, table := range tables {
 		fmt.Fprintln(h, table)
-		if err := c.each(`SELECT * FROM "`+table+`"`, func(row []driver.Value) error {
+		from := `"` + table + `"`
+		if slices.ContainsFunc(sealedTables, func(t sealed.Table) bool { return t.Name == table }) {
+			from = "{" + table + "}" // no copy is made of damaged rows
+		}
+		if err := c.each("SELECT * FROM "+from, func(row []driver.Value) error {
 			_, err := fmt.Fprintf(h, "%#v\n", row)
 			return err
 		}); err != nil {
@@ -291,7 +296,7 @@ func (m *Mail) ExpungedSince(ctx context.Context, id mailbox.ID, since time.Time
 }
 
 func (m *Mail) expungedRows(c *conn, b *box, since time.Time) ([]mailbox.Record, error) {
-	return m.keptRows(c, b, true, "SELECT "+recordList+" FROM expunged WHERE id BETWEEN ? AND ? AND gone >= ? ORDER BY id", since.Unix())
+	return m.keptRows(c, b, true, "SELECT "+recordList+" FROM {expunged} WHERE id BETWEEN ? AND ? AND gone >= ? ORDER BY id", since.Unix())
 }
 
 // buriedSince is ExpungedSince of a mailbox that is a grave.

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"modernc.org/sqlite"
+	"teraslot/sealed"
 )
 
 // conn is one connection to a mail.db, with its prepared statements. It is used
@@ -19,6 +19,7 @@ import (
 type conn struct {
 	dc    driver.Conn
 	stmts map[string]*statement
+	sound map[string]bool // tables of which soundOnce read all rows
 }
 
 type statement struct {
@@ -38,7 +39,6 @@ func openConn(path string, readOnly bool) (*conn, error) {
 	q.Add("_pragma", "busy_timeout(10000)")
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", "cache_size(-2048)")
-	q.Add("_pragma", "trusted_schema(0)")
 	q.Add("_pragma", "wal_autocheckpoint("+strconv.Itoa(checkpointPages)+")")
 	q.Add("_pragma", "journal_size_limit(16777216)")
 	if readOnly {
@@ -52,11 +52,11 @@ func openConn(path string, readOnly bool) (*conn, error) {
 }
 
 func dial(dsn string) (*conn, error) {
-	dc, err := new(sqlite.Driver).Open(dsn)
+	dc, err := sealed.Open(dsn)
 	if err != nil {
 		return nil, classify(err)
 	}
-	return &conn{dc: dc, stmts: map[string]*statement{}}, nil
+	return &conn{dc: dc, stmts: map[string]*statement{}, sound: map[string]bool{}}, nil
 }
 
 // close ends the connection. The last one to a database copies its WAL back.
@@ -72,7 +72,7 @@ func (c *conn) prepare(sql string) (*statement, error) {
 	if s := c.stmts[sql]; s != nil {
 		return s, nil
 	}
-	stmt, err := c.dc.Prepare(sql)
+	stmt, err := c.dc.Prepare(sealed.Expand(sql, sealedTables))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", sql, classify(err))
 	}

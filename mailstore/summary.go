@@ -110,7 +110,7 @@ func (m *Mail) Select(ctx context.Context, id mailbox.ID) (Selection, error) {
 	var out Selection
 	state, now, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (cached, error) {
 		out.FirstUnseen, out.Announced = b.firstUnseen, b.recent
-		err := c.each(`SELECT word FROM keyword WHERE box = ? ORDER BY word`, func(row []driver.Value) error {
+		err := c.each(`SELECT word FROM {keyword} WHERE box = ? ORDER BY word`, func(row []driver.Value) error {
 			out.Keywords = append(out.Keywords, text(row[0]))
 			return nil
 		}, b.row)

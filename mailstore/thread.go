@@ -31,7 +31,7 @@ func (t *txn) threadOf(msg *Message) (thread, error) {
 	copy(id[:], msg.GUID[:])
 	refs := msg.references
 	for i := len(refs) - 1; i >= 0 && msg.thread == nil; i-- {
-		found, err := t.c.one(`SELECT thread FROM thread WHERE ref = ?`, func(row []driver.Value) error {
+		found, err := t.c.one(`SELECT thread FROM {thread} WHERE ref = ?`, func(row []driver.Value) error {
 			copy(id[:], blob(row[0]))
 			return nil
 		}, refs[i])

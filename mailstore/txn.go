@@ -121,7 +121,7 @@ func (t *txn) rollback() error {
 func (t *txn) loadAccount() error {
 	a := &t.account
 	found, err := t.c.one(`SELECT modseq, uidvalidity, box, num, pack, bytes, messages, quota_bytes, quota_messages
-		FROM account`, func(row []driver.Value) error {
+		FROM {account}`, func(row []driver.Value) error {
 		a.modseq, a.uidvalidity = mailbox.ModSeq(integer(row[0])), mailbox.UIDValidity(integer(row[1]))
 		a.box, a.num, a.pack = integer(row[2]), integer(row[3]), integer(row[4])
 		a.usage = Usage{integer(row[5]), integer(row[6])}
@@ -218,7 +218,7 @@ func (t *txn) named(name string) (*box, error) {
 }
 
 const boxColumns = `box, id, name, uidvalidity, uidnext, modseq, created, horizon, live, unseen, deleted, bytes, sum_a, sum_b, special,
-	first_unseen, recent, EXISTS (SELECT 1 FROM subscription WHERE subscription.name = mailbox.name)`
+	first_unseen, recent, EXISTS (SELECT 1 FROM {subscription} WHERE subscription.name = mailbox.name)`
 
 func scanBox(row []driver.Value) *box {
 	return &box{
@@ -249,12 +249,15 @@ func scanBox(row []driver.Value) *box {
 // loadBox reads the mailbox whose column, id or name, has the value key.
 func loadBox(c *conn, column, key string) (*box, error) {
 	var b *box
-	found, err := c.one("SELECT "+boxColumns+" FROM mailbox WHERE "+column+" = ?", func(row []driver.Value) error {
+	found, err := c.one("SELECT "+boxColumns+" FROM {mailbox} WHERE "+column+" = ?", func(row []driver.Value) error {
 		b = scanBox(row)
 		return nil
 	}, key)
 	if err == nil && !found {
-		err = fmt.Errorf("%q: %w", key, ErrNoMailbox)
+		// One whose name or id is damaged is not found under it.
+		if err = c.soundOnce(mailboxTable); err == nil {
+			err = fmt.Errorf("%q: %w", key, ErrNoMailbox)
+		}
 	}
 	return b, err
 }
@@ -262,7 +265,10 @@ func loadBox(c *conn, column, key string) (*box, error) {
 // loadBoxes reads all mailboxes, by name.
 func loadBoxes(c *conn) ([]*box, error) {
 	var all []*box
-	err := c.each("SELECT "+boxColumns+" FROM mailbox ORDER BY name", func(row []driver.Value) error {
+	if err := c.soundRows(subscriptionTable); err != nil { // a damaged name is another's
+		return nil, err
+	}
+	err := c.each("SELECT "+boxColumns+" FROM {mailbox} ORDER BY name", func(row []driver.Value) error {
 		all = append(all, scanBox(row))
 		return nil
 	})

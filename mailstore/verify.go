@@ -14,6 +14,7 @@ import (
 
 	"teraslot/mailbox"
 	"teraslot/message"
+	"teraslot/sealed"
 )
 
 // Finding is something that Verify found wrong.
@@ -43,7 +44,7 @@ func (f Finding) String() string {
 }
 
 // Verify checks all of a user's mail against itself: SQLite's own check, every
-// record against its CRC and its mailbox's counters and checksum, contents
+// row against its CRC, and where none is damaged every record against its CRC and its mailbox's counters and checksum, contents
 // against the records that hold them, every message's bytes, packs, and cached
 // structures. report is told of each thing that is wrong. The error is only for
 // a check that could not be finished.
@@ -51,6 +52,9 @@ func (f Finding) String() string {
 // All records are read in one transaction, which lasts longer than others.
 func (s *Store) Verify(ctx context.Context, u mailbox.User, report func(Finding)) error {
 	m, err := s.Acquire(ctx, u)
+	if errors.Is(err, sealed.Row) {
+		return s.verifyClosed(u, report)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,6 +84,10 @@ func (v *verification) problem(format string, args ...any) {
 }
 
 func (v *verification) database(ctx context.Context, c *conn) error {
+	// Before SQLite's check, which ends at the first damaged row, and says why rows cannot be read.
+	if damaged, err := v.rows(c); damaged || err != nil && !databaseDamaged(err) {
+		return err
+	}
 	if err := c.each("PRAGMA integrity_check", func(row []driver.Value) error {
 		if s := text(row[0]); s != "ok" {
 			v.problem("mail.db: %s", s)
@@ -122,6 +130,9 @@ func (v *verification) box(c *conn, b *box) error {
 	var sum mailbox.Checksum
 	var first mailbox.UID
 	words := map[string]int64{}
+	if err := v.numbers(c, b); err != nil {
+		return err
+	}
 	err := v.records(c, b, "message", false, func(r *mailbox.Record) {
 		sum.Add(r)
 		counts.Exists++
@@ -186,13 +197,34 @@ func (v *verification) records(c *conn, b *box, table string, expunged bool, fn 
 	}, rowID(b.row, 0), rowID(b.row, math.MaxUint32))
 }
 
+// numbers finds records whose column num is not what they say themselves: no CRC is of it.
+func (v *verification) numbers(c *conn, b *box) error {
+	return misnumbered(c, b, func(table string, id int64) error {
+		v.report(Finding{Mailbox: b.ID, UID: mailbox.UID(uint32(id)), Problem: "table " + table + " names another content than the record"})
+		return nil
+	})
+}
+
+// misnumbered calls fn with such records.
+func misnumbered(c *conn, b *box, fn func(table string, id int64) error) error {
+	for _, table := range []string{"message", "expunged"} {
+		err := c.each(`SELECT id FROM `+table+` WHERE id BETWEEN ? AND ? AND hex(substr(fixed, 33, 4)) <> printf('%08X', num)`, func(row []driver.Value) error {
+			return fn(table, integer(row[0]))
+		}, rowID(b.row, 0), rowID(b.row, math.MaxUint32))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // keywords compares the table of keywords with those of the records.
 func (v *verification) keywords(c *conn, b *box, words map[string]int64) error {
 	counted := map[string]int64{}
 	for word, n := range words {
 		counted[foldASCII(word)] += n
 	}
-	err := c.each(`SELECT word, n FROM keyword WHERE box = ?`, func(row []driver.Value) error {
+	err := c.each(`SELECT word, n FROM {keyword} WHERE box = ?`, func(row []driver.Value) error {
 		word, n := text(row[0]), integer(row[1])
 		if counted[foldASCII(word)] != n || n == 0 {
 			v.report(Finding{Mailbox: b.ID, Problem: fmt.Sprintf("keyword %q counts %d messages, has %d", word, n, counted[foldASCII(word)])})
@@ -256,10 +288,10 @@ func (v *verification) account(c *conn) error {
 		v.problem("mod-sequence %d is below a mailbox's %d", t.account.modseq, v.highest)
 	}
 	for _, sql := range []string{
-		`SELECT count(*) FROM mailbox, account WHERE mailbox.box > account.box`,
-		`SELECT count(*) FROM content, account WHERE content.num > account.num`,
-		`SELECT count(*) FROM pack, account WHERE pack.n > account.pack`,
-		`SELECT count(*) FROM grave, account WHERE grave.box > account.box`,
+		`SELECT count(*) FROM {mailbox}, {account} WHERE mailbox.box > account.box`,
+		`SELECT count(*) FROM content, {account} WHERE content.num > account.num`,
+		`SELECT count(*) FROM {pack}, {account} WHERE pack.n > account.pack`,
+		`SELECT count(*) FROM {grave}, {account} WHERE grave.box > account.box`,
 	} {
 		n, err := c.integer(sql)
 		if err != nil {
@@ -397,7 +429,7 @@ func (v *verification) files() error {
 func (v *verification) repacked(n uint64) bool {
 	count := int64(1)
 	err := v.m.read(context.Background(), func(c *conn) (err error) {
-		count, err = c.integer(`SELECT count(*) FROM pack WHERE n = ? AND state <> ?`, int64(n), packDropped)
+		count, err = c.integer(`SELECT count(*) FROM {pack} WHERE n = ? AND state <> ?`, int64(n), packDropped)
 		return err
 	})
 	return err == nil && count == 0
