@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -404,9 +405,9 @@ func TestHashingIsBounded(t *testing.T) {
 func TestVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slot.db")
 	open(t, path, Options{})
-	db, err := sql.Open("sqlite", dsn(path))
+	db, err := sql.OpenDB(sealed.Connector(dsn(path))), error(nil)
 	check(t, err)
-	_, err = db.Exec("PRAGMA user_version = 3")
+	_, err = db.Exec("PRAGMA user_version = 4")
 	check(t, err)
 	check(t, db.Close())
 	if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
@@ -430,7 +431,7 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s %v", e.Name(), info.Mode())
 		}
 	}
-	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "user_version": "2", "integrity_check": "ok"} {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "user_version": "3", "integrity_check": "ok"} {
 		var got string
 		check(t, a.db.QueryRow("PRAGMA "+pragma).Scan(&got))
 		if got != want {

@@ -14,12 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
+	"teraslot/sealed"
 )
 
 // The errors that callers decide by.
@@ -66,7 +66,9 @@ type Options struct {
 // Accounts is an open slot.db.
 type Accounts struct {
 	o       Options
+	path    string
 	db      *sql.DB
+	damaged atomic.Bool   // a row was, when all were read last
 	hashing chan struct{} // a place for each hash that is being computed
 	decoy   hash          // compared where there is no user, or a disabled one
 	byName  *sql.Stmt     // selectAccount of a name: asked for every recipient and login
@@ -74,26 +76,21 @@ type Accounts struct {
 }
 
 // userVersion is SQLite's PRAGMA user_version of the schema.
-const userVersion = 2
+const userVersion = 3
 
-const schema = `
-CREATE TABLE users (
-	id             TEXT PRIMARY KEY,
-	name           TEXT UNIQUE,           -- folded; NULL: removed, the id stays taken
-	hash           TEXT NOT NULL,         -- PHC string; '': removed
-	quota_bytes    INTEGER NOT NULL CHECK (quota_bytes >= 0),
-	quota_messages INTEGER NOT NULL CHECK (quota_messages >= 0),
-	created        INTEGER NOT NULL,      -- seconds since 1970
-	disabled       INTEGER NOT NULL CHECK (disabled IN (0, 1))
-) STRICT`
-
-// progress are the columns of version 2. Of accounts by a program of version 1 nobody
+// stepsFrom leads from the schema of a version to this one. Of accounts by a program of version 1 nobody
 // knows whether a crash came before their mail was made; nearly all have some.
-var progress = []string{
-	"ALTER TABLE users ADD COLUMN mail INTEGER NOT NULL DEFAULT 0 CHECK (mail IN (0, 1))",
-	"ALTER TABLE users ADD COLUMN removing INTEGER NOT NULL DEFAULT 0 CHECK (removing IN (0, 1))",
-	"UPDATE users SET mail = 1",
-	fmt.Sprintf("PRAGMA user_version = %d", userVersion),
+func stepsFrom(version int) []string {
+	columns := map[int]string{1: "*, 1, 0", 2: "*"}[version]
+	var steps []string
+	if columns != "" {
+		steps = append(steps, "ALTER TABLE users RENAME TO unsealed")
+	}
+	steps = append(steps, usersTable.Create()...)
+	if columns != "" {
+		steps = append(steps, "INSERT INTO users SELECT "+columns+" FROM unsealed", "DROP TABLE unsealed")
+	}
+	return append(steps, fmt.Sprintf("PRAGMA user_version = %d", userVersion))
 }
 
 // Open opens slot.db, and makes it if it is missing. Several processes may.
@@ -116,17 +113,18 @@ func Open(ctx context.Context, path string, o Options) (*Accounts, error) {
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("accounts: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(path))
-	if err != nil {
-		return nil, fmt.Errorf("accounts %s: %w", path, err)
-	}
-	a := &Accounts{o: o, db: db, hashing: make(chan struct{}, o.Hashing),
+	db := sql.OpenDB(sealed.Connector(dsn(path)))
+	a := &Accounts{o: o, path: path, db: db, hashing: make(chan struct{}, o.Hashing),
 		decoy: hash{cost: o.Cost, salt: make([]byte, saltBytes), sum: make([]byte, hashBytes)}}
 	if err := a.prepareSchema(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), db.Close())
 	}
-	if a.byName, err = db.PrepareContext(ctx, selectAccount+" AND name = ?"); err != nil {
+	var err error
+	if a.byName, err = db.PrepareContext(ctx, rows(selectAccount+" AND name = ?")); err != nil {
 		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), db.Close())
+	}
+	if err := a.look(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), a.Close())
 	}
 	return a, nil
 }
@@ -168,10 +166,8 @@ func (a *Accounts) prepareSchema(ctx context.Context) error {
 		var steps []string
 		switch version {
 		case userVersion:
-		case 1:
-			steps = progress
-		case 0:
-			steps = append([]string{schema}, progress...)
+		case 0, 1, 2:
+			steps = stepsFrom(version)
 		default:
 			return fmt.Errorf("version %d: %w", version, ErrVersion)
 		}
@@ -192,7 +188,7 @@ func (a *Accounts) update(ctx context.Context, fn func(*sql.Tx) error) error {
 		return err
 	}
 	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return errors.Join(a.told(err), tx.Rollback())
 	}
 	return tx.Commit()
 }
@@ -230,7 +226,7 @@ func (a *Accounts) Add(ctx context.Context, name, password string, q Quota) (Acc
 // free returns ErrExists if a user has the folded name.
 func free(ctx context.Context, tx *sql.Tx, folded string) error {
 	var n int
-	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE name = ?", folded).Scan(&n)
+	err := tx.QueryRowContext(ctx, rows("SELECT count(*) FROM {users} WHERE name = ?"), folded).Scan(&n)
 	if err == nil && n > 0 {
 		err = ErrExists
 	}
@@ -309,7 +305,7 @@ func (a *Accounts) change(ctx context.Context, name, columns string, values ...a
 	defer a.cache.forget() // as in update
 	err := changed(a.db.ExecContext(ctx, "UPDATE users SET "+columns+" WHERE name = ?", append(values, folded)...))
 	if err != nil {
-		return fmt.Errorf("change user %s: %w", folded, err)
+		return fmt.Errorf("change user %s: %w", folded, a.absent(err))
 	}
 	return nil
 }
@@ -326,7 +322,7 @@ func changed(r sql.Result, err error) error {
 	return err
 }
 
-const selectAccount = "SELECT id, name, quota_bytes, quota_messages, created, disabled, mail, removing, hash FROM users WHERE name IS NOT NULL"
+const selectAccount = "SELECT id, name, quota_bytes, quota_messages, created, disabled, mail, removing, hash FROM {users} WHERE name IS NOT NULL"
 
 // scanAccount reads a row of selectAccount.
 func scanAccount(scan func(...any) error) (acc Account, phc string, err error) {
@@ -341,20 +337,20 @@ func scanAccount(scan func(...any) error) (acc Account, phc string, err error) {
 
 // List returns all users by name.
 func (a *Accounts) List(ctx context.Context) ([]Account, error) {
-	rows, err := a.db.QueryContext(ctx, selectAccount+" ORDER BY name")
+	found, err := a.db.QueryContext(ctx, rows(selectAccount+" ORDER BY name"))
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
-	defer rows.Close()
+	defer found.Close()
 	var all []Account
-	for rows.Next() {
-		acc, _, err := scanAccount(rows.Scan)
+	for found.Next() {
+		acc, _, err := scanAccount(found.Scan)
 		if err != nil {
 			return nil, fmt.Errorf("list users: %w", err)
 		}
 		all = append(all, acc)
 	}
-	return all, rows.Err()
+	return all, a.told(found.Err())
 }
 
 // Lookup returns the user of a login name, in any case; ErrNoAccount also for
@@ -382,16 +378,16 @@ func (a *Accounts) lookup(ctx context.Context, name string) (Account, string, er
 	}
 	acc, phc, err := scanAccount(a.byName.QueryRowContext(ctx, folded).Scan)
 	if err != nil {
-		return Account{}, "", fmt.Errorf("user %s: %w", folded, err)
+		return Account{}, "", fmt.Errorf("user %s: %w", folded, a.absent(err))
 	}
 	return acc, phc, nil
 }
 
 // ByID returns the user of an id.
 func (a *Accounts) ByID(ctx context.Context, id mailbox.User) (Account, error) {
-	acc, _, err := scanAccount(a.db.QueryRowContext(ctx, selectAccount+" AND id = ?", string(id)).Scan)
+	acc, _, err := scanAccount(a.db.QueryRowContext(ctx, rows(selectAccount+" AND id = ?"), string(id)).Scan)
 	if err != nil {
-		return Account{}, fmt.Errorf("user %s: %w", id, err)
+		return Account{}, fmt.Errorf("user %s: %w", id, a.absent(err))
 	}
 	return acc, nil
 }

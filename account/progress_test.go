@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+
+	"teraslot/sealed"
 )
 
 // TestProgress: an account says whether mail was made for it and whether its removal was
@@ -48,9 +50,10 @@ func TestProgress(t *testing.T) {
 // TestFirstVersion: accounts of a program of version 1 are all there, and have mail.
 func TestFirstVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slot.db")
-	db, err := sql.Open("sqlite", dsn(path))
+	db, err := sql.OpenDB(sealed.Connector(dsn(path))), error(nil)
 	check(t, err)
-	for _, statement := range []string{schema, "PRAGMA user_version = 1",
+	for _, statement := range []string{`CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT UNIQUE, hash TEXT NOT NULL, quota_bytes INTEGER NOT NULL,
+		quota_messages INTEGER NOT NULL, created INTEGER NOT NULL, disabled INTEGER NOT NULL) STRICT`, "PRAGMA user_version = 1",
 		`INSERT INTO users VALUES ('0123456789abcdef0123456789abcdef', 'anna', 'x', 3, 4, 5, 1)`} {
 		_, err := db.Exec(statement)
 		check(t, err)

@@ -40,7 +40,7 @@ func truth(b bool) int64 {
 	return 0
 }
 
-const selectEntry = "SELECT id, coalesce(name, ''), quota_bytes, quota_messages, created, disabled, hash, name IS NULL FROM users"
+const selectEntry = "SELECT id, coalesce(name, ''), quota_bytes, quota_messages, created, disabled, hash, name IS NULL FROM {users}"
 
 func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var created int64
@@ -54,29 +54,29 @@ func scanEntry(scan func(...any) error) (e Entry, err error) {
 
 // Entry returns the user of an id, also one who was removed.
 func (a *Accounts) Entry(ctx context.Context, id mailbox.User) (Entry, error) {
-	e, err := scanEntry(a.db.QueryRowContext(ctx, selectEntry+" WHERE id = ?", string(id)).Scan)
+	e, err := scanEntry(a.db.QueryRowContext(ctx, rows(selectEntry+" WHERE id = ?"), string(id)).Scan)
 	if err != nil {
-		return Entry{}, fmt.Errorf("user %s: %w", id, err)
+		return Entry{}, fmt.Errorf("user %s: %w", id, a.absent(err))
 	}
 	return e, nil
 }
 
 // Entries returns all users by id, also those who were removed.
 func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
-	rows, err := a.db.QueryContext(ctx, selectEntry+" ORDER BY id")
+	found, err := a.db.QueryContext(ctx, rows(selectEntry+" ORDER BY id"))
 	if err != nil {
 		return nil, fmt.Errorf("list entries: %w", err)
 	}
-	defer rows.Close()
+	defer found.Close()
 	var all []Entry
-	for rows.Next() {
-		e, err := scanEntry(rows.Scan)
+	for found.Next() {
+		e, err := scanEntry(found.Scan)
 		if err != nil {
 			return nil, fmt.Errorf("list entries: %w", err)
 		}
 		all = append(all, e)
 	}
-	return all, rows.Err()
+	return all, a.told(found.Err())
 }
 
 // lostName reports whether a name is one that Put gives to a user who has lost his.
