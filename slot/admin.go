@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"teraslot/account"
@@ -115,12 +116,17 @@ func (s *Slot) orEverybody(ctx context.Context, names []string) ([]string, error
 
 // handleVerify streams findings; what ends it early comes last, as a Trouble.
 func (s *Slot) handleVerify(w http.ResponseWriter, r *http.Request) {
-	names, err := s.orEverybody(r.Context(), r.URL.Query()["user"])
+	asked := r.URL.Query()["user"]
+	lines := json.NewEncoder(w)
+	err := s.accounts.Verify(r.Context(), func(what string) { _ = lines.Encode(Finding{AccountsName, "accounts", what}) })
+	names := slices.DeleteFunc(asked, func(name string) bool { return name == AccountsName })
+	if err == nil && len(asked) == 0 {
+		names, err = s.orEverybody(r.Context(), nil)
+	}
 	if err != nil {
-		respond(w, nil, err)
+		_ = lines.Encode(Trouble{err.Error()})
 		return
 	}
-	lines := json.NewEncoder(w)
 	for _, name := range names {
 		err := s.verify(r.Context(), name, func(f Finding) {
 			f.What = strings.ReplaceAll(f.What, "\n", "; ")

@@ -71,14 +71,19 @@ func (c *Config) placement(u mailbox.User, kind string) (placement, error) {
 	path := c.placementFile(u, kind)
 	b, err := disk.ReadFile(c.hooked(), path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return placement{at: DefaultPartition}, nil
+		if kind == mailPlacement {
+			err = c.lostPlace(u)
+		} else {
+			err = nil
+		}
+		return placement{at: DefaultPartition}, err
 	}
 	if err != nil {
 		return placement{}, err
 	}
 	p, err := parsePlacement(string(b))
 	if err != nil {
-		return p, fmt.Errorf("%s: %w: write it anew", path, err)
+		return p, fmt.Errorf("%s: %w: slotctl verify --repair finds it, and writes it anew", path, err)
 	}
 	return p, nil
 }

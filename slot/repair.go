@@ -12,6 +12,9 @@ import (
 	"teraslot/mailstore"
 )
 
+// AccountsName stands for slot.db among the users that are verified and repaired: no login name has a stroke.
+const AccountsName = "/slot.db"
+
 // RepairRequest is what POST /repair takes. It is answered by lines of JobResult: Did
 // is one thing that was mended, made or lost, Error ends a user.
 type RepairRequest struct {
@@ -30,6 +33,12 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 	lines := json.NewEncoder(w)
 	for _, name := range q.Users {
 		say := func(text string) { _ = lines.Encode(JobResult{User: name, Did: text}) } // a client that went away cancels the request
+		if name == AccountsName {
+			if _, err := s.accounts.Repair(r.Context(), nil, say); err != nil && lines.Encode(JobResult{User: name, Error: err.Error()}) != nil {
+				return
+			}
+			continue
+		}
 		a, err := s.accounts.Lookup(r.Context(), name)
 		switch {
 		case err != nil:
@@ -47,12 +56,19 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 // repair mends what can be mended of a user's mail and index. What this slot has lost
 // and another slot of the store has comes from there first, unless the repair is to be done alone.
 func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say func(string)) error {
+	if err := s.findPlaces(ctx, a, say); err != nil {
+		return err
+	}
 	if s.c.Replication.on() && !alone {
 		if err := s.healFirst(ctx, a.ID, say); err != nil {
 			return err
 		}
 	}
 	if err := s.store.Repair(ctx, a.ID, func(line string) { say("mail: " + line) }); err != nil {
+		return err
+	}
+	// Where the account's row of mail.db was lost, the quota was.
+	if err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(a.Quota)) }); err != nil {
 		return err
 	}
 	done, err := s.indexer().Repair(ctx, a.ID, nil)
@@ -70,6 +86,9 @@ func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say fu
 // reconstruct makes a user's mail.db anew, with the account's quota. Sessions end:
 // what they know of mailboxes is no longer so.
 func (s *Slot) reconstruct(ctx context.Context, a account.Account, say func(string)) error {
+	if err := s.findPlaces(ctx, a, say); err != nil {
+		return err
+	}
 	deadline := s.o.Now().Add(removalWait)
 	for {
 		s.disconnect(a.ID)

@@ -283,6 +283,12 @@ func (s *Slot) verify(ctx context.Context, name string, report func(Finding)) er
 
 // verifyUser is verify by id.
 func (s *Slot) verifyUser(ctx context.Context, u mailbox.User, name string, report func(Finding)) error {
+	for _, kind := range []string{mailPlacement, indexPlacement} {
+		if _, err := s.c.placement(u, kind); errors.Is(err, errPlacement) || errors.Is(err, errPlaceLost) {
+			report(Finding{name, kind, err.Error()})
+			return nil // nothing can be read before
+		}
+	}
 	err := s.store.Verify(ctx, u, func(f mailstore.Finding) { report(Finding{name, "mail", f.String()}) })
 	if err != nil {
 		return err

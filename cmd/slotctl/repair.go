@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,6 +63,13 @@ func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, alone 
 			wrong = append(wrong, f.User)
 		}
 	})
+	if err != nil && seen[slot.AccountsName] && !slices.Contains(users, slot.AccountsName) {
+		// Nobody's mail can be looked at before.
+		if err := repair(ctx, s, slot.RepairRequest{Users: []string{slot.AccountsName}}); err != nil {
+			return err
+		}
+		return verifyAndRepair(ctx, s, append(users, slot.AccountsName), alone)
+	}
 	if err != nil || len(wrong) == 0 {
 		return err
 	}
