@@ -103,7 +103,7 @@ func verifyAt(t *testing.T, o Options) {
 // is the number of values, AT does one of them alone.
 func TestAnyValueDamaged(t *testing.T) {
 	p := newSpoilt(t)
-	count, err := strconv.Atoi(cmp.Or(os.Getenv("COUNT"), "60"))
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("COUNT"), "40"))
 	if err != nil {
 		t.Fatal(err)
 	}
