@@ -176,7 +176,7 @@ func checkSaved(path string, u mailbox.User) (err error) {
 	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) {
 		return err
 	}
-	c, err := openConn(path, true)
+	c, err := openCopy(path)
 	if err != nil {
 		return err
 	}

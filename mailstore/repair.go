@@ -125,7 +125,7 @@ func openSaved(path string) (*conn, error) {
 	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) { // rows are passed over one by one
 		return nil, err
 	}
-	return openConn(path, true)
+	return openCopy(path)
 }
 
 // repair is one run of Repair or Reconstruct.
@@ -430,7 +430,7 @@ func (r *repair) registerFile(p place, n uint64) error {
 	return nil
 }
 
-// numbers makes the column num of records what they say themselves.
+// numbers makes the column num of sound records what they say themselves.
 func (r *repair) numbers(b *box) error {
 	wrong := map[string][]int64{}
 	err := misnumbered(r.t.c, b, func(table string, id int64) error {
@@ -440,14 +440,18 @@ func (r *repair) numbers(b *box) error {
 	for table, ids := range wrong {
 		for _, id := range ids {
 			var rec mailbox.Record
+			sound := false
 			if err == nil {
-				_, err = r.t.c.one("SELECT fixed FROM "+table+" WHERE id = ?", func(row []driver.Value) error {
-					parseFixed(blob(row[0]), &rec)
+				_, err = r.t.c.one("SELECT "+recordList+" FROM "+table+" WHERE id = ?", func(row []driver.Value) error {
+					sound = r.m.scanRecord(b, row, table == "expunged", &rec) == nil
 					return nil
 				}, id)
 			}
 			if err != nil {
 				return err
+			}
+			if !sound {
+				continue // the column may be what is right
 			}
 			r.sayf("mailbox %s UID %d: table %s names the content that the record says", b.Name, uint32(id), table)
 			err = r.t.c.exec("UPDATE "+table+" SET num = ? WHERE id = ?", int64(rec.Num), id)

@@ -83,7 +83,7 @@ func lookAt(path string) (out Snapshot, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return out, err
 	}
-	c, err := openConn(path, true)
+	c, err := openCopy(path)
 	if err != nil {
 		return out, err
 	}

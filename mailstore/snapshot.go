@@ -18,7 +18,6 @@ import (
 
 	"teraslot/disk"
 	"teraslot/mailbox"
-	"teraslot/sealed"
 )
 
 // A backup copies a user's packs, which only grow, and mail.db as it was at one
@@ -121,7 +120,11 @@ func look(c *conn) (Snapshot, error) {
 	for _, table := range tables {
 		fmt.Fprintln(h, table)
 		from := `"` + table + `"`
-		if slices.ContainsFunc(sealedTables, func(t sealed.Table) bool { return t.Name == table }) {
+		isSealed, err := hasTable(c, table+"_seal") // not in an earlier version
+		if err != nil {
+			return out, err
+		}
+		if isSealed {
 			from = "{" + table + "}" // no copy is made of damaged rows
 		}
 		if err := c.each("SELECT * FROM "+from, func(row []driver.Value) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"teraslot/sealed"
 )
@@ -19,7 +20,9 @@ import (
 type conn struct {
 	dc    driver.Conn
 	stmts map[string]*statement
-	sound map[string]bool // tables of which soundOnce read all rows
+	// unsealed says that it is a mail.db of a version that has no CRCs of rows.
+	unsealed bool
+	sound    map[string]bool // tables of which soundOnce read all rows
 }
 
 type statement struct {
@@ -59,6 +62,20 @@ func dial(dsn string) (*conn, error) {
 	return &conn{dc: dc, stmts: map[string]*statement{}, sound: map[string]bool{}}, nil
 }
 
+// openCopy opens a copy of mail.db to read it, of this version or an earlier one.
+func openCopy(path string) (*conn, error) {
+	c, err := openConn(path, true)
+	if err != nil {
+		return nil, err
+	}
+	version, err := c.integer("PRAGMA user_version")
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	c.unsealed = version < 4
+	return c, nil
+}
+
 // close ends the connection. The last one to a database copies its WAL back.
 func (c *conn) close() error {
 	var errs []error
@@ -72,7 +89,11 @@ func (c *conn) prepare(sql string) (*statement, error) {
 	if s := c.stmts[sql]; s != nil {
 		return s, nil
 	}
-	stmt, err := c.dc.Prepare(sealed.Expand(sql, sealedTables))
+	expanded := sealed.Expand(sql, sealedTables)
+	if c.unsealed {
+		expanded = strings.NewReplacer("{", "", "}", "").Replace(sql)
+	}
+	stmt, err := c.dc.Prepare(expanded)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", sql, classify(err))
 	}
