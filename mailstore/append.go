@@ -265,7 +265,7 @@ func (t *txn) hold(msg *Message, f frame) (num uint32, err error) {
 		return old.num, t.c.exec(`UPDATE content SET refs = refs + 1 WHERE num = ?`, int64(old.num))
 	}
 	// The bytes that are there are damaged; these are the same and whole.
-	err = t.c.exec(`UPDATE pack SET held = held - ? WHERE n = ?`, old.size+frameHeaderSize, int64(old.pack))
+	err = t.c.exec(`UPDATE pack SET held = held - ? WHERE sound AND n = ?`, old.size+frameHeaderSize, int64(old.pack))
 	if err != nil {
 		return 0, err
 	}
@@ -285,7 +285,7 @@ func (t *txn) mend(msg *Message, f frame, num uint32) error {
 	// Which pack counted its bytes as held is not known. What this transaction
 	// added lies beyond the ends, and is counted when it is synced.
 	err := t.c.exec(`UPDATE pack SET held = (SELECT coalesce(sum(size + ?), 0) FROM content
-		WHERE content.pack = pack.n AND num <> ? AND start < pack."end")`, int64(frameHeaderSize), int64(num))
+		WHERE content.pack = pack.n AND num <> ? AND start < pack."end") WHERE sound`, int64(frameHeaderSize), int64(num))
 	if err != nil {
 		return err
 	}
@@ -352,7 +352,7 @@ func (t *txn) syncPacks() error {
 		if err := w.sync(t.m.s.o.Step); err != nil {
 			return w.place.at(err)
 		}
-		if err := t.c.exec(`UPDATE pack SET "end" = ?, held = held + ? WHERE n = ?`, w.at, w.held, int64(w.n)); err != nil {
+		if err := t.c.exec(`UPDATE pack SET "end" = ?, held = held + ? WHERE sound AND n = ?`, w.at, w.held, int64(w.n)); err != nil {
 			return err
 		}
 	}
@@ -461,7 +461,7 @@ func (m *Mail) registerPack(ctx context.Context, p place, state int64) (n uint64
 		t.account.pack++
 		n = uint64(t.account.pack)
 		if state == packCurrent {
-			err := t.c.exec(`UPDATE pack SET state = ? WHERE place = ? AND state = ?`, packSealed, int64(p), packCurrent)
+			err := t.c.exec(`UPDATE pack SET state = ? WHERE sound AND place = ? AND state = ?`, packSealed, int64(p), packCurrent)
 			if err != nil {
 				return err
 			}

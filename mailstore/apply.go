@@ -172,7 +172,7 @@ func (a *application) nameBoxes() error {
 		if !renamed(b) {
 			continue
 		}
-		if err := a.c.exec(`UPDATE mailbox SET name = ? WHERE box = ?`, "\x00"+string(b.ID), b.row); err != nil {
+		if err := a.c.exec(`UPDATE mailbox SET name = ? WHERE sound AND box = ?`, "\x00"+string(b.ID), b.row); err != nil {
 			return err
 		}
 	}
@@ -187,7 +187,7 @@ func (a *application) nameBoxes() error {
 		}
 		if renamed(b) {
 			b.Name = there.Name
-			if err := a.c.exec(`UPDATE mailbox SET name = ? WHERE box = ?`, b.Name, b.row); err != nil {
+			if err := a.c.exec(`UPDATE mailbox SET name = ? WHERE sound AND box = ?`, b.Name, b.row); err != nil {
 				return err
 			}
 			a.event(b, mailbox.Renamed, mailbox.UIDSet{}, a.change.Image.ModSeq, a.session)
@@ -224,7 +224,7 @@ func (a *application) describeBoxes() error {
 		b := a.boxes[there.ID]
 		was := a.before.Box(b.ID)
 		if was == nil || was.SpecialUse != there.SpecialUse || was.CreatedModSeq != there.CreatedModSeq {
-			if err := a.c.exec(`UPDATE mailbox SET special = ?, created = ? WHERE box = ?`, there.SpecialUse, int64(there.CreatedModSeq), b.row); err != nil {
+			if err := a.c.exec(`UPDATE mailbox SET special = ?, created = ? WHERE sound AND box = ?`, there.SpecialUse, int64(there.CreatedModSeq), b.row); err != nil {
 				return err
 			}
 		}

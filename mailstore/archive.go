@@ -245,7 +245,7 @@ func (t *txn) moveContent(one *taken) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := t.c.exec(`UPDATE pack SET held = held - ? WHERE n = ?`, now.size+frameHeaderSize, int64(now.pack)); err != nil {
+	if err := t.c.exec(`UPDATE pack SET held = held - ? WHERE sound AND n = ?`, now.size+frameHeaderSize, int64(now.pack)); err != nil {
 		return false, err
 	}
 	now.pack, now.start = w.n, start

@@ -85,5 +85,5 @@ func (r *repair) dropContentless(b *box, have map[uint32]mailbox.GUID) error {
 		return nil
 	}
 	b.horizon = r.change()
-	return r.t.c.exec(`UPDATE mailbox SET horizon = ? WHERE box = ?`, int64(b.horizon), b.row)
+	return r.t.c.exec(`UPDATE mailbox SET horizon = ? WHERE sound AND box = ?`, int64(b.horizon), b.row)
 }

@@ -14,7 +14,7 @@ var errNotHere = errors.New("not all packs are there")
 // Holds returns an error unless roots hold all packs that a user's mail.db refers to, in their whole length.
 // The mail need not be open, nor is it opened.
 func (s *Store) Holds(u mailbox.User, roots Roots) (err error) {
-	c, err := openConn(s.databasePath(u), true)
+	c, err := openCopy(s.databasePath(u)) // it may be of an earlier version still
 	if err != nil {
 		return err
 	}

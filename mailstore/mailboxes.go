@@ -193,11 +193,11 @@ func (m *Mail) SetSpecialUse(ctx context.Context, id mailbox.ID, use string) err
 			return err
 		}
 		if use != "" {
-			if err := t.c.exec(`UPDATE mailbox SET special = '' WHERE special = ?`, use); err != nil {
+			if err := t.c.exec(`UPDATE mailbox SET special = '' WHERE sound AND special = ?`, use); err != nil {
 				return err
 			}
 		}
-		return t.c.exec(`UPDATE mailbox SET special = ? WHERE box = ?`, use, b.row)
+		return t.c.exec(`UPDATE mailbox SET special = ? WHERE sound AND box = ?`, use, b.row)
 	})
 }
 
@@ -290,7 +290,7 @@ func (t *txn) forgetUnheld() error {
 	}
 	for _, sql := range []string{
 		`UPDATE pack SET held = held - d.n FROM (
-			SELECT pack, sum(size + 84) AS n FROM content WHERE refs = -1 GROUP BY pack) AS d WHERE pack.n = d.pack`,
+			SELECT pack, sum(size + 84) AS n FROM content WHERE refs = -1 GROUP BY pack) AS d WHERE sound AND pack.n = d.pack`,
 		`DELETE FROM structure WHERE num IN (SELECT num FROM content WHERE refs = -1)`,
 		`DELETE FROM content WHERE refs = -1`,
 	} {
@@ -394,7 +394,7 @@ func (t *txn) moveBoxes(moved []*box, from, to string) error {
 			return err
 		}
 		t.boxes[b.ID] = b
-		if err := t.c.exec(`UPDATE mailbox SET name = ? WHERE box = ?`, b.Name, b.row); err != nil {
+		if err := t.c.exec(`UPDATE mailbox SET name = ? WHERE sound AND box = ?`, b.Name, b.row); err != nil {
 			return err
 		}
 		if err := t.noteName(b, modseq); err != nil {

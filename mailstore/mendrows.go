@@ -53,6 +53,13 @@ func (w *rowMender) run(ctx context.Context) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
+	// A value that is another in the row may be the old one in an index, and whoever looks for the row finds it by that.
+	// Where two rows have the same value there is no index of it before one of them is mended.
+	for _, d := range all {
+		if err := w.c.exec("REINDEX " + d.table.Name); err != nil {
+			w.sayf(&d, "its indexes are not made anew yet: %v", err)
+		}
+	}
 	if w.modseq, err = w.c.integer(`SELECT coalesce(max(modseq), 0) FROM (SELECT modseq FROM {mailbox} UNION ALL SELECT modseq FROM {grave}
 		UNION ALL SELECT modseq FROM {account} UNION ALL SELECT modseq FROM message UNION ALL SELECT modseq FROM expunged) WHERE modseq < ?`,
 		int64(math.MaxInt64/2)); errors.Is(err, sealed.Row) {

@@ -49,7 +49,7 @@ func unseal(table sealed.Table) []string {
 	before, rest, _ := strings.Cut(create, "\n\tseal INTEGER")
 	_, after, _ := strings.Cut(rest, "VIRTUAL")
 	before = strings.TrimSuffix(before, ",")
-	return []string{"DROP TRIGGER " + table.Name + "_seal", "ALTER TABLE " + table.Name + " RENAME TO of_version_4", before + after,
+	return []string{"DROP TRIGGER IF EXISTS " + table.Name + "_seal", "ALTER TABLE " + table.Name + " RENAME TO of_version_4", before + after,
 		"INSERT INTO " + table.Name + " SELECT * FROM (SELECT " + columnsOf(table) + " FROM of_version_4)", "DROP TABLE of_version_4"}
 }
 

@@ -494,7 +494,7 @@ func (r *repair) adoptPacks() error {
 			return err
 		}
 	}
-	return r.t.c.exec(`UPDATE pack SET state = ?`, packSealed)
+	return r.t.c.exec(`UPDATE pack SET state = ? WHERE sound`, packSealed)
 }
 
 // adopt takes in a message that mail.db does not know.

@@ -49,7 +49,7 @@ func (r *repair) recount() error {
 	if err := r.t.forgetUnheld(); err != nil {
 		return err
 	}
-	return r.t.c.exec(`UPDATE pack SET held = (SELECT coalesce(sum(size + 84), 0) FROM content WHERE content.pack = pack.n)`)
+	return r.t.c.exec(`UPDATE pack SET held = (SELECT coalesce(sum(size + 84), 0) FROM content WHERE content.pack = pack.n) WHERE sound`)
 }
 
 // tally is what a mailbox's records add up to.

@@ -27,7 +27,7 @@ func (m *Mail) Forget(ctx context.Context, before time.Time) (int, error) {
 		}
 		n = int(count)
 		const horizon = ` SET horizon = max(horizon, d.m) FROM (
-				SELECT id >> 32 AS box, max(modseq) AS m FROM {expunged} WHERE gone < ?1 GROUP BY 1) AS d WHERE d.box = `
+				SELECT id >> 32 AS box, max(modseq) AS m FROM {expunged} WHERE gone < ?1 GROUP BY 1) AS d WHERE sound AND d.box = `
 		for _, sql := range []string{
 			`UPDATE mailbox` + horizon + `mailbox.box`,
 			`UPDATE grave` + horizon + `grave.box`, // it may be brought back
@@ -194,7 +194,7 @@ func (m *Mail) sealForRepack(ctx context.Context, o RepackOptions) error {
 			continue
 		}
 		if _, err := m.commit(ctx, "", func(t *txn) error {
-			return t.c.exec(`UPDATE pack SET state = ? WHERE n = ?`, packSealed, int64(p.n))
+			return t.c.exec(`UPDATE pack SET state = ? WHERE sound AND n = ?`, packSealed, int64(p.n))
 		}); err != nil {
 			return err
 		}
@@ -322,7 +322,7 @@ func (m *Mail) discard(ctx context.Context, n uint64) error {
 	}
 	defer m.unlockWriter()
 	_, err := m.commit(ctx, "", func(t *txn) error {
-		return t.c.exec(`UPDATE pack SET state = ? WHERE n = ?`, packDropped, int64(n))
+		return t.c.exec(`UPDATE pack SET state = ? WHERE sound AND n = ?`, packDropped, int64(n))
 	})
 	if err != nil {
 		return err
@@ -376,12 +376,12 @@ func (t *txn) replacePack(p packRow, w *packWriter, list []moved) error {
 	}
 	if w != nil {
 		err := t.c.exec(`UPDATE pack SET state = ?, "end" = ?, held = (
-			SELECT coalesce(sum(size + 84), 0) FROM content WHERE pack = ?3) WHERE n = ?3`, packSealed, w.at, int64(w.n))
+			SELECT coalesce(sum(size + 84), 0) FROM content WHERE pack = ?3) WHERE sound AND n = ?3`, packSealed, w.at, int64(w.n))
 		if err != nil {
 			return err
 		}
 	}
-	return t.c.exec(`UPDATE pack SET state = ?, held = 0 WHERE n = ?`, packDropped, int64(p.n))
+	return t.c.exec(`UPDATE pack SET state = ?, held = 0 WHERE sound AND n = ?`, packDropped, int64(p.n))
 }
 
 // removeDropped removes the packs of the given states, to which nothing refers:

@@ -284,7 +284,7 @@ func (r *repair) ends() error {
 				continue
 			}
 			r.sayf("pack %d: has %d bytes of %d; what was behind them is lost", p.n, f.size, p.end)
-			if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE n = ?`, f.end(), packSealed, int64(p.n)); err != nil {
+			if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE sound AND n = ?`, f.end(), packSealed, int64(p.n)); err != nil {
 				return err
 			}
 		}
@@ -313,7 +313,7 @@ func (r *repair) reaches(rows []packRow) error {
 		}
 		r.sayf("pack %d: its row said that it ends at %d and its state is %d; messages reach to %d", p.n, p.end, p.state, reach[p.n])
 		p.end, p.state = max(p.end, reach[p.n]), packSealed
-		if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE n = ?`, p.end, p.state, int64(p.n)); err != nil {
+		if err := r.t.c.exec(`UPDATE pack SET "end" = ?, state = ? WHERE sound AND n = ?`, p.end, p.state, int64(p.n)); err != nil {
 			return err
 		}
 	}
@@ -420,7 +420,7 @@ func (r *repair) registerFile(p place, n uint64) error {
 		}
 		// A pack that is written to goes on to be; what is raised here lies beyond its end.
 		err := r.t.c.exec(`INSERT INTO pack VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET place = excluded.place,
-			state = CASE WHEN state = 0 AND "end" >= excluded."end" THEN 0 ELSE excluded.state END, "end" = max("end", excluded."end")`,
+			state = CASE WHEN state = 0 AND "end" >= excluded."end" THEN 0 ELSE excluded.state END, "end" = max("end", excluded."end") WHERE sound`,
 			int64(n), int64(p), packSealed, f.end())
 		if err != nil {
 			return err
@@ -493,7 +493,7 @@ func (r *repair) records(b *box) error {
 		b.horizon, b.dirty = r.change(), true
 	}
 	if b.dirty {
-		return r.t.c.exec(`UPDATE mailbox SET horizon = ? WHERE box = ?`, int64(b.horizon), b.row)
+		return r.t.c.exec(`UPDATE mailbox SET horizon = ? WHERE sound AND box = ?`, int64(b.horizon), b.row)
 	}
 	return nil
 }

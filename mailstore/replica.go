@@ -229,7 +229,7 @@ func (s *Store) CreateReplica(ctx context.Context, u mailbox.User) error {
 		return err
 	}
 	// Mail that has given a mailbox number is not new, and gets no default mailboxes.
-	return s.create(ctx, u, UserOptions{}, `UPDATE account SET box = 1`)
+	return s.create(ctx, u, UserOptions{}, `UPDATE account SET box = 1 WHERE sound`)
 }
 
 // Staged is a message that is stored before any record names it.

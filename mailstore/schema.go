@@ -47,7 +47,7 @@ const boxRest = `
 // The tables whose rows have a CRC of their own. Those of messages, contents, structures and provenance have
 // one that is computed here, of what is read again and again.
 var (
-	accountTable = sealed.Table{Name: "account", Key: 1, Columns: `
+	accountTable = sealed.Table{Name: "account", Key: 1, Often: true, Columns: `
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	user TEXT NOT NULL,
 	modseq INTEGER NOT NULL,
@@ -59,7 +59,7 @@ var (
 	messages INTEGER NOT NULL,
 	quota_bytes INTEGER NOT NULL,
 	quota_messages INTEGER NOT NULL,`}
-	mailboxTable = sealed.Table{Name: "mailbox", Key: 3, Columns: `
+	mailboxTable = sealed.Table{Name: "mailbox", Key: 3, Often: true, Columns: `
 	box INTEGER PRIMARY KEY,
 	id TEXT NOT NULL UNIQUE,
 	name TEXT NOT NULL UNIQUE,` + boxRest}
@@ -79,7 +79,7 @@ var (
 	threadTable = sealed.Table{Name: "thread", Key: 1, WithoutRowID: true, Columns: `
 	ref BLOB PRIMARY KEY,
 	thread BLOB NOT NULL,`}
-	packTable = sealed.Table{Name: "pack", Key: 1, Columns: `
+	packTable = sealed.Table{Name: "pack", Key: 1, Often: true, Columns: `
 	n INTEGER PRIMARY KEY,
 	place INTEGER NOT NULL,
 	state INTEGER NOT NULL,
@@ -162,6 +162,12 @@ func (c *conn) makeTable(t sealed.Table) error {
 	return nil
 }
 
+// isSealed reports whether the rows of a table have CRCs: not in an earlier version.
+func isSealed(c *conn, table string) (bool, error) {
+	n, err := c.integer(`SELECT count(*) FROM pragma_table_xinfo(?) WHERE name = 'seal'`, table)
+	return n > 0, err
+}
+
 // soundRows is an error if a row of a table does not match its CRC.
 func (c *conn) soundRows(t sealed.Table) error {
 	_, err := c.integer("SELECT count(*) FROM {" + t.Name + "}")
@@ -199,7 +205,7 @@ func sealTables(c *conn) error {
 		if err != nil {
 			return err
 		}
-		done, err := hasTable(c, t.Name+"_seal")
+		done, err := isSealed(c, t.Name)
 		if err != nil {
 			return err
 		}

@@ -120,11 +120,11 @@ func look(c *conn) (Snapshot, error) {
 	for _, table := range tables {
 		fmt.Fprintln(h, table)
 		from := `"` + table + `"`
-		isSealed, err := hasTable(c, table+"_seal") // not in an earlier version
+		checked, err := isSealed(c, table)
 		if err != nil {
 			return out, err
 		}
-		if isSealed {
+		if checked {
 			from = "{" + table + "}" // no copy is made of damaged rows
 		}
 		if err := c.each("SELECT * FROM "+from, func(row []driver.Value) error {

@@ -139,7 +139,7 @@ func (t *txn) loadAccount() error {
 func (t *txn) flush() error {
 	if a := &t.account; *a != t.before {
 		err := t.c.exec(`UPDATE account SET modseq = ?, uidvalidity = ?, box = ?, num = ?, pack = ?, bytes = ?, messages = ?,
-			quota_bytes = ?, quota_messages = ?`, int64(a.modseq), int64(a.uidvalidity), a.box, a.num, a.pack,
+			quota_bytes = ?, quota_messages = ? WHERE sound`, int64(a.modseq), int64(a.uidvalidity), a.box, a.num, a.pack,
 			a.usage.Bytes, a.usage.Messages, a.quota.Bytes, a.quota.Messages)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func (t *txn) flush() error {
 		// Whoever gives it another name has written that: it is indexed, and its index
 		// would be written by each delivery.
 		err := t.c.exec(`UPDATE mailbox SET uidvalidity = ?, uidnext = ?, modseq = ?, horizon = ?, live = ?, unseen = ?,
-			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, first_unseen = ?, recent = ? WHERE box = ?`,
+			deleted = ?, bytes = ?, sum_a = ?, sum_b = ?, first_unseen = ?, recent = ? WHERE sound AND box = ?`,
 			int64(b.UIDValidity), int64(b.UIDNext), int64(b.HighestModSeq), int64(b.horizon), int64(b.Counts.Exists),
 			int64(b.Counts.Unseen), int64(b.Counts.Deleted), b.Counts.Size, int64(b.Checksum.A), int64(b.Checksum.B),
 			int64(b.firstUnseen), int64(b.recent), b.row)
