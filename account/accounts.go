@@ -210,7 +210,7 @@ func (a *Accounts) Add(ctx context.Context, name, password string, q Quota) (Acc
 	acc := Account{ID: mailbox.User(hex.EncodeToString(id[:])), Name: folded, Quota: q,
 		Created: time.Unix(a.o.Now().Unix(), 0).UTC()}
 	err = a.update(ctx, func(tx *sql.Tx) error {
-		if err := free(ctx, tx, folded); err != nil {
+		if err := a.free(ctx, tx, folded); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, name, hash, quota_bytes, quota_messages, created, disabled) VALUES (?, ?, ?, ?, ?, ?, 0)",
@@ -224,11 +224,14 @@ func (a *Accounts) Add(ctx context.Context, name, password string, q Quota) (Acc
 }
 
 // free returns ErrExists if a user has the folded name.
-func free(ctx context.Context, tx *sql.Tx, folded string) error {
+func (a *Accounts) free(ctx context.Context, tx *sql.Tx, folded string) error {
 	var n int
 	err := tx.QueryRowContext(ctx, rows("SELECT count(*) FROM {users} WHERE name = ?"), folded).Scan(&n)
-	if err == nil && n > 0 {
+	switch {
+	case err == nil && n > 0:
 		err = ErrExists
+	case err == nil && a.damaged.Load(): // the name may be the damaged one's
+		err = a.absent(ErrNoAccount)
 	}
 	return err
 }
@@ -281,7 +284,7 @@ func (a *Accounts) Rename(ctx context.Context, name, newname string) error {
 	}
 	err = a.update(ctx, func(tx *sql.Tx) error {
 		if from != to {
-			if err := free(ctx, tx, to); err != nil {
+			if err := a.free(ctx, tx, to); err != nil {
 				return err
 			}
 		}
@@ -335,9 +338,19 @@ func scanAccount(scan func(...any) error) (acc Account, phc string, err error) {
 	return acc, phc, err
 }
 
-// List returns all users by name.
+// List returns all users by name. Where rows are damaged, there is an error that is ErrDamaged, and names the first;
+// the users are those of the other rows.
 func (a *Accounts) List(ctx context.Context) ([]Account, error) {
-	found, err := a.db.QueryContext(ctx, rows(selectAccount+" ORDER BY name"))
+	all, err := a.list(ctx, rows(selectAccount+" ORDER BY name"))
+	if err = a.told(err); errors.Is(err, ErrDamaged) {
+		sound, others := a.list(ctx, usersTable.Intact(selectAccount+" ORDER BY name"))
+		return sound, errors.Join(err, others)
+	}
+	return all, err
+}
+
+func (a *Accounts) list(ctx context.Context, query string) ([]Account, error) {
+	found, err := a.db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
@@ -350,7 +363,7 @@ func (a *Accounts) List(ctx context.Context) ([]Account, error) {
 		}
 		all = append(all, acc)
 	}
-	return all, a.told(found.Err())
+	return all, found.Err()
 }
 
 // Lookup returns the user of a login name, in any case; ErrNoAccount also for

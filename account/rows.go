@@ -26,6 +26,9 @@ var usersTable = sealed.Table{Name: "users", Key: 2, Columns: `
 // ErrDamaged: a row of slot.db does not match its CRC. Whose it is, if anybody's, is not believed.
 var ErrDamaged = errors.New("nobody is known by it until slotctl verify --repair mends it")
 
+// ErrUncertain: nobody is found, and a row is damaged, which may be his. It is ErrDamaged as well.
+var ErrUncertain = errors.New("nobody's absence is certain")
+
 // rows is SQL in which "{users}" stands for the rows that match their CRCs; one that does not is an error.
 func rows(statement string) string { return sealed.Expand(statement, []sealed.Table{usersTable}) }
 
@@ -50,7 +53,7 @@ func (a *Accounts) look(ctx context.Context) error {
 // absent is the error for who is not found: nobody's absence is certain while a row is damaged.
 func (a *Accounts) absent(err error) error {
 	if errors.Is(err, ErrNoAccount) && a.damaged.Load() {
-		return fmt.Errorf("%s: a row %w: %w", a.path, sealed.Row, ErrDamaged)
+		return fmt.Errorf("%w: %s: a row %w: %w", ErrUncertain, a.path, sealed.Row, ErrDamaged)
 	}
 	return a.told(err)
 }
@@ -115,6 +118,10 @@ func (a *Accounts) Repair(ctx context.Context, known []Entry, report func(string
 		values[i] = append(values[i], int64(0), int64(1), nil)
 	}
 	err = a.update(ctx, func(tx *sql.Tx) error {
+		// A value that is another in the row may be the old one in an index.
+		if _, err := tx.ExecContext(ctx, "REINDEX users"); err != nil {
+			return err
+		}
 		for i := range all {
 			was, ok := usersTable.Mend(all[i].values, all[i].seal, values)
 			if !ok {

@@ -1,12 +1,14 @@
 package account
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"teraslot/bench/behind"
@@ -35,9 +37,13 @@ func TestAnyValueDamaged(t *testing.T) {
 	values, err := behind.Values(path)
 	check(t, err)
 	found, mended := 0, 0
-	for n := range 120 {
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("COUNT"), "120"))
+	check(t, err)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SEED"), "1"), 10, 64)
+	check(t, err)
+	for n := range count {
 		check(t, os.WriteFile(path, whole, 0o600))
-		r := rand.New(rand.NewPCG(1, uint64(n)))
+		r := rand.New(rand.NewPCG(seed, uint64(n)))
 		v := values[r.IntN(len(values))]
 		if v.Spoil(path, r) != nil {
 			continue // a rule of the table
@@ -77,6 +83,7 @@ func TestAnyValueDamaged(t *testing.T) {
 		}
 		check(t, a.Close())
 	}
+	t.Logf("proof: %d values, seed %d: %d rows were damaged and mended", count, seed, mended)
 	if found == 0 || mended != found {
 		t.Errorf("%d damages were found, and %d mended", found, mended)
 	}

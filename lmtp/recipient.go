@@ -18,9 +18,16 @@ type target struct {
 
 // resolve finds the account and the folder of a recipient.
 func (s *Server) resolve(ctx context.Context, path string) (target, error) {
+	nobody := account.ErrNoAccount
 	for _, c := range s.candidates(path) {
 		a, err := s.o.Accounts.Lookup(ctx, c.login)
 		if errors.Is(err, account.ErrNoAccount) {
+			continue
+		}
+		if errors.Is(err, account.ErrUncertain) {
+			// One damaged row must not keep everybody from his mail who is found by another reading. Whose
+			// row it is is found by the index of names, where that is whole, and then this is another error.
+			nobody = err
 			continue
 		}
 		if err != nil {
@@ -29,7 +36,7 @@ func (s *Server) resolve(ctx context.Context, path string) (target, error) {
 		id, err := s.folder(ctx, a.ID, c.folder)
 		return target{a.ID, id}, err
 	}
-	return target{}, account.ErrNoAccount
+	return target{}, nobody
 }
 
 // candidate is a way to read a recipient.

@@ -95,7 +95,7 @@ func httpStatus(err error) int {
 }
 
 func (s *Slot) handleStatus(w http.ResponseWriter, r *http.Request) {
-	accounts, err := s.accounts.List(r.Context())
+	accounts, err := s.knownUsers(r.Context())
 	respond(w, Status{
 		Name: s.c.Name, Version: Version, PID: pid(), Started: s.started, Offline: s.o.Offline,
 		Users: len(accounts), Addresses: s.Addresses(), SearchesSlow: s.searches.slow.Load(),
@@ -107,7 +107,7 @@ func (s *Slot) orEverybody(ctx context.Context, names []string) ([]string, error
 	if len(names) > 0 {
 		return names, nil
 	}
-	accounts, err := s.accounts.List(ctx)
+	accounts, err := s.knownUsers(ctx)
 	for _, a := range accounts {
 		names = append(names, a.Name)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sys/unix"
+
+	"teraslot/account"
 )
 
 // metricsHandler answers /metrics and /healthz.
@@ -32,7 +34,7 @@ func (s *Slot) metricsHandler() http.Handler {
 // answer, a partition that is not there any more, or one without room for a message.
 func (s *Slot) healthy(ctx context.Context) error {
 	var errs []error
-	if _, err := s.accounts.List(ctx); err != nil {
+	if users, err := s.accounts.List(ctx); err != nil && !(errors.Is(err, account.ErrDamaged) && len(users) > 0) {
 		errs = append(errs, fmt.Errorf("accounts: %w", err))
 	}
 	errs = append(errs, s.c.checkMarks())

@@ -153,7 +153,7 @@ func (s *Slot) concerned(ctx context.Context, q ReplicationRequest) (channels []
 		return nil, nil, errNoReplicas
 	}
 	if q.User == "" {
-		users, err = s.accounts.List(ctx)
+		users, err = s.knownUsers(ctx)
 		return channels, users, err
 	}
 	if id, err := mailbox.ParseUser(q.User); err == nil { // also one who was removed

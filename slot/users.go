@@ -59,7 +59,7 @@ func (s *Slot) heal(ctx context.Context) error {
 		has[u] = true
 	}
 	s.healHandover(ctx)
-	accounts, err := s.accounts.List(ctx)
+	accounts, err := s.knownUsers(ctx)
 	if err != nil {
 		return err
 	}
@@ -245,6 +245,17 @@ func (s *Slot) withMail(ctx context.Context, name string, fn func(*mailstore.Mai
 	defer m.Release()
 	defer s.note(synclog.Note{User: a.ID}) // not all of its changes are events
 	return fn(m)
+}
+
+// knownUsers returns all users but those whose row of slot.db is damaged, of which the log tells: they keep nobody else
+// from his mail. Who is not among them may be there: nothing is done to him for that.
+func (s *Slot) knownUsers(ctx context.Context) ([]account.Account, error) {
+	users, err := s.accounts.List(ctx)
+	if errors.Is(err, account.ErrDamaged) {
+		s.o.Logger.Error("a user is passed over", "err", err)
+		err = nil
+	}
+	return users, err
 }
 
 // listUsers returns all users with what they use.

@@ -46,6 +46,8 @@ var proofs = []proof{
 	{name: "store, a process killed at random", pkg: "mailstore", test: "TestKill", count: 100},
 	{name: "store, cut at every recorded system call", pkg: "mailstore", test: "TestPowerCutReplay", count: 5},
 	{name: "store damaged anywhere, repaired or made anew", pkg: "mailstore", test: "TestRepairAnyDamage", count: 10000, pieces: 20},
+	{name: "any value of mail.db damaged: right answers or errors, and mended", pkg: "mailstore", test: "TestAnyValueDamaged", count: 10000, pieces: 20},
+	{name: "any value of slot.db damaged: right answers or errors, and mended", pkg: "account", test: "TestAnyValueDamaged", count: 5000, pieces: 4},
 	{name: "any file of a user damaged, at rest and at work: right answers or errors", pkg: "search", test: "TestAnyDamage", count: 10000, pieces: 20},
 	{name: "plans of compactions, of any state", pkg: "squatter", test: "TestPlanHolds", count: 10000},
 	{name: "search against a scan, any index state", pkg: "search", test: "TestSearchAgreesWithTheOracle", count: 60},

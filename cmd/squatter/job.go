@@ -62,7 +62,9 @@ func (j *job) open(ctx context.Context) (err error) {
 		return err
 	}
 	all, err := j.accounts.List(ctx)
-	if err != nil {
+	if errors.Is(err, account.ErrDamaged) { // who has no name here is told of by his id
+		j.log.Error("a user's name is not known", "err", err)
+	} else if err != nil {
 		return err
 	}
 	for _, a := range all {

@@ -101,7 +101,7 @@ func (j *job) split(ctx context.Context, arg string) (u mailbox.User, folder str
 		if err == nil {
 			return a.ID, strings.ReplaceAll(strings.TrimPrefix(rest[end:], "."), ".", "/"), nil
 		}
-		if !errors.Is(err, account.ErrNoAccount) {
+		if !errors.Is(err, account.ErrNoAccount) && !errors.Is(err, account.ErrUncertain) {
 			return "", "", err
 		}
 	}
