@@ -55,6 +55,7 @@ var scenarios = []scenario{
 	{name: "mailboxes are made, renamed and deleted", victim: "imapd", act: mailboxWork},
 	{name: "users are made, renamed and removed", victim: "imapd", act: userWork},
 	{name: "a user moves to another partition and back", victim: "imapd", before: (*preparation).halfGone, act: moves},
+	{name: "a mailbox changes its owner", victim: "imapd", act: handover},
 	{name: "messages are indexed", victim: "squatter", before: (*preparation).piled, args: squatterArgs("-i"), alone: true},
 	{name: "mail is indexed as it comes", victim: "squatter", before: (*preparation).mail, args: func(*world) []string { return []string{"-R"} }, alone: true, until: indexedAll},
 	{name: "temp is compacted to data", victim: "squatter", before: (*preparation).indexed, args: squatterArgs("-z", "data", "-t", "temp,data")},
@@ -469,6 +470,30 @@ func moves(t *testing.T, w *world, run int) {
 	if run%2 == 0 {
 		job("user", "move", "anna", "default")(t, w, run)
 	}
+}
+
+// handover gives a mailbox with a message to another user: whatever comes between, one of them has it.
+func handover(t *testing.T, w *world, run int) {
+	d, err := daemon.DialLMTP(w.slot.LMTP)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	c, err := w.slot.DialIMAP("anna", password)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	box, token := fmt.Sprintf("Given%d", run), fmt.Sprintf("given%dq", run)
+	if c.Create(box, nil).Wait() != nil {
+		return
+	}
+	l := w.letter("anna", token, 1)
+	if d.Deliver("anna+"+box+"@example.org", message(token, 1)) != nil {
+		return
+	}
+	w.change(l, func() { l.acked = true })
+	job("mailbox", "move", "anna", box, "brong")(t, w, run)
 }
 
 // job has the daemon do a job by slotctl.
