@@ -61,9 +61,18 @@ func (a *Accounts) Entry(ctx context.Context, id mailbox.User) (Entry, error) {
 	return e, nil
 }
 
-// Entries returns all users by id, also those who were removed.
+// Entries returns all users by id, also those who were removed; where rows are damaged, as List does.
 func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
-	found, err := a.db.QueryContext(ctx, rows(selectEntry+" ORDER BY id"))
+	all, err := a.entries(ctx, rows(selectEntry+" ORDER BY id"))
+	if err = a.told(err); errors.Is(err, ErrDamaged) {
+		sound, others := a.entries(ctx, usersTable.Intact(selectEntry+" ORDER BY id"))
+		return sound, errors.Join(err, others)
+	}
+	return all, err
+}
+
+func (a *Accounts) entries(ctx context.Context, query string) ([]Entry, error) {
+	found, err := a.db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("list entries: %w", err)
 	}
@@ -76,7 +85,7 @@ func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
 		}
 		all = append(all, e)
 	}
-	return all, a.told(found.Err())
+	return all, found.Err()
 }
 
 // lostName reports whether a name is one that Put gives to a user who has lost his.

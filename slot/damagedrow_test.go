@@ -3,16 +3,29 @@ package slot
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"teraslot/account"
 	"teraslot/bench/behind"
+	"teraslot/replication"
 )
 
 // TestDamagedAccountIsHisAlone: while a row of slot.db is damaged, the slot starts and is well, the others get their mail
 // and what is done for everybody; he whose row it is gets neither another's mail nor new mail of his own,
 // and after the repair all of his.
 func TestDamagedAccountIsHisAlone(t *testing.T) {
-	c := newConfig(t, "")
+	t.Run("alone", func(t *testing.T) { damagedAccount(t, newConfig(t, "")) })
+	t.Run("master", func(t *testing.T) { // its replica is not there
+		dir := t.TempDir()
+		if err := replication.WriteIdentities(dir, time.Now(), "a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		damagedAccount(t, storeConfig(t, dir, "a", RoleMaster, Peer{"b", "127.0.0.1:1"}))
+	})
+}
+
+func damagedAccount(t *testing.T, c *Config) {
+	t.Helper()
 	r := start(t, c, Options{})
 	r.addUser("anna")
 	r.addUser("brong")
