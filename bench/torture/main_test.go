@@ -29,10 +29,11 @@ func TestPieces(t *testing.T) {
 	counts, names, seeds := map[string]int{}, map[string]bool{}, map[string]bool{}
 	for _, p := range all(7) {
 		counts[p.pkg+p.test] += p.count
-		if names[p.name] || p.pieces > 0 && seeds[p.test+strconv.Itoa(p.seed)] {
+		seed := p.pkg + p.test + strconv.Itoa(p.seed)
+		if names[p.name] || p.pieces > 0 && seeds[seed] {
 			t.Errorf("%s, seed %d, comes twice", p.name, p.seed)
 		}
-		names[p.name], seeds[p.test+strconv.Itoa(p.seed)] = true, true
+		names[p.name], seeds[seed] = true, true
 	}
 	for _, p := range proofs {
 		if got := counts[p.pkg+p.test]; got < p.count || got > p.count+p.pieces {
