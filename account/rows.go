@@ -34,7 +34,7 @@ func rows(statement string) string { return sealed.Expand(statement, []sealed.Ta
 
 // told names the file in an error that is of a damaged row.
 func (a *Accounts) told(err error) error {
-	if err = sealed.Classify(err); errors.Is(err, sealed.Row) && !errors.Is(err, ErrDamaged) {
+	if err = sealed.Classify(err); errors.Is(err, sealed.ErrRow) && !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("%s: %w; %w", a.path, err, ErrDamaged)
 	}
 	return err
@@ -53,7 +53,7 @@ func (a *Accounts) look(ctx context.Context) error {
 // absent is the error for who is not found: nobody's absence is certain while a row is damaged.
 func (a *Accounts) absent(err error) error {
 	if errors.Is(err, ErrNoAccount) && a.damaged.Load() {
-		return fmt.Errorf("%w: %s: a row %w: %w", ErrUncertain, a.path, sealed.Row, ErrDamaged)
+		return fmt.Errorf("%w: %s: a row %w: %w", ErrUncertain, a.path, sealed.ErrRow, ErrDamaged)
 	}
 	return a.told(err)
 }
@@ -63,7 +63,7 @@ type damagedRow struct {
 	seal   int64
 }
 
-func (d *damagedRow) String() string { return usersTable.Describe(d.values) + " " + sealed.Row.Error() }
+func (d *damagedRow) String() string { return usersTable.Describe(d.values) + " " + sealed.ErrRow.Error() }
 
 func (a *Accounts) damagedRows(ctx context.Context) (out []damagedRow, err error) {
 	found, err := a.db.QueryContext(ctx, usersTable.Damaged())

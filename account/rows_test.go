@@ -57,7 +57,7 @@ func TestAnyValueDamaged(t *testing.T) {
 			if err == nil && got != acc {
 				t.Errorf("%s of %s: %s is %+v", v.Column, v.Key, acc.Name, got)
 			}
-			if err != nil && (!errors.Is(err, ErrDamaged) || !errors.Is(err, sealed.Row)) {
+			if err != nil && (!errors.Is(err, ErrDamaged) || !errors.Is(err, sealed.ErrRow)) {
 				t.Errorf("%s of %s: %s: %v", v.Column, v.Key, acc.Name, err)
 			}
 			if _, err := a.Authenticate(t.Context(), acc.Name, "two"); err == nil || damaged == 0 && !errors.Is(err, ErrCredentials) {

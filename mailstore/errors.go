@@ -75,7 +75,7 @@ func (d *Damage) Error() string {
 		s += ", mail.db"
 	}
 	s += ": " + d.Err.Error()
-	if errors.Is(d.Err, sealed.Row) {
+	if errors.Is(d.Err, sealed.ErrRow) {
 		s += "; nothing is written until slotctl verify --repair mends it"
 	}
 	return s
@@ -105,7 +105,7 @@ func classify(err error) error {
 // databaseDamaged reports whether SQLite found its file to be malformed, or a row does not
 // match its CRC.
 func databaseDamaged(err error) bool {
-	if errors.Is(err, sealed.Row) {
+	if errors.Is(err, sealed.ErrRow) {
 		return true
 	}
 	var se *sqlite.Error

@@ -62,7 +62,7 @@ func (w *rowMender) run(ctx context.Context) error {
 	}
 	if w.modseq, err = w.c.integer(`SELECT coalesce(max(modseq), 0) FROM (SELECT modseq FROM {mailbox} UNION ALL SELECT modseq FROM {grave}
 		UNION ALL SELECT modseq FROM {account} UNION ALL SELECT modseq FROM message UNION ALL SELECT modseq FROM expunged) WHERE modseq < ?`,
-		int64(math.MaxInt64/2)); errors.Is(err, sealed.Row) {
+		int64(math.MaxInt64/2)); errors.Is(err, sealed.ErrRow) {
 		w.modseq, err = w.c.integer(`SELECT coalesce(max(modseq), 0) FROM (SELECT modseq FROM message UNION ALL SELECT modseq FROM expunged) WHERE modseq < ?`,
 			int64(math.MaxInt64/2))
 		w.modseq += renewModSeqs
@@ -94,7 +94,7 @@ func (w *rowMender) run(ctx context.Context) error {
 }
 
 func (w *rowMender) sayf(d *damagedRow, format string, args ...any) {
-	w.report(d.table.Describe(d.values) + " " + sealed.Row.Error() + ": " + fmt.Sprintf(format, args...))
+	w.report(d.table.Describe(d.values) + " " + sealed.ErrRow.Error() + ": " + fmt.Sprintf(format, args...))
 }
 
 // mend mends one row. Of the others none need be sound.

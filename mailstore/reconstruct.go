@@ -173,7 +173,7 @@ func (s *Store) copyWithWAL(from, to string) error {
 
 // checkSaved checks a copy of mail.db as far as that can be done without its packs.
 func checkSaved(path string, u mailbox.User) (err error) {
-	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) {
+	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.ErrRow) {
 		return err
 	}
 	c, err := openCopy(path)
@@ -186,7 +186,7 @@ func checkSaved(path string, u mailbox.User) (err error) {
 			return errors.New(s)
 		}
 		return nil
-	}); err != nil && !errors.Is(err, sealed.Row) {
+	}); err != nil && !errors.Is(err, sealed.ErrRow) {
 		return err
 	}
 	version, err := c.integer("PRAGMA user_version")
@@ -197,7 +197,7 @@ func checkSaved(path string, u mailbox.User) (err error) {
 	default:
 		err = checkSchema(c, u)
 	}
-	if errors.Is(err, sealed.Row) {
+	if errors.Is(err, sealed.ErrRow) {
 		return nil // it is mended when it is opened
 	}
 	return err
@@ -290,7 +290,7 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), 
 // renewCopy renews a mail.db that is not published yet, and leaves it without a WAL.
 func (s *Store) renewCopy(ctx context.Context, e *entry, path string, report func(string)) (before map[mailbox.ID]mailbox.UID, err error) {
 	m, err := openMailAt(ctx, s, e, path)
-	if errors.Is(err, sealed.Row) {
+	if errors.Is(err, sealed.ErrRow) {
 		if err = s.mendAt(ctx, e, path, report); err == nil {
 			m, err = openMailAt(ctx, s, e, path)
 		}

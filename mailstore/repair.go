@@ -30,7 +30,7 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 		return err
 	}
 	m, err := s.Acquire(ctx, u)
-	if errors.Is(err, sealed.Row) {
+	if errors.Is(err, sealed.ErrRow) {
 		if err = s.mendClosed(ctx, u, report); err == nil {
 			m, err = s.Acquire(ctx, u)
 		}
@@ -122,7 +122,7 @@ func (m *Mail) closePacks() error {
 
 // openSaved opens the copy of mail.db.
 func openSaved(path string) (*conn, error) {
-	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.Row) { // rows are passed over one by one
+	if _, err := lookAt(path); err != nil && !errors.Is(err, sealed.ErrRow) { // rows are passed over one by one
 		return nil, err
 	}
 	return openCopy(path)

@@ -57,10 +57,10 @@ func (v *verification) rows(c *conn) (bool, error) {
 	all, err := damagedRows(c)
 	for i := range all {
 		d := &all[i]
-		v.report(Finding{Mailbox: d.mailbox(), Problem: fmt.Sprintf("%s: %s %v", v.m.path, d.table.Describe(d.values), sealed.Row)})
+		v.report(Finding{Mailbox: d.mailbox(), Problem: fmt.Sprintf("%s: %s %v", v.m.path, d.table.Describe(d.values), sealed.ErrRow)})
 	}
 	if len(all) > 0 {
-		v.m.distrust(&Damage{User: v.m.user, Err: fmt.Errorf("%s %w", all[0].table.Describe(all[0].values), sealed.Row)})
+		v.m.distrust(&Damage{User: v.m.user, Err: fmt.Errorf("%s %w", all[0].table.Describe(all[0].values), sealed.ErrRow)})
 	}
 	return len(all) > 0, err
 }

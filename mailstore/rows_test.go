@@ -231,7 +231,7 @@ func (p *spoilt) askSpoilt(t *testing.T, s *Store) {
 	var d *Damage
 	m, err := s.Acquire(t.Context(), user1)
 	if err != nil {
-		if !errors.As(err, &d) || !errors.Is(err, sealed.Row) {
+		if !errors.As(err, &d) || !errors.Is(err, sealed.ErrRow) {
 			t.Errorf("it is not opened: %v", err)
 		}
 		return
@@ -239,7 +239,7 @@ func (p *spoilt) askSpoilt(t *testing.T, s *Store) {
 	defer m.Release()
 	all, err := m.Mailboxes(t.Context())
 	if err != nil {
-		if !errors.As(err, &d) || !errors.Is(err, sealed.Row) || d.User != user1 {
+		if !errors.As(err, &d) || !errors.Is(err, sealed.ErrRow) || d.User != user1 {
 			t.Errorf("mailboxes: %v", err)
 		}
 		return
@@ -355,7 +355,7 @@ func TestChangeOfDamagedRow(t *testing.T) {
 	defer c.close()
 	for _, sql := range []string{`UPDATE mailbox SET uidnext = 99 WHERE sound AND name = 'INBOX'`, `UPDATE pack SET "end" = 1 WHERE sound`, `UPDATE keyword SET n = 2 WHERE word = 'x'`,
 		`INSERT INTO pack VALUES (1, 0, 0, 0, 0) ON CONFLICT DO UPDATE SET "end" = 7 WHERE sound`, `SELECT n FROM {pack}`} {
-		if err := c.exec(sql); !errors.Is(err, sealed.Row) {
+		if err := c.exec(sql); !errors.Is(err, sealed.ErrRow) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
@@ -396,7 +396,7 @@ func TestBitOnDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st, err := m.MailboxNamed(t.Context(), Inbox); err == nil && st.ID != d.inbox || err != nil && !errors.Is(err, sealed.Row) {
+		if st, err := m.MailboxNamed(t.Context(), Inbox); err == nil && st.ID != d.inbox || err != nil && !errors.Is(err, sealed.ErrRow) {
 			t.Errorf("INBOX: %+v, %v", st, err)
 		}
 		if _, err := m.Create(t.Context(), "", "INBOX", ""); err == nil {
@@ -435,7 +435,7 @@ func TestDamagedRowIsNamed(t *testing.T) {
 				t.Errorf("%v does not say %q", err, part)
 			}
 		}
-		if _, err := m.Append(t.Context(), "", Append{Mailbox: d.inbox, Message: spool(t, s, sized(99, 400))}); !errors.Is(err, sealed.Row) {
+		if _, err := m.Append(t.Context(), "", Append{Mailbox: d.inbox, Message: spool(t, s, sized(99, 400))}); !errors.Is(err, sealed.ErrRow) {
 			t.Errorf("a delivery: %v", err)
 		}
 		if err := s.Repair(t.Context(), user1, func(string) {}); err != nil {

@@ -52,7 +52,7 @@ func (f Finding) String() string {
 // All records are read in one transaction, which lasts longer than others.
 func (s *Store) Verify(ctx context.Context, u mailbox.User, report func(Finding)) error {
 	m, err := s.Acquire(ctx, u)
-	if errors.Is(err, sealed.Row) {
+	if errors.Is(err, sealed.ErrRow) {
 		return s.verifyClosed(u, report)
 	}
 	if err != nil {

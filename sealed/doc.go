@@ -7,7 +7,7 @@
 // change such a row, because the new CRC would make the damage sound; where rows change often, the statement
 // that changes them says "WHERE sound" instead. Whoever reads names
 // the table in braces, and Expand makes of "{mailbox}" the rows of mailbox that are sound: one that is
-// not is an error that is Row, whatever the statement asked.
+// not is an error that is ErrRow, whatever the statement asked.
 //
 // What always holds:
 //

@@ -126,20 +126,20 @@ func describe(table string, key []driver.Value) string {
 	return b.String()
 }
 
-// Row is the error for a row that does not match its CRC.
-var Row = errors.New("does not match its CRC")
+// ErrRow is the error for a row that does not match its CRC.
+var ErrRow = errors.New("does not match its CRC")
 
-// rowError is what SQLite says of a row that does not match: the text of Row and the
+// rowError is what SQLite says of a row that does not match: the text of ErrRow and the
 // row, which is all that a function can hand through it.
 type rowError struct{ err error }
 
 func (e rowError) Error() string   { return e.err.Error() }
-func (e rowError) Unwrap() []error { return []error{e.err, Row} }
+func (e rowError) Unwrap() []error { return []error{e.err, ErrRow} }
 
-// Classify makes an error of SQLite one that is Row where it is.
+// Classify makes an error of SQLite one that is ErrRow where it is.
 func Classify(err error) error {
 	var se *sqlite.Error
-	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_ERROR && strings.Contains(se.Error(), Row.Error()) {
+	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_ERROR && strings.Contains(se.Error(), ErrRow.Error()) {
 		return rowError{err}
 	}
 	return err
@@ -191,7 +191,7 @@ func check(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error)
 		return int64(1), nil
 	}
 	table, _ := args[1].(string)
-	return nil, fmt.Errorf("%s %w", describe(table, args[2:min(len(args), 5)]), Row)
+	return nil, fmt.Errorf("%s %w", describe(table, args[2:min(len(args), 5)]), ErrRow)
 }
 
 // Open opens a connection that can write and check sealed tables.

@@ -55,7 +55,7 @@ func TestRowsAreChecked(t *testing.T) {
 			var n int
 			err := sealed.Classify(db.QueryRow(sealed.Expand(query, []sealed.Table{fruit})).Scan(&n))
 			if meets && !same {
-				if !errors.Is(err, sealed.Row) || !strings.Contains(err.Error(), "table fruit (\"apple\"") {
+				if !errors.Is(err, sealed.ErrRow) || !strings.Contains(err.Error(), "table fruit (\"apple\"") {
 					t.Errorf("%s after %s: %v", query, spoil, err)
 				}
 			} else if err != nil {
@@ -63,7 +63,7 @@ func TestRowsAreChecked(t *testing.T) {
 			}
 		}
 		_, err := db.Exec(`UPDATE fruit SET n = 1 WHERE name = 'apple'`)
-		if err = sealed.Classify(err); errors.Is(err, sealed.Row) == same {
+		if err = sealed.Classify(err); errors.Is(err, sealed.ErrRow) == same {
 			t.Errorf("a change after %q: %v", spoil, err)
 		}
 	}
