@@ -63,7 +63,9 @@ type damagedRow struct {
 	seal   int64
 }
 
-func (d *damagedRow) String() string { return usersTable.Describe(d.values) + " " + sealed.ErrRow.Error() }
+func (d *damagedRow) String() string {
+	return usersTable.Describe(d.values) + " " + sealed.ErrRow.Error()
+}
 
 func (a *Accounts) damagedRows(ctx context.Context) (out []damagedRow, err error) {
 	found, err := a.db.QueryContext(ctx, usersTable.Damaged())
