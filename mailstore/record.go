@@ -94,7 +94,8 @@ func (m *Mail) scanRecord(b *box, row []driver.Value, expunged bool, r *mailbox.
 		Flags:    mailbox.Flags{System: mailbox.System(integer(row[2])), Keywords: text(row[3])},
 		Expunged: expunged,
 	}
-	if !parseFixed(fixed, r) || id>>32 != b.row || recordCRC(b.row, r, fixed) != integer(row[5]) {
+	// The CRC is of the eight flags that there are, not of the bits above them.
+	if !parseFixed(fixed, r) || id>>32 != b.row || integer(row[2]) != int64(r.Flags.System) || recordCRC(b.row, r, fixed) != integer(row[5]) {
 		return m.damage(b.ID, r.UID, errRecord)
 	}
 	return nil
