@@ -2,11 +2,11 @@ package mailstore
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -160,11 +160,10 @@ func (w *rowMender) candidates(d *damagedRow) ([][]driver.Value, error) {
 			"name":    `SELECT name FROM mailbox UNION SELECT name FROM subscription UNION SELECT 'archive' UNION SELECT 'expire'`,
 			"special": `SELECT '' UNION SELECT special FROM mailbox`,
 			"n":       `SELECT DISTINCT pack FROM content UNION SELECT count(*) FROM message`,
-			"end":     `SELECT max(start + size + 84) FROM content WHERE pack = ?1`,
-			"held":    `SELECT sum(size + 84) FROM content WHERE pack = ?1`,
+			"end":     `SELECT max(start + size + ?2) FROM content WHERE pack = ?1`,
+			"held":    `SELECT sum(size + ?2) FROM content WHERE pack = ?1`,
 			"num":     `SELECT max(num) FROM content`,
 			"pack":    `SELECT max(n) FROM pack`,
-			"gone":    ``,
 		}[strings.Trim(column, `"`)]
 		if sql == "" {
 			continue
@@ -172,6 +171,9 @@ func (w *rowMender) candidates(d *damagedRow) ([][]driver.Value, error) {
 		var args []any
 		if strings.Contains(sql, "?1") {
 			args = append(args, d.values[0])
+		}
+		if strings.Contains(sql, "?2") {
+			args = append(args, int64(frameHeaderSize))
 		}
 		if err := w.c.each(sql, func(row []driver.Value) error {
 			out[i] = append(out[i], row[0])
@@ -354,7 +356,7 @@ func (w *rowMender) names(row []driver.Value) error {
 // recovered gives a mailbox's row a new id, and a name of that.
 func (w *rowMender) recovered(row []driver.Value) error {
 	var id [12]byte
-	if _, err := rand.Read(id[:]); err != nil {
+	if _, err := io.ReadFull(w.m.s.o.Rand, id[:]); err != nil {
 		return err
 	}
 	row[colID] = hex.EncodeToString(id[:])
@@ -370,7 +372,7 @@ func (w *rowMender) pack(d *damagedRow) error {
 		if n <= 0 || err != nil {
 			continue
 		}
-		end, err := w.c.integer(`SELECT coalesce(max(start + size + 84), 0) FROM content WHERE pack = ?`, n)
+		end, err := w.c.integer(`SELECT coalesce(max(start + size + ?), 0) FROM content WHERE pack = ?`, int64(frameHeaderSize), n)
 		if err != nil {
 			return err
 		}
@@ -391,12 +393,5 @@ func (w *rowMender) history(d *damagedRow) error {
 	} else if err := w.drop(d); err != nil {
 		return err
 	}
-	var id [16]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return err
-	}
-	if err := w.c.makeTable(renewalTable); err != nil {
-		return err
-	}
-	return w.c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])
+	return noteRenewal(w.c, w.m.s.o.Rand)
 }

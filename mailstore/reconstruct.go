@@ -455,7 +455,7 @@ func (r *repair) raiseValidity(_ context.Context, all bool) error {
 	if !all {
 		return nil
 	}
-	if err := r.t.noteRenewal(); err != nil {
+	if err := noteRenewal(r.t.c, r.t.m.s.o.Rand); err != nil {
 		return err
 	}
 	boxes, err := loadBoxes(r.t.c)

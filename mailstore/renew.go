@@ -33,7 +33,7 @@ func (m *Mail) Renew(ctx context.Context) error {
 		if err := t.endTenure(); err != nil {
 			return err
 		}
-		if err := t.noteRenewal(); err != nil {
+		if err := noteRenewal(t.c, t.m.s.o.Rand); err != nil {
 			return err
 		}
 		if t.account.modseq > math.MaxInt64-2*renewModSeqs {
@@ -144,15 +144,15 @@ func (t *txn) noteUnchanged(b *box, uids []mailbox.UID, modseq mailbox.ModSeq) e
 // states that follow one copy are told apart (Snapshot.Fingerprint), whatever the
 // clock said both times, nothing is adopted any more (adoptable), and this mail takes no
 // other slot's place because its mod-sequences are higher (tenant).
-func (t *txn) noteRenewal() error {
+func noteRenewal(c *conn, rand io.Reader) error {
 	var id [16]byte
-	if _, err := io.ReadFull(t.m.s.o.Rand, id[:]); err != nil {
+	if _, err := io.ReadFull(rand, id[:]); err != nil {
 		return err
 	}
-	if err := t.c.makeTable(renewalTable); err != nil {
+	if err := c.makeTable(renewalTable); err != nil {
 		return err
 	}
-	return t.c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])
+	return c.exec(`REPLACE INTO renewal VALUES (1, ?)`, id[:])
 }
 
 // wasRenewed reports whether mail was ever put back.

@@ -57,7 +57,7 @@ func newSpoilt(t *testing.T) *spoilt {
 	do(p.m.SetSetting(ctx, named(t, p.m, "Work").ID, "archive", &Age{Never: true}))
 	do(p.m.Delete(ctx, "", named(t, p.m, "Gone").ID))
 	do(p.m.write(ctx, "", func(tx *txn) error {
-		return errors.Join(tx.noteRenewal(), tx.retireName("Elsewhere", 77, unknownHolder), storeLineage(tx.c, Lineage{{"a", 3}, {"b", 5}}),
+		return errors.Join(noteRenewal(tx.c, tx.m.s.o.Rand), tx.retireName("Elsewhere", 77, unknownHolder), storeLineage(tx.c, Lineage{{"a", 3}, {"b", 5}}),
 			tx.storeSeen([]Tenure{{"c", 9}}), tx.noteName(&box{State: named(t, p.m, "Work")}, tx.nextModSeq()), tx.c.makeTable(slotTable),
 			tx.c.exec(`REPLACE INTO slot VALUES (1, 'here')`))
 	}))

@@ -36,6 +36,8 @@ func (c *Config) HandoverFile() string { return filepath.Join(c.Conf, "handover"
 
 // giveMailbox gives a mailbox to another user.
 func (s *Slot) giveMailbox(ctx context.Context, r GiveMailbox) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
 	from, err := s.accounts.Lookup(ctx, r.User)
 	if err != nil {
 		return err
@@ -47,8 +49,6 @@ func (s *Slot) giveMailbox(ctx context.Context, r GiveMailbox) error {
 	if from.Removing || to.Removing {
 		return fmt.Errorf("user %s or %s is being removed", from.Name, to.Name)
 	}
-	s.moving.Lock()
-	defer s.moving.Unlock()
 	if err := s.settleHandover(ctx); err != nil {
 		return err
 	}
