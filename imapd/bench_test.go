@@ -18,8 +18,18 @@ import (
 // benchMessages is the size of the mailbox that benchmarks work on.
 const benchMessages = 6046
 
-// fill stores n small messages in INBOX.
+// fill stores n messages of 4.5 kB in INBOX.
 func (h *harness) fill(t testing.TB, user string, n int) {
+	t.Helper()
+	h.fillWith(t, user, n, func(i int) string {
+		return fmt.Sprintf("From: Ann Example <ann@example.com>\r\nTo: bob%d@example.org\r\nDate: Tue, 7 Nov 2023 10:00:00 +0000\r\n"+
+			"Subject: number %d\r\nMessage-ID: <%d@example.com>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s", i, i, i,
+			strings.Repeat("The quick brown fox jumps over the lazy dog.\r\n", 100))
+	})
+}
+
+// fillWith stores n messages in INBOX, 500 at once.
+func (h *harness) fillWith(t testing.TB, user string, n int, text func(i int) string) {
 	t.Helper()
 	ctx := context.Background()
 	m, err := h.store.Acquire(ctx, h.users[user])
@@ -34,18 +44,17 @@ func (h *harness) fill(t testing.TB, user string, n int) {
 	for at := 0; at < n; at += 500 {
 		var items []mailstore.Append
 		for i := at; i < min(at+500, n); i++ {
-			text := fmt.Sprintf("From: Ann Example <ann@example.com>\r\nTo: bob%d@example.org\r\nDate: Tue, 7 Nov 2023 10:00:00 +0000\r\n"+
-				"Subject: number %d\r\nMessage-ID: <%d@example.com>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s", i, i, i,
-				strings.Repeat("The quick brown fox jumps over the lazy dog.\r\n", 100))
-			msg, err := h.store.Spool(ctx, strings.NewReader(text))
+			msg, err := h.store.Spool(ctx, strings.NewReader(text(i)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer msg.Close()
 			items = append(items, mailstore.Append{Mailbox: box.ID, Message: msg, InternalDate: mailbox.Date{Unix: 1_700_000_000}})
 		}
 		if _, err := m.Append(ctx, "fill", items...); err != nil {
 			t.Fatal(err)
+		}
+		for _, item := range items {
+			item.Message.Close()
 		}
 	}
 }
@@ -140,9 +149,7 @@ func BenchmarkResync(b *testing.B) {
 	const all = 100_000
 	h := newHarness(b, Options{PlainLogin: true})
 	h.damaged = true // it is not: to verify all would take longer than the rest
-	for at := 0; at < all; at += 1000 {
-		h.fillSmall(b, "alice", at, 1000)
-	}
+	h.fillWith(b, "alice", all, func(i int) string { return fmt.Sprintf("Subject: %d\r\n\r\nx\r\n", i) })
 	p := h.login(b, "alice")
 	p.conn.SetDeadline(time.Time{})
 	p.do(b, "ENABLE QRESYNC")
@@ -175,32 +182,5 @@ func BenchmarkResync(b *testing.B) {
 			}
 			b.ReportMetric(float64((processor(b)-start).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
-	}
-}
-
-// fillSmall stores messages of some octets.
-func (h *harness) fillSmall(t testing.TB, user string, from, n int) {
-	t.Helper()
-	ctx := context.Background()
-	m, err := h.store.Acquire(ctx, h.users[user])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Release()
-	box, err := m.MailboxNamed(ctx, "INBOX")
-	if err != nil {
-		t.Fatal(err)
-	}
-	items := make([]mailstore.Append, n)
-	for i := range items {
-		msg, err := h.store.Spool(ctx, strings.NewReader(fmt.Sprintf("Subject: %d\r\n\r\nx\r\n", from+i)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer msg.Close()
-		items[i] = mailstore.Append{Mailbox: box.ID, Message: msg, InternalDate: mailbox.Date{Unix: 1_700_000_000}}
-	}
-	if _, err := m.Append(ctx, "fill", items...); err != nil {
-		t.Fatal(err)
 	}
 }

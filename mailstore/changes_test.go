@@ -17,23 +17,9 @@ func TestChangesFromMemory(t *testing.T) {
 		ctx := context.Background()
 		s, m := newStore(t, Options{Conf: t.TempDir()})
 		id := named(t, m, Inbox).ID
-		n := 0
-		add := func() error { n++; appendText(t, m, id, mailText(n)); return nil }
-		uids := func() mailbox.UIDSet {
-			lo := mailbox.UID(rapid.IntRange(1, n+1).Draw(rt, "from"))
-			return mailbox.UIDRange(lo, lo+mailbox.UID(rapid.IntRange(0, 2).Draw(rt, "more")))
-		}
-		steps := []func() error{
-			add, add,
-			func() error {
-				_, err := m.StoreFlags(ctx, "", id, uids(), AddFlags, mailbox.MakeFlags(rapid.SampledFrom([]string{`\Deleted`, `\Seen`, "$Work"}).Draw(rt, "flag")), nil)
-				return err
-			},
-			func() error { _, _, err := m.Expunge(ctx, "", id, nil); return err },
+		steps := append(arrivalsAndLosses(t, rt, s, m, id),
 			func() error { _, err := m.View(ctx, id); return err },
-			func() error { _, _, err := m.UIDs(ctx, id); return err },
-			func() error { s.views.forget(user1); return nil },
-		}
+			func() error { _, _, err := m.UIDs(ctx, id); return err })
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			if err := rapid.SampledFrom(steps).Draw(rt, "step")(); err != nil {
 				rt.Fatal(err)
@@ -52,4 +38,31 @@ func TestChangesFromMemory(t *testing.T) {
 			}
 		}
 	})
+}
+
+// drawUIDs draws up to three UIDs in a row that a mailbox has given, or gives next.
+func drawUIDs(t *testing.T, rt *rapid.T, m *Mail, id mailbox.ID) mailbox.UIDSet {
+	box, err := m.Mailbox(t.Context(), id)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	lo := mailbox.UID(rapid.IntRange(1, int(box.UIDNext)).Draw(rt, "from"))
+	return mailbox.UIDRange(lo, lo+mailbox.UID(rapid.IntRange(0, 2).Draw(rt, "more")))
+}
+
+// arrivalsAndLosses are steps of which one is drawn: messages that come, flags, expunges, and the cached
+// view forgotten.
+func arrivalsAndLosses(t *testing.T, rt *rapid.T, s *Store, m *Mail, id mailbox.ID) []func() error {
+	ctx, n := t.Context(), 0
+	add := func() error { n++; appendText(t, m, id, mailText(n)); return nil }
+	return []func() error{
+		add, add,
+		func() error {
+			flag := rapid.SampledFrom([]string{`\Deleted`, `\Seen`, "$Work"}).Draw(rt, "flag")
+			_, err := m.StoreFlags(ctx, "", id, drawUIDs(t, rt, m, id), AddFlags, mailbox.MakeFlags(flag), nil)
+			return err
+		},
+		func() error { _, _, err := m.Expunge(ctx, "", id, nil); return err },
+		func() error { s.views.forget(user1); return nil },
+	}
 }

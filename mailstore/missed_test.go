@@ -63,24 +63,10 @@ func TestMissed(t *testing.T) {
 		ctx := context.Background()
 		s, m := newStore(t, Options{Conf: t.TempDir()})
 		id := named(t, m, Inbox).ID
-		n := 0
-		add := func() error { n++; appendText(t, m, id, mailText(n)); return nil }
-		uids := func() mailbox.UIDSet {
-			lo := mailbox.UID(rapid.IntRange(1, n+1).Draw(rt, "from"))
-			return mailbox.UIDRange(lo, lo+mailbox.UID(rapid.IntRange(0, 2).Draw(rt, "more")))
-		}
-		steps := []func() error{
-			add, add,
-			func() error {
-				_, err := m.StoreFlags(ctx, "", id, uids(), AddFlags, mailbox.MakeFlags(rapid.SampledFrom([]string{`\Deleted`, `\Seen`, "$Work"}).Draw(rt, "flag")), nil)
-				return err
-			},
-			func() error { _, _, err := m.Expunge(ctx, "", id, nil); return err },
-			func() error { _, err := m.Move(ctx, "", id, uids(), id); return err },
+		steps := append(arrivalsAndLosses(t, rt, s, m, id),
+			func() error { _, err := m.Move(ctx, "", id, drawUIDs(t, rt, m, id), id); return err },
 			func() error { _, err := m.Forget(ctx, time.Now().Add(time.Hour)); return err },
-			func() error { return m.Renew(ctx) },
-			func() error { s.views.forget(user1); return nil },
-		}
+			func() error { return m.Renew(ctx) })
 		past := []knowledge{know(t, m, id)}
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			if err := rapid.SampledFrom(steps).Draw(rt, "step")(); err != nil {

@@ -397,18 +397,25 @@ func (w *world) appendTo(c *imapclient.Client, token string) error {
 	return nil
 }
 
+// dial has somebody deliver, and anna look at her mail, until hangUp.
+func (w *world) dial() (d *daemon.Deliverer, c *imapclient.Client, hangUp func(), err error) {
+	if d, err = daemon.DialLMTP(w.slot.LMTP); err != nil {
+		return nil, nil, nil, err
+	}
+	if c, err = w.slot.DialIMAP("anna", password); err != nil {
+		d.Close()
+		return nil, nil, nil, err
+	}
+	return d, c, func() { c.Close(); d.Close() }, nil
+}
+
 // mailboxWork makes, fills, renames and deletes a mailbox.
 func mailboxWork(t *testing.T, w *world, run int) {
-	d, err := daemon.DialLMTP(w.slot.LMTP)
+	d, c, hangUp, err := w.dial()
 	if err != nil {
 		return
 	}
-	defer d.Close()
-	c, err := w.slot.DialIMAP("anna", password)
-	if err != nil {
-		return
-	}
-	defer c.Close()
+	defer hangUp()
 	box, token := fmt.Sprintf("Box%d", run), fmt.Sprintf("boxed%dq", run)
 	if c.Create(box, nil).Wait() != nil || c.Subscribe(box).Wait() != nil {
 		return
@@ -474,16 +481,11 @@ func moves(t *testing.T, w *world, run int) {
 
 // handover gives a mailbox with a message to another user: whatever comes between, one of them has it.
 func handover(t *testing.T, w *world, run int) {
-	d, err := daemon.DialLMTP(w.slot.LMTP)
+	d, c, hangUp, err := w.dial()
 	if err != nil {
 		return
 	}
-	defer d.Close()
-	c, err := w.slot.DialIMAP("anna", password)
-	if err != nil {
-		return
-	}
-	defer c.Close()
+	defer hangUp()
 	box, token := fmt.Sprintf("Given%d", run), fmt.Sprintf("given%dq", run)
 	if c.Create(box, nil).Wait() != nil {
 		return
