@@ -8,5 +8,5 @@
 //
 // Each is applied to a copy of the tree, alone, and taken back; sabotage fails where
 // a patch no longer applies, where the damaged code does not build, or where the
-// tests stay green.
+// tests stay green. All of them take hours: -from goes on where a run was stopped.
 package main

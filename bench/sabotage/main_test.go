@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,4 +80,34 @@ func someTest(t *testing.T, dir, run string) bool {
 		}
 	}
 	return true
+}
+
+// TestChosen: a run that was stopped goes on with the patch that it was at, and a
+// name that no patch has is told, not taken for all or none.
+func TestChosen(t *testing.T) {
+	all := []string{"patches/lock.patch", "patches/merge.patch", "patches/merge-twice.patch", "patches/swap.patch"}
+	for _, c := range []struct {
+		only, from string
+		want       []string
+	}{
+		{"", "", []string{"lock", "merge", "merge-twice", "swap"}},
+		{"", "merge-twice", []string{"merge-twice", "swap"}},
+		{"merge", "", []string{"merge", "merge-twice"}},
+		{"^merge$|swap", "merge", []string{"merge", "swap"}},
+		{"^lock$", "merge", nil},
+		{"patch", "", nil},
+	} {
+		got, err := chosen(all, c.only, c.from)
+		for i := range got {
+			got[i] = called(got[i])
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("only %q from %q: %v %v, want %v", c.only, c.from, got, err, c.want)
+		}
+	}
+	for _, c := range [][2]string{{"", "merge-thrice"}, {"(", ""}} {
+		if got, err := chosen(all, c[0], c[1]); err == nil {
+			t.Errorf("only %q from %q: %v, want an error", c[0], c[1], got)
+		}
+	}
 }
