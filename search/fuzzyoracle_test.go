@@ -81,10 +81,9 @@ func plainFuzzy(k text.Key, units []text.Unit) bool {
 		}
 	}
 	words := plainWords(strings.ReplaceAll(k.Pattern, `"`, " "))
-	for _, w := range words {
-		if !slices.ContainsFunc(texts, func(terms []string) bool {
-			return slices.ContainsFunc(terms, func(term string) bool { return plainLike(w, term) })
-		}) {
+	terms := distinct(slices.Concat(texts...))
+	for _, w := range distinct(words) {
+		if !slices.ContainsFunc(terms, func(term string) bool { return plainLike(w, term) }) {
 			return false
 		}
 	}
@@ -97,6 +96,10 @@ func plainFuzzy(k text.Key, units []text.Unit) bool {
 	}
 	return len(words) > 0
 }
+
+// distinct are the words once each: whether one is like another does not depend on how often
+// they are there.
+func distinct(words []string) []string { return slices.Compact(slices.Sorted(slices.Values(words))) }
 
 // fuzzyText is what of a unit counts.
 func fuzzyText(k text.Key, u text.Unit) (string, bool) {
@@ -190,12 +193,18 @@ func plainLike(word, term string) bool {
 
 const plainCompounds = "ÆŒØßẞĐÐŁÞŦĦ"
 
+// Diacritics that are no marks, left out and spelled out.
+var (
+	plainOut   = strings.NewReplacer("Æ", "AE", "Œ", "OE", "Ø", "O", "ß", "SS", "ẞ", "SS", "Đ", "D", "Ð", "D", "Ł", "L", "Þ", "TH", "Ŧ", "T", "Ħ", "H")
+	plainSpelt = strings.NewReplacer("Ø", "OE", "A\u0308", "AE", "O\u0308", "OE", "U\u0308", "UE", "A\u030a", "AA", "Æ", "AE", "Œ", "OE", "ß", "SS", "ẞ", "SS",
+		"Đ", "D", "Ð", "D", "Ł", "L", "Þ", "TH", "Ŧ", "T", "Ħ", "H")
+)
+
 // plainBare leaves out diacritics, or spells them out.
 func plainBare(token string, spell bool) string {
-	bare := strings.NewReplacer("Æ", "AE", "Œ", "OE", "Ø", "O", "ß", "SS", "ẞ", "SS", "Đ", "D", "Ð", "D", "Ł", "L", "Þ", "TH", "Ŧ", "T", "Ħ", "H")
+	bare := plainOut
 	if spell {
-		bare = strings.NewReplacer("Ø", "OE", "A\u0308", "AE", "O\u0308", "OE", "U\u0308", "UE", "A\u030a", "AA", "Æ", "AE", "Œ", "OE", "ß", "SS", "ẞ", "SS",
-			"Đ", "D", "Ð", "D", "Ł", "L", "Þ", "TH", "Ŧ", "T", "Ħ", "H")
+		bare = plainSpelt
 	}
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Mn, r) && r != '\u3099' && r != '\u309a' && unicode.In(r, unicode.Inherited, unicode.Hebrew, unicode.Arabic) {
@@ -248,9 +257,12 @@ func plainInflected(word, term string, bare, bareTerm []rune) bool {
 	for shared < min(len(bare), len(bareTerm)) && bare[shared] == bareTerm[shared] {
 		shared++
 	}
+	if shared < 3 {
+		return false
+	}
 	for _, stem := range stemmers {
 		a, b := plainStem(stem, word), plainStem(stem, term)
-		if n := len([]rune(a)); a == b && n >= 3 && shared >= max(3, n-1) {
+		if n := len([]rune(a)); a == b && n >= 3 && shared >= n-1 {
 			return true
 		}
 	}

@@ -9,12 +9,19 @@ import (
 	"syscall"
 	"time"
 
+	"teraslot/bench/queries"
 	"teraslot/tiers"
 )
 
+// Kinds are the queries of one key, each of which the index is asked.
+var Kinds = []queries.Kind{
+	queries.Word, queries.Part, queries.Phrase, queries.Together, queries.Anywhere, queries.Sender, queries.Title, queries.Field,
+	queries.Stretch, queries.Address, queries.Absent, queries.Most, queries.Frequent,
+}
+
 // Answer is what a query cost.
 type Answer struct {
-	Query
+	queries.Query
 	Hits, Verified int
 	Index, Verify  time.Duration // processor time
 }
@@ -24,17 +31,17 @@ func (a Answer) Few() bool { return a.Verified <= 2*a.Hits+20 }
 
 // String is a line of a table.
 func (a Answer) String() string {
-	scope := []string{"", "TEXT", "BODY", "HEADER " + a.Key.Name}[a.Key.Scope]
-	return fmt.Sprintf("%-8s %6d verified, %6d hits, %7.2f + %7.2f ms: %s %q", a.Kind, a.Verified, a.Hits, ms(a.Index), ms(a.Verify), scope, a.Key.Pattern)
+	return fmt.Sprintf("%6d verified, %6d hits, %7.2f + %7.2f ms: %v (%s)", a.Verified, a.Hits, ms(a.Index), ms(a.Verify), a.Query, a.Kind)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Ask puts the query to an index whose texts are all kept.
-func Ask(ctx context.Context, s *tiers.Snapshot, q Query) (Answer, error) {
+// Ask puts the query, which has one key, to an index whose texts are all kept.
+func Ask(ctx context.Context, s *tiers.Snapshot, q queries.Query) (Answer, error) {
 	a := Answer{Query: q}
+	key := q.Keys[0].Folded()
 	begun := processorTime()
-	sure, maybe, err := s.Match(ctx, q.Key)
+	sure, maybe, err := s.Match(ctx, key)
 	if err != nil {
 		return a, err
 	}
@@ -43,7 +50,7 @@ func Ask(ctx context.Context, s *tiers.Snapshot, q Query) (Answer, error) {
 	texts := s.Texts()
 	for it := maybe.Iterator(); it.HasNext(); {
 		doc := it.Next()
-		match, ok, err := texts.Match(ctx, doc, q.Key)
+		match, ok, err := texts.Match(ctx, doc, key)
 		if err != nil {
 			return a, err
 		}
@@ -83,7 +90,7 @@ func (s Summary) String() string { return s.table }
 func Summarize(answers []Answer) Summary {
 	var out Summary
 	var b strings.Builder
-	for _, kind := range append(slices.Clone(kinds), "") {
+	for _, kind := range append(slices.Clone(Kinds), "") {
 		of := answers
 		if kind != "" {
 			of = slices.DeleteFunc(slices.Clone(answers), func(a Answer) bool { return a.Kind != kind })
@@ -102,8 +109,8 @@ func Summarize(answers []Answer) Summary {
 		}
 		slices.Sort(times)
 		out = Summary{Asked: len(of), Few: few}
-		fmt.Fprintf(&b, "%-8s %6d queries, %6.2f %% with few to verify; %8.1f hits and %8.1f verified on average; %7.2f ms median, %7.2f 99 %%, %7.2f most\n",
-			cmp.Or(kind, "all"), len(of), 100*out.Share(), float64(hits)/float64(len(of)), float64(verified)/float64(len(of)),
+		fmt.Fprintf(&b, "%-32s %6d queries, %6.2f %% with few to verify; %8.1f hits and %8.1f verified on average; %7.2f ms median, %7.2f 99 %%, %7.2f most\n",
+			cmp.Or(string(kind), "all"), len(of), 100*out.Share(), float64(hits)/float64(len(of)), float64(verified)/float64(len(of)),
 			ms(times[len(times)/2]), ms(times[len(times)*99/100]), ms(times[len(times)-1]))
 	}
 	out.table = b.String()

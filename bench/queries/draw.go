@@ -3,6 +3,7 @@ package queries
 import (
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -18,11 +19,14 @@ const (
 	Part     Kind = "BODY, part of a word"
 	Phrase   Kind = "BODY, a phrase"
 	Frequent Kind = "BODY, a phrase of frequent words"
+	Together Kind = "BODY, what stands together"
 	Most     Kind = "BODY, a word in most messages"
 	Anywhere Kind = "TEXT, a word"
 	Sender   Kind = "FROM, a word"
 	Title    Kind = "SUBJECT, a word"
 	Field    Kind = "HEADER, a word"
+	Stretch  Kind = "HEADER, part of a field"
+	Address  Kind = "an address, or part of one"
 	Without  Kind = "BODY x NOT SUBJECT y"
 	Small    Kind = "BODY x SMALLER n"
 	Both     Kind = "BODY x BODY y"
@@ -31,7 +35,7 @@ const (
 )
 
 // Kinds are all of them, in the order of tables.
-var Kinds = []Kind{Word, Part, Phrase, Frequent, Most, Anywhere, Sender, Title, Field, Without, Small, Both, Absent, Ranked}
+var Kinds = []Kind{Word, Part, Phrase, Frequent, Together, Most, Anywhere, Sender, Title, Field, Stretch, Address, Without, Small, Both, Absent, Ranked}
 
 // band is a range of how many messages have a word, both ends included; most is 0
 // where there is no end.
@@ -62,15 +66,24 @@ func bandOf(n int) string {
 // Draw draws at most n distinct queries of a kind; the seed, the kind and the corpus
 // decide which. There are fewer where the corpus does not have as many.
 //
-// A word comes from each band in turn: those of one message, of 2 to 9, of 10 to 99, of
-// 100 to 999, and of 1,000 and more; within its band each is as likely. Part: a word of
-// six letters or more without its first and its last. Phrase: two to four neighbours from
-// a random place of a random message, one of them in at most every hundredth message;
-// Frequent: two or three, each in every tenth message or more. Most: a word in every third
-// message or more. Anywhere: a body's word and a word of any header field in turn. Without,
-// Small, Both: words of ten messages and more, or any where there are none. Absent: a word that no message read has.
-// Ranked: two words of one passage, in at most every twentieth message each. Worst: frequent
-// words, parts of them, and what stands beside them, by classes (worst.go).
+// What comes by turns from each band has a word, its rarest, in one message, in 2 to 9, 10
+// to 99, 100 to 999, and 1,000 and more; within its band each is as likely.
+//
+//   - Word, Sender, Title: a word of a body, a From, a Subject; by turns from each band.
+//   - Part: such a word of a body of four letters or more: any three letters or more of it
+//     that stand together, but not all.
+//   - Phrase: two to four neighbours from a random place of a random message, one of them
+//     in at most every hundredth message; by turns from each band. Frequent: two or three,
+//     each in every tenth message or more.
+//   - Together, Stretch, Address: see together.go.
+//   - Most: a word in every third message or more.
+//   - Anywhere: a body's word and a word of any header field in turn. Field: the latter.
+//   - Without, Small, Both: words of ten messages and more, or any where there are none.
+//   - Absent: a word that no message read has.
+//   - Ranked: two words of one passage, in at most every twentieth message each; by turns
+//     from each band.
+//   - Worst: frequent words, parts of them, and what stands beside them, by classes
+//     (worst.go).
 func (l *Lexicon) Draw(kind Kind, seed uint64, n int) []Query {
 	h := fnv.New64a()
 	h.Write([]byte(kind))
@@ -108,6 +121,12 @@ func (d *drawer) make(n int) {
 		d.most(n)
 	case Phrase, Frequent, Ranked:
 		d.neighbours(n)
+	case Together:
+		d.together(n)
+	case Stretch:
+		d.stretches(n)
+	case Address:
+		d.addresses(n)
 	case Worst:
 		d.worst(n)
 	default:
@@ -116,24 +135,35 @@ func (d *drawer) make(n int) {
 }
 
 // banded yields the words of a count by turns from each band, in random order.
-func (d *drawer) banded(count map[string]int) func(func(string, string) bool) {
-	byBand := make([][]string, len(bands))
-	for _, w := range slices.Sorted(maps.Keys(count)) {
-		for i, b := range bands {
-			if n := count[w] * d.every; n >= b.least && (b.most == 0 || n <= b.most) {
-				byBand[i] = append(byBand[i], w)
+func (d *drawer) banded(count map[string]int) iter.Seq2[string, string] {
+	words := slices.Sorted(maps.Keys(count))
+	return func(yield func(word, band string) bool) {
+		for i, band := range d.byTurns(len(words), func(i int) int { return count[words[i]] }) {
+			if !yield(words[i], band) {
+				return
 			}
 		}
 	}
-	for _, words := range byBand {
-		d.rand.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+}
+
+// byTurns yields the numbers below n by turns from each band, in random order. rarest is how
+// many of the messages read have the rarest word of what has the number; for 0 it is left out.
+func (d *drawer) byTurns(n int, rarest func(i int) int) iter.Seq2[int, string] {
+	byBand := make([][]int, len(bands))
+	for _, i := range d.rand.Perm(n) {
+		count := rarest(i) * d.every
+		for at, b := range bands {
+			if count >= b.least && (b.most == 0 || count <= b.most) {
+				byBand[at] = append(byBand[at], i)
+			}
+		}
 	}
-	return func(yield func(word, band string) bool) {
-		for left, at := true, 0; left; at++ {
+	return func(yield func(int, string) bool) {
+		for left, turn := true, 0; left; turn++ {
 			left = false
-			for i, words := range byBand {
-				if at < len(words) {
-					if left = true; !yield(words[at], bands[i].name) {
+			for at, in := range byBand {
+				if turn < len(in) {
+					if left = true; !yield(in[turn], bands[at].name) {
 						return
 					}
 				}
@@ -148,14 +178,24 @@ func (d *drawer) words(n int) {
 			return
 		}
 		if d.kind == Part {
-			runes := []rune(w)
-			if len(runes) < 6 {
+			if w = d.part(w); w == "" {
 				continue
 			}
-			w = string(runes[1 : len(runes)-1])
 		}
 		d.add(Query{Band: band, Keys: []Key{{Scope: Body, Value: w}}})
 	}
+}
+
+// part is three letters or more of a word that stand together, but not all; "" of a word
+// that has no such part.
+func (d *drawer) part(word string) string {
+	runes := []rune(word)
+	if len(runes) < 4 {
+		return ""
+	}
+	n := 3 + d.rand.IntN(len(runes)-3)
+	from := d.rand.IntN(len(runes) - n + 1)
+	return string(runes[from : from+n])
 }
 
 func (d *drawer) plain(n int, scope Scope, count map[string]int) {
@@ -187,27 +227,34 @@ func (d *drawer) of(wanted func(count int) bool) (words []string) {
 
 // neighbours takes phrases from the passages.
 func (d *drawer) neighbours(n int) {
-	for _, i := range d.rand.Perm(len(d.passages.kept)) {
+	phrases := make([][]string, len(d.passages.kept))
+	for i, words := range d.passages.kept {
+		phrases[i] = words[:2+d.rand.IntN(map[Kind]int{Phrase: 3, Frequent: 2, Ranked: 1}[d.kind])]
+	}
+	for i, band := range d.byTurns(len(phrases), func(i int) int { return d.wanted(phrases[i]) }) {
 		if len(d.out) == n {
 			return
 		}
-		words := d.passages.kept[i]
-		rarest := d.Messages
-		words = words[:2+d.rand.IntN(map[Kind]int{Phrase: 3, Frequent: 2, Ranked: 1}[d.kind])]
-		frequent := false
-		for _, w := range words {
-			rarest = min(rarest, d.body[w])
-			frequent = frequent || 20*d.body[w] > d.Messages
+		k := Key{Scope: Body, Value: strings.Join(phrases[i], " ")}
+		if d.kind == Ranked {
+			k.Scope = Text
 		}
-		q := Query{Band: bandOf(rarest * d.every), Keys: []Key{{Scope: Body, Value: strings.Join(words, " ")}}}
-		switch {
-		case d.kind == Phrase && 100*rarest <= d.Messages, d.kind == Frequent && 10*rarest >= d.Messages:
-			d.add(q)
-		case d.kind == Ranked && !frequent:
-			q.Fuzzy, q.Keys[0].Scope = true, Text
-			d.add(q)
-		}
+		d.add(Query{Band: band, Fuzzy: d.kind == Ranked, Keys: []Key{k}})
 	}
+}
+
+// wanted is how many messages read have the rarest of a phrase's words, or 0 if the phrase
+// is none of the kind's.
+func (d *drawer) wanted(words []string) int {
+	rarest, most := d.Messages, 0
+	for _, w := range words {
+		rarest, most = min(rarest, d.body[w]), max(most, d.body[w])
+	}
+	switch {
+	case d.kind == Phrase && 100*rarest <= d.Messages, d.kind == Frequent && 10*rarest >= d.Messages, d.kind == Ranked && 20*most <= d.Messages:
+		return rarest
+	}
+	return 0
 }
 
 // mixed makes the kinds of two parts, and of words that are nowhere.

@@ -26,6 +26,8 @@ type Lexicon struct {
 	subject  map[string]int
 	passages sample[[]string] // neighbouring words of a body
 	headers  sample[Key]      // a word of any field
+	together sample[string]   // what stands together in a body, symbols and all
+	fields   map[string]*sample[Key]
 }
 
 // passageWords is how many neighbours a passage has.
@@ -38,7 +40,11 @@ const sampleSize = 20_000
 func Read(mail iter.Seq2[corpus.Message, error], seed uint64, every int) (*Lexicon, error) {
 	r := rand.New(rand.NewPCG(seed, 0x6c657869636f6e))
 	l := &Lexicon{every: max(1, every), rand: r, body: map[string]int{}, from: map[string]int{}, subject: map[string]int{}}
-	l.passages.rand, l.headers.rand = r, r
+	l.passages.rand, l.headers.rand, l.together.rand = r, r, r
+	l.fields = map[string]*sample[Key]{}
+	for _, name := range fieldNames {
+		l.fields[name] = &sample[Key]{rand: r}
+	}
 	i := -1
 	for m, err := range mail {
 		if err != nil {
@@ -65,6 +71,7 @@ func (l *Lexicon) add(m corpus.Message) error {
 			note(body, words)
 			l.takePassages(u.Value())
 		case len(words) > 0:
+			l.takeField(u)
 			l.headers.offer(Key{Scope: Header, Name: u.Name, Value: words[l.rand.IntN(len(words))]})
 			switch u.Name {
 			case "from":
@@ -97,6 +104,7 @@ func (l *Lexicon) takePassages(s string) {
 	for range 10 {
 		if len(s) >= 40 {
 			l.passage(s)
+			l.takeTogether(s)
 		}
 	}
 }

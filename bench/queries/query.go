@@ -77,6 +77,19 @@ func astring(s string) string {
 	return `"` + s + `"`
 }
 
+// Folded is the key as the index takes it, whatever Not says.
+func (k Key) Folded() text.Key {
+	switch k.Scope {
+	case Body:
+		return text.NewKey(text.InBody, "", k.Value)
+	case Text:
+		return text.NewKey(text.InText, "", k.Value)
+	case Header:
+		return text.NewKey(text.InHeader, k.Name, k.Value)
+	}
+	return text.NewKey(text.InHeader, string(k.Scope), k.Value)
+}
+
 // in reports whether a unit is one that the key looks at; value is the part of it.
 func (k Key) in(u text.Unit) (value string, ok bool) {
 	switch k.Scope {
