@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -218,15 +219,17 @@ func (s *Slot) End(tb TB) (killed bool) {
 // busy with much else, too.
 const patience = 2 * time.Minute
 
+// await waits until the process greets on an address. A connection alone says little: the
+// kernel takes it as soon as there is a listener, also of a process that is about to exit.
 func (s *Slot) await(addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := net.Dial("tcp", addr)
+		err := greeted(ctx, addr)
 		if err == nil {
-			return c.Close()
+			return nil
 		}
 		select {
 		case <-s.exited:
@@ -236,6 +239,18 @@ func (s *Slot) await(addr string) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// greeted connects and reads the first line.
+func greeted(ctx context.Context, addr string) error {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	_, err = bufio.NewReader(c).ReadSlice('\n')
+	return errors.Join(err, c.Close())
 }
 
 // Kill ends the process and its children at once, as kill -9 does.
