@@ -94,8 +94,8 @@ func (c *tree) try(ctx context.Context, name string) (verdict string, err error)
 	return judge(string(out), err, pkg, test)
 }
 
-// judge tells a test that has failed from one that has not, and from one that could
-// not be made.
+// judge tells a test that has failed from one that has not, from one that could not be
+// made, and from one that the machine was too busy for.
 func judge(out string, err error, pkg, test string) (string, error) {
 	told := fmt.Errorf("go test -run %q ./%s: %w: %s", test, pkg, err, out)
 	switch {
@@ -103,6 +103,8 @@ func judge(out string, err error, pkg, test string) (string, error) {
 		return "GREEN", fmt.Errorf("go test -run %q ./%s did not notice", test, pkg)
 	case strings.Contains(out, " [build failed]") || strings.Contains(out, " [setup failed]"):
 		return "does not build", told
+	case strings.Contains(out, "panic: test timed out"):
+		return "out of time", told
 	case !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic:"):
 		return "no verdict", told
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +32,7 @@ func TestTry(t *testing.T) {
 	write("one_test.go", `package one
 
 import (
+	"errors"
 	"os"
 	"testing"
 )
@@ -69,6 +71,29 @@ func TestOne(t *testing.T) {
 		}
 		if b, err := os.ReadFile(filepath.Join(c.work, "one.go")); err != nil || string(b) != code {
 			t.Errorf("%s has stayed in the copy: %s %v", filepath.Base(try.patch), b, err)
+		}
+	}
+}
+
+// TestJudge: only what a test says against the damage is red.
+func TestJudge(t *testing.T) {
+	failed := errors.New("exit status 1")
+	for _, c := range []struct {
+		out  string
+		err  error
+		want string
+	}{
+		{"ok  \tone\t0.01s\n", nil, "GREEN"},
+		{"--- FAIL: TestOne (0.00s)\n    one_test.go:9: not one\nFAIL\n", failed, "red"},
+		{"panic: assignment to entry in nil map\n\ngoroutine 7 [running]:\n", failed, "red"},
+		{"FAIL\tone [build failed]\n", failed, "does not build"},
+		{"FAIL\tone [setup failed]\n", failed, "does not build"},
+		{"panic: test timed out after 10m0s\n\trunning tests:\n\t\tTestOne (10m0s)\n", failed, "out of time"},
+		{"signal: killed\nFAIL\tone\t3.1s\n", failed, "no verdict"},
+	} {
+		got, err := judge(c.out, c.err, "one", "TestOne")
+		if got != c.want || (err == nil) != (got == "red") {
+			t.Errorf("%q: %s (%v), want %s", c.out, got, err, c.want)
 		}
 	}
 }
