@@ -59,6 +59,18 @@ type Change struct {
 // does not suffice: expunged records are missing, or their mail is no earlier state of this, so
 // that one mod-sequence may be of two writes. A damaged record is a *Damage: it is not sent to anyone.
 func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][]Entry) (out Change, incomplete []mailbox.ID, err error) {
+	return m.differ(ctx, theirs, known, math.MaxInt)
+}
+
+// ErrMany: more records differ than DifferWithin was to return.
+var ErrMany = errors.New("too many records differ")
+
+// DifferWithin is Differ without known records that returns at most so many, or ErrMany: then it has not read many more.
+func (m *Mail) DifferWithin(ctx context.Context, most int, theirs *Image) (out Change, incomplete []mailbox.ID, err error) {
+	return m.differ(ctx, theirs, nil, most)
+}
+
+func (m *Mail) differ(ctx context.Context, theirs *Image, known map[mailbox.ID][]Entry, most int) (out Change, incomplete []mailbox.ID, err error) {
 	err = m.read(ctx, func(c *conn) (err error) {
 		if out.Image, err = m.loadImage(c); err != nil {
 			return err
@@ -77,7 +89,7 @@ func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][
 			case asked:
 				one, err = m.differFrom(c, b, entries)
 			case there == nil:
-				one, err = m.since(c, b, 0)
+				one, err = m.since(c, b, 0, most)
 			case parted && max(here.HighestModSeq, there.HighestModSeq) > base:
 				incomplete = append(incomplete, b.ID)
 			case here.sameRecords(there):
@@ -85,13 +97,14 @@ func (m *Mail) Differ(ctx context.Context, theirs *Image, known map[mailbox.ID][
 			case !here.continues(there):
 				incomplete = append(incomplete, b.ID)
 			default:
-				one, err = m.since(c, b, there.HighestModSeq)
+				one, err = m.since(c, b, there.HighestModSeq, most)
 			}
 			if err != nil {
 				return err
 			}
 			if len(one.Entries) > 0 || !one.Drop.IsEmpty() {
 				out.Boxes = append(out.Boxes, one)
+				most -= len(one.Entries)
 			}
 		}
 		return nil
@@ -105,9 +118,12 @@ func (b *BoxImage) continues(there *BoxImage) bool {
 	return b.UIDValidity == there.UIDValidity && b.HighestModSeq > there.HighestModSeq && b.Horizon <= there.HighestModSeq
 }
 
-// since returns the records of b that changed after a mod-sequence.
-func (m *Mail) since(c *conn, b *box, modseq mailbox.ModSeq) (BoxChange, error) {
-	all, err := m.entries(c, b, modseq)
+// since returns the records of b that changed after a mod-sequence, ErrMany if they are more than most.
+func (m *Mail) since(c *conn, b *box, modseq mailbox.ModSeq, most int) (BoxChange, error) {
+	if modseq == 0 && int64(b.Counts.Exists) > int64(most) {
+		return BoxChange{}, ErrMany
+	}
+	all, err := m.entriesBut(c, b, modseq, most, func(err error) error { return err })
 	return BoxChange{ID: b.ID, Entries: all}, err
 }
 
@@ -156,7 +172,7 @@ func (m *Mail) SoundEntries(ctx context.Context, id mailbox.ID) ([]Entry, error)
 	err := m.read(ctx, func(c *conn) error {
 		b, err := loadBox(c, "id", string(id))
 		if err == nil {
-			out, err = m.entriesBut(c, b, 0, func(error) error { return nil })
+			out, err = m.entriesBut(c, b, 0, math.MaxInt, func(error) error { return nil })
 		}
 		return err
 	})
@@ -166,11 +182,11 @@ func (m *Mail) SoundEntries(ctx context.Context, id mailbox.ID) ([]Entry, error)
 // entries reads the records of b that changed after a mod-sequence, live and
 // expunged, by UID.
 func (m *Mail) entries(c *conn, b *box, after mailbox.ModSeq) ([]Entry, error) {
-	return m.entriesBut(c, b, after, func(err error) error { return err })
+	return m.entriesBut(c, b, after, math.MaxInt, func(err error) error { return err })
 }
 
-// entriesBut is entries that asks of damaged ones whether to end.
-func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(error) error) ([]Entry, error) {
+// entriesBut is entries that asks of damaged ones whether to end, and ends with ErrMany if there are more than most.
+func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, most int, damaged func(error) error) ([]Entry, error) {
 	from, join := "", ""
 	if there, err := hasTable(c, "provenance"); err != nil {
 		return nil, err
@@ -194,6 +210,9 @@ func (m *Mail) entriesBut(c *conn, b *box, after mailbox.ModSeq, damaged func(er
 			}
 			if from != "" {
 				e.Provenance = provenanceOf(integer(row[0]), e.ModSeq, row[8:])
+			}
+			if len(out) >= most {
+				return ErrMany
 			}
 			out = append(out, e)
 			return nil

@@ -19,7 +19,8 @@ import (
 type ChannelOptions struct {
 	Client *Client
 	Log    *synclog.Log
-	// Workers are how many users are synced at once; 0: 4.
+	// Workers are how many users are synced at once; 0: 32. Whoever has much to be sent
+	// waits besides for one of four places, for the memory that takes.
 	Workers int
 	// CompareEvery is how often all users are compared although nobody noted a
 	// change; 0: every hour.
@@ -36,8 +37,6 @@ type ChannelOptions struct {
 // Channel keeps one replica up to date.
 type Channel struct {
 	o ChannelOptions
-	// work holds a token when a user may be taken.
-	work chan struct{}
 	// moved holds a token when a user was finished, or failed.
 	moved chan struct{}
 
@@ -45,7 +44,7 @@ type Channel struct {
 
 	mu              sync.Mutex
 	users           map[mailbox.User]*job // guarded by mu: those that are not equal, as far as is known
-	queue           []mailbox.User        // guarded by mu: of those, in the order in which they came
+	small, large    queue                 // of those; large are the users for whom a small sync did not suffice
 	total           Stats                 // guarded by mu
 	syncs, failures int64                 // guarded by mu
 	last            time.Time             // guarded by mu: of the last sync that succeeded
@@ -56,13 +55,22 @@ type Channel struct {
 	healings        int64                 // guarded by mu
 }
 
+// queue is of users who wait for a worker, in the order in which they came.
+type queue struct {
+	users []mailbox.User // guarded by Channel.mu
+	// work holds a token when a user may be taken.
+	work chan struct{}
+}
+
 // job is a user who has to be synced.
 type job struct {
 	since   time.Time // of the first change that is not there yet
 	notes   int       // that came since
 	running bool
-	again   bool // changed while it ran
+	again   bool      // changed while it ran
+	later   time.Time // if again, of the first such change
 	queued  bool
+	large   bool      // a small sync does not suffice
 	tries   int       // that failed
 	next    time.Time // of the next, if tries > 0
 	err     error     // of the last
@@ -83,7 +91,7 @@ func delay(tries int) time.Duration {
 // NewChannel returns a channel that does nothing yet.
 func NewChannel(o ChannelOptions) *Channel {
 	if o.Workers <= 0 {
-		o.Workers = 4
+		o.Workers = 32
 	}
 	if o.CompareEvery <= 0 {
 		o.CompareEvery = time.Hour
@@ -100,7 +108,8 @@ func NewChannel(o ChannelOptions) *Channel {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	return &Channel{o: o, work: make(chan struct{}, 1), moved: make(chan struct{}, 1), users: map[mailbox.User]*job{}, skips: map[mailbox.User]bool{}}
+	queue := func() queue { return queue{work: make(chan struct{}, 1)} }
+	return &Channel{o: o, small: queue(), large: queue(), moved: make(chan struct{}, 1), users: map[mailbox.User]*job{}, skips: map[mailbox.User]bool{}}
 }
 
 // Name is the replica's.
@@ -123,7 +132,9 @@ func (c *Channel) add(u mailbox.User) *job {
 	}
 	j.notes++
 	if j.running {
-		j.again = true
+		if !j.again {
+			j.again, j.later = true, c.o.Now()
+		}
 		return j
 	}
 	if !j.queued && j.tries == 0 && !c.skips[u] {
@@ -135,8 +146,17 @@ func (c *Channel) add(u mailbox.User) *job {
 // enqueue makes a user one whom a worker may take. c.mu is held.
 func (c *Channel) enqueue(u mailbox.User, j *job) {
 	j.queued = true
-	c.queue = append(c.queue, u)
-	wake(c.work)
+	q := c.queueOf(j)
+	q.users = append(q.users, u)
+	wake(q.work)
+}
+
+// queueOf is where a user waits.
+func (c *Channel) queueOf(j *job) *queue {
+	if j.large {
+		return &c.large
+	}
+	return &c.small
 }
 
 func wake(c chan struct{}) {
@@ -167,7 +187,10 @@ func (c *Channel) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for range c.o.Workers {
-		g.Go(func() error { return c.serve(ctx) })
+		g.Go(func() error { return c.serve(ctx, &c.small, c.o.Client.syncSmall) })
+	}
+	for range largeWorkers {
+		g.Go(func() error { return c.serve(ctx, &c.large, c.o.Client.Sync) })
 	}
 	g.Go(func() error { return c.read(ctx) })
 	g.Go(func() error { return c.compareAll(ctx) })
@@ -248,19 +271,22 @@ func (c *Channel) owe() error {
 	return c.o.Log.Owe(notes)
 }
 
-// serve syncs one user after the other.
-func (c *Channel) serve(ctx context.Context) error {
+// largeWorkers are how many users are synced at once of whom much is to be sent.
+const largeWorkers = 4
+
+// serve syncs one user of a queue after the other.
+func (c *Channel) serve(ctx context.Context, q *queue, sync func(context.Context, mailbox.User) (Stats, error)) error {
 	for {
-		u, j := c.take()
+		u, j := c.take(q)
 		if j == nil {
 			select {
-			case <-c.work:
+			case <-q.work:
 				continue
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
-		stats, err := c.o.Client.Sync(ctx, u)
+		stats, err := sync(ctx, u)
 		if c.o.Heal && damaged(err) {
 			stats, err = c.healed(ctx, u, err)
 		}
@@ -279,16 +305,16 @@ func (c *Channel) serve(ctx context.Context) error {
 }
 
 // take takes a user out of the queue; nil if nobody waits.
-func (c *Channel) take() (mailbox.User, *job) {
+func (c *Channel) take(q *queue) (mailbox.User, *job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
+	if len(q.users) == 0 {
 		return "", nil
 	}
-	u := c.queue[0]
-	c.queue = c.queue[1:]
-	if len(c.queue) > 0 {
-		wake(c.work) // another worker may go on
+	u := q.users[0]
+	q.users = q.users[1:]
+	if len(q.users) > 0 {
+		wake(q.work) // another worker may go on
 	}
 	j := c.users[u]
 	j.queued, j.running, j.again = false, true, false
@@ -307,11 +333,14 @@ func (c *Channel) finish(ctx context.Context, u mailbox.User, j *job, stats Stat
 		c.succeeded(u, j)
 	case ctx.Err() != nil:
 		return
-	case Unreachable(err):
-		if c.line == nil {
-			c.o.Logger.Warn("replication: the replica cannot be reached", "replica", c.Name(), "err", err)
+	case errors.Is(err, errLarge):
+		j.large = true
+		if !c.skips[u] {
+			c.enqueue(u, j)
 		}
-		c.line = err
+		return
+	case Unreachable(err):
+		c.reach(err)
 		if j.tries == 0 {
 			c.enqueue(u, j)
 		}
@@ -324,22 +353,39 @@ func (c *Channel) finish(ctx context.Context, u mailbox.User, j *job, stats Stat
 	j.answer(err)
 }
 
+// reached notes what a call says of the line: nothing, if it failed for another reason.
+func (c *Channel) reached(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil || Unreachable(err) {
+		c.reach(err)
+	}
+}
+
+// reach notes that the replica can be reached, or why it cannot. c.mu is held.
+func (c *Channel) reach(err error) {
+	switch {
+	case err != nil && c.line == nil:
+		c.o.Logger.Warn("replication: the replica cannot be reached", "replica", c.Name(), "err", err)
+	case err == nil && c.line != nil:
+		c.o.Logger.Info("replication: the replica can be reached again", "replica", c.Name())
+	}
+	c.line = err
+}
+
 // succeeded is for a user who is equal. c.mu is held.
 func (c *Channel) succeeded(u mailbox.User, j *job) {
 	now := c.o.Now()
 	c.syncs++
 	c.last = now
 	c.lags.add(now.Sub(j.since))
-	if c.line != nil {
-		c.o.Logger.Info("replication: the replica can be reached again", "replica", c.Name())
-		c.line = nil
-	}
-	j.tries, j.err = 0, nil
+	c.reach(nil)
+	j.tries, j.err, j.large = 0, nil, false
 	if !j.again {
 		delete(c.users, u)
 		return
 	}
-	j.since, j.notes = now, 1
+	j.since, j.notes = j.later, 1
 	if !c.skips[u] {
 		c.enqueue(u, j)
 	}
@@ -375,15 +421,23 @@ func (c *Channel) retry(ctx context.Context) error {
 func (c *Channel) compareAll(ctx context.Context) error {
 	due := !c.o.Log.Clean()
 	for {
+		wait := c.o.CompareEvery
 		if due {
-			if _, err := c.Compare(ctx); err == nil {
+			_, err := c.Compare(ctx)
+			switch {
+			case err == nil:
 				c.o.Log.Compared()
-			} else if ctx.Err() == nil {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case !Unreachable(err):
 				c.o.Logger.Warn("replication: users cannot be compared", "replica", c.Name(), "err", err)
 			}
+			c.reached(err)
+			if err != nil {
+				wait = firstRetry
+			}
 		}
-		wait := c.o.CompareEvery
-		if !c.o.Log.Clean() {
+		if !c.o.Log.Clean() { // a note was lost meanwhile
 			wait = firstRetry
 		}
 		select {
@@ -444,7 +498,6 @@ func (c *Channel) Sync(ctx context.Context, u mailbox.User) error {
 	}
 	if j.running { // what runs may have looked already
 		j.waiters = j.waiters[:len(j.waiters)-1]
-		j.again = true
 		c.mu.Unlock()
 		return c.afterThis(ctx, u)
 	}

@@ -4,7 +4,9 @@
 //
 // The master's side is a Channel for each replica: a sync log that names whom to compare,
 // workers that make one user after the other equal (Client.Sync), and the users that are
-// held up, each with its own delay. The replica's side is a Server.
+// held up, each with its own delay. There are many workers for users of whom little is to be
+// sent, so that the distance to a replica costs each only once, and few for the others, whose
+// changes take memory on both sides. The replica's side is a Server.
 //
 // # The wire
 //

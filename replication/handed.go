@@ -84,7 +84,7 @@ func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool
 			s.followed = map[mailbox.ID]bool{}
 		}
 		s.followed[id] = true
-		next := &sync1{c: s.c, user: holder, above: append(slices.Clip(s.above), s.user)}
+		next := &sync1{c: s.c, user: holder, small: s.small, above: append(slices.Clip(s.above), s.user)}
 		if err := next.run(ctx); err != nil {
 			s.c.forget(holder)
 			return waited, err

@@ -31,10 +31,13 @@ type Status struct {
 	Syncs        int64    // that succeeded since the start
 	Failures     int64    // of single users
 	LeftOut      int      // users who are skipped, held up or not
-	Differences  int64    // that comparing all records, or reading all messages, has found
-	Healed       int64    // messages and stretches of records that one side had lost
-	Last         time.Time
-	Total        Stats
+	// Uncompared says that the last stop was not clean, and that not all users were compared since: there may be
+	// changes of which nothing is known.
+	Uncompared  bool
+	Differences int64 // that comparing all records, or reading all messages, has found
+	Healed      int64 // messages and stretches of records that one side had lost
+	Last        time.Time
+	Total       Stats
 	// The lags of late syncs, from the change to its being there.
 	LagMedian, LagP99 time.Duration
 }
@@ -53,7 +56,7 @@ type HeldUp struct {
 func (c *Channel) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Replica: c.Name(), Users: len(c.users), Syncs: c.syncs, Failures: c.failures, Last: c.last, Total: c.total,
+	s := Status{Uncompared: !c.o.Log.Clean(), Replica: c.Name(), Users: len(c.users), Syncs: c.syncs, Failures: c.failures, Last: c.last, Total: c.total,
 		LeftOut: len(c.skips), Differences: c.differences, Healed: c.healings}
 	now := c.o.Now()
 	for u, j := range c.users {

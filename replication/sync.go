@@ -31,14 +31,33 @@ const maxRounds = 8
 
 // Sync makes a user of the replica what he is here.
 func (c *Client) Sync(ctx context.Context, u mailbox.User) (Stats, error) {
-	s := &sync1{c: c, user: u}
+	return c.sync(ctx, &sync1{c: c, user: u})
+}
+
+// syncSmall is Sync for a user of whom little is to be sent: else it ends with errLarge, before much was read.
+func (c *Client) syncSmall(ctx context.Context, u mailbox.User) (Stats, error) {
+	return c.sync(ctx, &sync1{c: c, user: u, small: true})
+}
+
+func (c *Client) sync(ctx context.Context, s *sync1) (Stats, error) {
 	err := s.run(ctx)
 	if err != nil {
-		c.forget(u)
-		err = fmt.Errorf("user %s: %w", u, err)
+		if !errors.Is(err, errLarge) {
+			c.forget(s.user)
+		}
+		err = fmt.Errorf("user %s: %w", s.user, err)
 	}
 	return s.stats, err
 }
+
+// What a small sync sends at most. There may be many of them at once, each with so much in memory on both sides.
+const (
+	smallRecords = 256
+	smallBytes   = 1 << 20
+)
+
+// errLarge: a small sync does not suffice.
+var errLarge = errors.New("more is to be sent than a small sync may")
 
 // sync1 is the sync of one user.
 type sync1 struct {
@@ -48,6 +67,7 @@ type sync1 struct {
 	above []mailbox.User // those of whose syncs it is a part
 	deep  func(string)   // if set, all records are compared, and what differs is told
 	only  mailbox.ID     // those of this mailbox; "": of all
+	small bool           // errLarge, if more than little is to be sent, or all records of a mailbox compared
 
 	account account.Entry
 	mail    *mailstore.Mail
@@ -105,7 +125,7 @@ func (s *sync1) ask(ctx context.Context) error {
 
 // round is one try.
 func (s *sync1) round(ctx context.Context) (done bool, err error) {
-	change, incomplete, err := s.mail.Differ(ctx, &s.theirs, s.known)
+	change, incomplete, err := s.differ(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -133,6 +153,21 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	return s.settle(ctx, r, &change)
+}
+
+// differ returns what makes the replica's mail this one.
+func (s *sync1) differ(ctx context.Context) (change mailstore.Change, incomplete []mailbox.ID, err error) {
+	if !s.small {
+		return s.mail.Differ(ctx, &s.theirs, s.known)
+	}
+	change, incomplete, err = s.mail.DifferWithin(ctx, smallRecords, &s.theirs)
+	if errors.Is(err, mailstore.ErrMany) {
+		return change, nil, errLarge
+	}
+	if _, bytes := messagesOf(&change); bytes > smallBytes {
+		return change, nil, errLarge
+	}
+	return change, incomplete, err
 }
 
 // equal reports whether the replica has the user as he is here, lineage and all.
@@ -168,6 +203,9 @@ func (s *sync1) settle(ctx context.Context, r *result, change *mailstore.Change)
 
 // compare asks for all records of mailboxes.
 func (s *sync1) compare(ctx context.Context, ids []mailbox.ID) error {
+	if s.small {
+		return errLarge
+	}
 	if s.known == nil {
 		s.known = map[mailbox.ID][]mailstore.Entry{}
 	}
@@ -194,30 +232,30 @@ const (
 )
 
 // wanted returns the messages that the replica needs for a change, in the order in
-// which they came here. Of many, the first are sent before: what breaks off later finds
-// them there.
+// which they came here. Of many, the first are sent before. A replica that has no mail of the
+// user is not asked what it lacks.
 func (s *sync1) wanted(ctx context.Context, change *mailstore.Change) ([]messageHead, error) {
 	all, bytes := messagesOf(change)
 	if s.exists && !s.offerAll && !s.fresh && len(all) <= unasked && bytes <= unaskedBytes {
 		return headsOf(change, all), nil
 	}
-	var last []messageHead
 	for len(all) > 0 {
 		n := min(len(all), maxOffer)
-		missing, err := s.missing(ctx, headsOf(change, all[:n]))
-		if err != nil {
-			return nil, err
+		some := headsOf(change, all[:n])
+		if all = all[n:]; s.exists || s.offerAll {
+			var err error
+			if some, err = s.missing(ctx, some); err != nil {
+				return nil, err
+			}
 		}
-		all = all[n:]
-		if len(all) == 0 && len(missing) <= unasked {
-			last = missing
-			break
+		if len(all) == 0 {
+			return some, nil
 		}
-		if err := s.put(ctx, missing); err != nil {
+		if err := s.put(ctx, some); err != nil {
 			return nil, err
 		}
 	}
-	return last, nil
+	return nil, nil
 }
 
 // missing offers messages.

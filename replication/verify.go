@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"teraslot/mailbox"
@@ -174,13 +175,8 @@ func (c *Channel) unqueue(u mailbox.User, j *job) {
 		return
 	}
 	j.queued = false
-	kept := c.queue[:0]
-	for _, q := range c.queue {
-		if q != u {
-			kept = append(kept, q)
-		}
-	}
-	c.queue = kept
+	q := c.queueOf(j)
+	q.users = slices.DeleteFunc(q.users, func(one mailbox.User) bool { return one == u })
 }
 
 // Heal is Client.Heal for a user on whom nobody else works meanwhile; then he is synced.

@@ -33,7 +33,7 @@ type Replication struct {
 	Authority string `toml:"authority"`
 	// Peers are the other slots of the store.
 	Peers []Peer `toml:"peers"`
-	// Workers are how many users are brought to each replica at once. Default: 4.
+	// Workers are how many users are brought to each replica at once. Default: 32.
 	Workers int `toml:"workers"`
 	// Compare is how often the digests of all users are compared, Verify how often all
 	// records are. Default: 1h, 7d.
@@ -99,7 +99,7 @@ func (r *Replication) validate() error {
 
 func (r *Replication) complete() {
 	orString(&r.Role, RoleReplica)
-	orNumber(&r.Workers, 4)
+	orNumber(&r.Workers, 32)
 	orNumber(&r.Compare, Duration(time.Hour))
 	orNumber(&r.Verify, Duration(7*24*time.Hour))
 }

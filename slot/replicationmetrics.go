@@ -26,6 +26,12 @@ var replicationFigures = []struct {
 		}
 		return n
 	}},
+	{figure("uncompared", "1 if not all users were compared since a stop that was not clean: there may be changes of which nothing is known."), prometheus.GaugeValue, func(s *replication.Status) float64 {
+		if s.Uncompared {
+			return 1
+		}
+		return 0
+	}},
 	{figure("users_left_out", "Users who are left out until somebody says otherwise."), prometheus.GaugeValue, func(s *replication.Status) float64 { return float64(s.LeftOut) }},
 	{figure("lag_median_seconds", "Median of the last 1,024 syncs, from the change to its being there."), prometheus.GaugeValue, func(s *replication.Status) float64 { return s.LagMedian.Seconds() }},
 	{figure("lag_p99_seconds", "The same, the 99th percentile."), prometheus.GaugeValue, func(s *replication.Status) float64 { return s.LagP99.Seconds() }},

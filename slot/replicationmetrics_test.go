@@ -29,6 +29,7 @@ func TestStoreMetrics(t *testing.T) {
 	}
 	for _, replica := range []string{"b", "c"} {
 		is("unreachable", replica, 0)
+		is("uncompared", replica, 0)
 		is("users_behind", replica, 0)
 		is("messages_total", replica, 1)
 		is("differences_total", replica, 0)

@@ -53,6 +53,9 @@ func writeReplication(w io.Writer, s *slot.ReplicationStatus, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s: last sync %s; %d users left out, %d failures; %d differences found, %d things healed, %d users merged\n",
 			r.Replica, last, r.LeftOut, r.Failures, r.Differences, r.Healed, r.Total.Merged.Users)
+		if r.Uncompared {
+			fmt.Fprintf(w, "%s: not all users were compared since the last stop, which was not clean: there may be more changes\n", r.Replica)
+		}
 		if r.Line != "" {
 			fmt.Fprintf(w, "%s: cannot be reached: %s\n", r.Replica, r.Line)
 		}
