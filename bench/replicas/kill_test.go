@@ -52,7 +52,7 @@ func TestKillReplicas(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(met)) {
 		fmt.Fprintf(&table, "; %s %d", kind, met[kind])
 	}
-	t.Logf("proof: seed %d: %d cycles%s; %d acknowledged messages, all on the master and both replicas after each", seed, cycles, &table, acked)
+	t.Logf("proof: seed %d: %d cycles, %d kills%s; %d acknowledged messages, all on the master and both replicas after each", seed, cycles, met["master killed"]+met["replica killed"], &table, acked)
 }
 
 // lineFaults are what may be wrong with a line, in the order in which they are drawn.
@@ -80,8 +80,12 @@ var victims = [][]int{{0}, {1}, {2}, {0, 1}, {0, 2}, {1, 2}, {0, 1, 2}}
 func (w *world) cycle(t *testing.T) (what []string) {
 	t.Helper()
 	var unplug, cut []int
+	w.full = w.apart() == 1 && w.rng.IntN(4) == 0
 	for i := range w.lines {
 		f := &lineFaults[w.rng.IntN(len(lineFaults)-1+w.apart())]
+		if w.full && i == 0 { // what does not arrive fills no disk
+			f = &lineFaults[0]
+		}
 		what = append(what, f.name)
 		switch f.name {
 		case "unplugged":
@@ -91,10 +95,7 @@ func (w *world) cycle(t *testing.T) (what []string) {
 		}
 		w.set(t, i, f.Fault)
 	}
-	w.full = w.apart() == 1 && w.rng.IntN(4) == 0
-	if w.full {
-		what = append(what, "full disk")
-	}
+	refused := w.refused()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for range 4 {
@@ -111,6 +112,12 @@ func (w *world) cycle(t *testing.T) (what []string) {
 	killed := victims[w.rng.IntN(len(victims))]
 	what = append(what, w.kill(t, killed, cut)...)
 	cancel()
+	if w.full {
+		what = append(what, "full disk")
+		if w.refused() > refused {
+			what = append(what, "replica refused for it")
+		}
+	}
 	w.mend(t, unplug)
 	running.Wait()
 	return append(what, w.restart(t, killed)...)
