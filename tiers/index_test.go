@@ -71,14 +71,23 @@ func someDocs(r *rand.Rand, total uint32) (docs []uint32, counts []uint8) {
 	return docs, counts
 }
 
+// newList is the list of docs.
+func newList(docs []uint32, counts []uint8, total uint32) docList {
+	data, bare := appendList(nil, docs, counts, total)
+	if len(docs) == 1 && bare {
+		data = nil
+	}
+	return docList{data: data, bare: bare, first: docs[0], total: total}
+}
+
 // Lists come back as they were, counts rounded down, in the shortest form.
 func TestList(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	forms := map[form]int{}
+	forms, bare := map[form]int{}, 0
 	for range 2000 {
 		total := uint32(1 + r.IntN(700))
 		docs, counts := someDocs(r, total)
-		l := docList{data: appendList(nil, docs, counts, total), total: total}
+		l := newList(docs, counts, total)
 		gotDocs, gotCounts, err := l.appendTo(nil, nil)
 		want := slices.Clone(counts)
 		for i := range want {
@@ -92,14 +101,17 @@ func TestList(t *testing.T) {
 		if err := l.orInto(set); err != nil || lenErr != nil || !slices.Equal(set.appendTo(nil), docs) || n != uint32(len(docs)) {
 			t.Fatalf("as a set: %v, %v, %d, %v", set.appendTo(nil), err, n, lenErr)
 		}
-		if plain := len(appendGaps(nil, docs)); len(appendList(nil, docs, nil, total)) > plain+3 {
+		if gaps := len(appendGaps(nil, docs)); len(newList(docs, nil, total).data) > gaps {
 			t.Errorf("the list of %v is longer than its gaps", docs)
 		}
 		_, f, _, _, _ := l.head()
 		forms[f]++
+		if l.bare {
+			bare++
+		}
 	}
-	if len(forms) != 4 {
-		t.Errorf("forms met: %v", forms)
+	if len(forms) != 4 || bare == 0 || bare == forms[formGaps] {
+		t.Errorf("forms met: %v, %d bare", forms, bare)
 	}
 }
 
@@ -117,29 +129,42 @@ func TestRounded(t *testing.T) {
 // A short gap after a document beyond all that there can be does not begin anew.
 func TestListGapsRise(t *testing.T) {
 	for _, gaps := range [][]uint32{{1<<32 - 2, 0x7F, 0}, {1<<32 - 2, 0}, {1<<32 - 1}, {5, 1<<32 - 6}} {
-		b := []byte{byte(len(gaps)) << 3}
+		b := []byte{byte(1+len(gaps)) << 3}
 		for _, gap := range gaps {
 			b = binary.AppendUvarint(b, uint64(gap))
 		}
-		l := docList{data: b, total: 1000}
-		if docs, _, err := l.appendTo(nil, nil); !errors.Is(err, errList) {
-			t.Errorf("gaps %d are documents %d, %v", gaps, docs, err)
-		}
-		if err := l.orInto(newDocSet(1000)); !errors.Is(err, errList) {
-			t.Errorf("gaps %d are a set, %v", gaps, err)
+		for _, l := range []docList{{data: b, total: 1000}, {data: b[1:], bare: true, total: 1000}} {
+			if docs, _, err := l.appendTo(nil, nil); !errors.Is(err, errList) {
+				t.Errorf("gaps %d are documents %d, %v", gaps, docs, err)
+			}
+			if err := l.orInto(newDocSet(1000)); !errors.Is(err, errList) {
+				t.Errorf("gaps %d are a set, %v", gaps, err)
+			}
 		}
 	}
 }
 
 func FuzzList(f *testing.F) {
-	f.Add(appendList(nil, []uint32{1, 5, 9}, []uint8{1, 2, 200}, 10), uint32(10))
-	f.Add(appendList(nil, []uint32{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11}, nil, 12), uint32(12))
-	f.Add(appendList(nil, []uint32{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, nil, 26), uint32(26))
-	f.Add([]byte{3 << 3, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x7F, 0}, uint32(1000))
-	f.Add(appendList(nil, []uint32{3, 24, 40, 60, 97, 200, 201, 800}, []uint8{1, 1, 2, 1, 1, 1, 1, 1}, 1000), uint32(1000))
-	f.Fuzz(func(t *testing.T, b []byte, total uint32) {
+	add := func(docs []uint32, counts []uint8, total uint32) {
+		l := newList(docs, counts, total)
+		f.Add(l.data, l.bare, l.first, total)
+	}
+	add([]uint32{1, 5, 9}, []uint8{1, 2, 200}, 10)
+	add([]uint32{1, 5, 300}, nil, 1000)
+	add([]uint32{7}, []uint8{3}, 10)
+	add([]uint32{7}, nil, 10)
+	add([]uint32{0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11}, nil, 12)
+	add([]uint32{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24}, nil, 26)
+	add([]uint32{3, 24, 40, 60, 97, 200, 201, 800}, []uint8{1, 1, 2, 1, 1, 1, 1, 1}, 1000)
+	f.Add([]byte{3 << 3, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 0x7F, 0}, false, uint32(0), uint32(1000))
+	f.Add([]byte{0x7F, 0xFE}, true, uint32(9), uint32(1000))
+	f.Add([]byte{0}, false, uint32(0), uint32(1))
+	f.Fuzz(func(t *testing.T, b []byte, bare bool, first, total uint32) {
 		total %= 1 << 16
-		l := docList{data: b, total: total}
+		if first >= total || len(b) == 0 {
+			return // as the heads of a block have it, none is
+		}
+		l := docList{data: b, bare: bare, first: first, total: total}
 		docs, counts, err := l.appendTo(nil, nil)
 		if err != nil {
 			l.orInto(newDocSet(total))
@@ -150,10 +175,29 @@ func FuzzList(f *testing.F) {
 				t.Fatalf("%x is %v of %d", b, docs, total)
 			}
 		}
-		again := docList{data: appendList(nil, docs, counts, total), total: total}
-		d, c, err := again.appendTo(nil, nil)
+		d, c, err := newList(docs, counts, total).appendTo(nil, nil)
 		if err != nil || !slices.Equal(d, docs) || !slices.Equal(c, counts) {
 			t.Errorf("%x is %v %v, which comes back as %v %v, %v", b, docs, counts, d, c, err)
+		}
+	})
+}
+
+// Heads of lists come back from any place, whatever their width.
+func TestHeads(t *testing.T) {
+	if got, want := appendHeads(nil, []uint64{1, 6, 5, 2}, 4), []byte{0b01_110_001, 0b010_1}; !slices.Equal(got, want) {
+		t.Errorf("%08b, want %08b", got, want)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.SampledFrom([]uint32{1, 2, 3, 256, 257, 1 << 20, 1<<31 + 1, 1<<32 - 1}).Draw(t, "total")
+		heads := rapid.SliceOfN(rapid.Uint64Range(0, uint64(total)*2-1), 1, blockTerms).Draw(t, "heads")
+		b := appendHeads(nil, heads, total)
+		if len(b) != headsSize(uint32(len(heads)), total) {
+			t.Fatalf("%d heads of %d documents take %d octets, want %d", len(heads), total, len(b), headsSize(uint32(len(heads)), total))
+		}
+		for i, want := range heads {
+			if got := bitsAt(b, uint64(i)*uint64(headBits(total))) & (1<<headBits(total) - 1); got != want {
+				t.Errorf("head %d of %d is %d, want %d", i, total, got, want)
+			}
 		}
 	})
 }
@@ -250,7 +294,7 @@ func TestIndexGolden(t *testing.T) {
 	terms, lists := makeIndex(t, 2, []testTerm{
 		{":body", "A", []uint32{0}, []uint8{1}}, {":body", "BC", []uint32{0, 1}, []uint8{1, 5}}, {"to", "D", []uint32{1}, nil}})
 	const wantTerms = "TSLterm4\n" + "A\nBC\n" + "D\n" +
-		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5e" + // blocks
+		"\x00\x00\x00\x00\x09" + "\x00\x00\x00\x00\x58" + "\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x00\x5d" + // blocks
 		"\x00\x00\x00\x05" + "\x00\x00\x00\x00\x00\x00\x00\x0e" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02" + "\x00\x00\x00\x00\x00" +
 		"\x00\x00\x00\x07" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00" +
 		":bodyto" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x02" + "\x00\x00\x00\x02" + "\x00\x00\x00\x07" + "TSLterm4"
@@ -258,9 +302,9 @@ func TestIndexGolden(t *testing.T) {
 		t.Errorf("terms are\n%q, want\n%q", terms, wantTerms)
 	}
 	a, b := guid(0), guid(7919)
-	wantLists := "TSLlist2" + string(a[:]) + string(b[:]) + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x03\x00\x00\x00\x00\x00\x00\x00" +
-		"\x02" + "\x01\x06" + "\x15\x02\x02" + "\x01\x03" +
-		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist2"
+	wantLists := "TSLlist3" + string(a[:]) + string(b[:]) + "\x00\x00\x00\x00\x00\x00\x00\x01" + "\x03\x00\x00\x00\x00\x00\x00\x00" +
+		"\x01" + "\x06\x15\x02\x02" + "\x03" +
+		"\x00\x00\x00\x02\x00\x00\x00\x02" + "TSLlist3"
 	if string(lists) != wantLists {
 		t.Errorf("lists are\n%s, want\n%s", hex.Dump(lists), hex.Dump([]byte(wantLists)))
 	}
@@ -306,7 +350,7 @@ func TestRice(t *testing.T) {
 	// 4 documents of 100: a median gap of 17, so four low bits; the gaps 3, 20, 15 and 56.
 	docs := []uint32{3, 24, 40, 97}
 	// From the lowest bit on: 1 1100, 01 0010, 1 1111, 0001 0001.
-	if got, want := appendRice(nil, docs, 100), []byte{0b01000111, 0b11111010, 0b10001000}; !slices.Equal(got, want) {
+	if got, want := appendRice(nil, docs, 0, 100), []byte{0b01000111, 0b11111010, 0b10001000}; !slices.Equal(got, want) {
 		t.Errorf("%08b, want %08b", got, want)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
@@ -323,28 +367,29 @@ func TestRice(t *testing.T) {
 		for doc := uint32(0); doc < total && len(docs) < 199; doc += 1 + uint32(r.Float64()*r.Float64()*r.Float64()*float64(total)/4) {
 			docs = append(docs, doc)
 		}
-		b := append(appendRice(nil, docs, total), 0xA5)
-		if len(b)-1 != riceLen(docs, total) {
-			t.Fatalf("%v of %d take %d octets, and not %d", docs, total, len(b)-1, riceLen(docs, total))
+		from := docs[0] - r.Uint32N(docs[0]+1)
+		b := append(appendRice(nil, docs, from, total), 0xA5)
+		if len(b)-1 != riceLen(docs, from, total) {
+			t.Fatalf("%v of %d take %d octets, and not %d", docs, total, len(b)-1, riceLen(docs, from, total))
 		}
 		var got []uint32
-		rest, err := eachRice(b, uint32(len(docs)), total, func(doc uint32) error {
+		rest, err := eachRice(b, uint32(len(docs)), from, total, func(doc uint32) error {
 			got = append(got, doc)
 			return nil
 		})
 		if err != nil || !slices.Equal(got, docs) || !bytes.Equal(rest, []byte{0xA5}) {
 			t.Fatalf("%v of %d come back as %v, %x, %v", docs, total, got, rest, err)
 		}
-		got, rest, err = appendRiceDocs(nil, b, uint32(len(docs)), total)
+		got, rest, err = appendRiceDocs(nil, b, uint32(len(docs)), from, total)
 		if err != nil || !slices.Equal(got, docs) || !bytes.Equal(rest, []byte{0xA5}) {
 			t.Fatalf("%v of %d are appended as %v, %x, %v", docs, total, got, rest, err)
 		}
 		if len(docs) > 1 {
-			if _, err := eachRice(b[:(len(b)-1)/2], uint32(len(docs)), total, func(uint32) error { return nil }); !errors.Is(err, errList) {
+			if _, err := eachRice(b[:(len(b)-1)/2], uint32(len(docs)), from, total, func(uint32) error { return nil }); !errors.Is(err, errList) {
 				t.Fatalf("cut short: %v", err)
 			}
 		}
-		if _, err := eachRice(b, uint32(len(docs)), docs[len(docs)-1], func(uint32) error { return nil }); !errors.Is(err, errList) && riceBits(uint32(len(docs)), total) == riceBits(uint32(len(docs)), docs[len(docs)-1]) {
+		if _, err := eachRice(b, uint32(len(docs)), from, docs[len(docs)-1], func(uint32) error { return nil }); !errors.Is(err, errList) && riceBits(uint32(len(docs)), from, total) == riceBits(uint32(len(docs)), from, docs[len(docs)-1]) {
 			t.Fatalf("a document beyond the last: %v", err)
 		}
 	}

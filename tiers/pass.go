@@ -57,12 +57,12 @@ func (m *match) pass(f fieldRange, l text.Lookup, into *docSet) error {
 // someBlocks is the ith of n parts of a field that has as many blocks or more.
 func (x *segmentIndex) someBlocks(f fieldRange, i, n uint32) fieldRange {
 	part, each := f, f.blocks/n
-	part.first, part.blocks = f.first+i*each, each
+	part.first, part.blocks, part.terms = f.first+i*each, each, each*blockTerms
 	if i > 0 {
 		part.start = x.blockText(part.first)
 	}
 	if i == n-1 {
-		part.blocks = f.blocks - i*each
+		part.blocks, part.terms = f.blocks-i*each, f.terms-i*each*blockTerms
 	}
 	part.end = x.blockEnd(f, part.first+part.blocks-1)
 	return part

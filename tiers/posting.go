@@ -8,9 +8,11 @@ import (
 )
 
 // A list says which documents of a segment have a term, and, where counts are
-// kept, how often. docs/formats.md has its form: a head, then the gaps between
-// documents in octets or bits, a bitmap, or the gaps between the documents that do
-// not have the term, whichever is shortest, then the counts above 1.
+// kept, how often. The first of them stands in the head of the list's block. What there is
+// beside it, docs/formats.md draws: a head, then the gaps between the others in octets or
+// bits, a bitmap of all, or the gaps between the documents that do not have the term,
+// whichever is shortest, then the counts above 1. Most lists are nothing but a few gaps in
+// octets: these are bare, without a head.
 
 // form is how a list holds its documents.
 type form uint8
@@ -25,14 +27,18 @@ const (
 var errList = errors.New("damaged list of documents")
 
 // appendList appends the list of docs, which rise and are below total, the number
-// of the segment's documents. counts are as many, from 1 on, or none.
-func appendList(b []byte, docs []uint32, counts []uint8, total uint32) []byte {
+// of the segment's documents, but for the first of them. counts are as many, from 1 on, or
+// none. Bare says that the list has no head.
+func appendList(b []byte, docs []uint32, counts []uint8, total uint32) (_ []byte, bare bool) {
 	f := shortest(docs, total)
-	head := uint64(len(docs))<<3 | uint64(f)<<1
 	counted := false
 	for _, n := range counts {
 		counted = counted || n > 1
 	}
+	if f == formGaps && !counted {
+		return appendGaps(b, docs), true
+	}
+	head := uint64(len(docs))<<3 | uint64(f)<<1
 	if counted {
 		head |= 1
 	}
@@ -43,21 +49,21 @@ func appendList(b []byte, docs []uint32, counts []uint8, total uint32) []byte {
 	case formAllBut:
 		b = appendOthers(b, docs, total)
 	case formRice:
-		b = appendRice(b, docs, total)
+		b = appendRice(b, docs[1:], docs[0]+1, total)
 	default:
 		b = appendGaps(b, docs)
 	}
 	if counted {
 		b = appendCounts(b, counts)
 	}
-	return b
+	return b, false
 }
 
 // shortest is the form that takes the fewest octets; of those that take as many, the
 // one that is read fastest.
 func shortest(docs []uint32, total uint32) form {
-	gaps, next := 0, uint32(0)
-	for _, d := range docs {
+	gaps, next := 0, docs[0]+1
+	for _, d := range docs[1:] {
 		gaps += uvarintLen(d - next)
 		next = d + 1
 	}
@@ -65,7 +71,7 @@ func shortest(docs []uint32, total uint32) form {
 	if bitmap := int(total+7) / 8; bitmap < least {
 		best, least = formBits, bitmap
 	}
-	if n := riceLen(docs, total); n < least {
+	if n := riceLen(docs[1:], docs[0]+1, total); n < least {
 		best, least = formRice, n
 	}
 	if others := int(total) - len(docs); others < least && othersLen(docs, total) < least {
@@ -76,9 +82,10 @@ func shortest(docs []uint32, total uint32) form {
 
 func uvarintLen(n uint32) int { return (bits.Len32(n|1) + 6) / 7 }
 
+// appendGaps appends the gaps between documents, of which there is one or more.
 func appendGaps(b []byte, docs []uint32) []byte {
-	next := uint32(0)
-	for _, d := range docs {
+	next := docs[0] + 1
+	for _, d := range docs[1:] {
 		if gap := d - next; gap < 0x80 {
 			b = append(b, byte(gap))
 		} else {
@@ -165,27 +172,38 @@ func appendCounts(b []byte, counts []uint8) []byte {
 	return b
 }
 
-// docList is an encoded list, or the only document of a term.
+// docList is an encoded list.
 type docList struct {
-	data  []byte // nil: doc is the only one, and has it once
-	doc   uint32
+	data  []byte // nil: first is the only one, and has the term once
+	bare  bool   // data are gaps and nothing else
+	first uint32 // document
 	total uint32 // documents of the segment
 }
 
 // head takes the head off.
 func (l docList) head() (docs uint32, f form, counted bool, rest []byte, err error) {
+	if l.data == nil || l.bare {
+		return 1 + l.gaps(), formGaps, false, l.data, nil
+	}
 	h, n := binary.Uvarint(l.data)
-	if n <= 0 || h>>3 > uint64(l.total) {
+	if n <= 0 || h>>3 == 0 || h>>3 > uint64(l.total) {
 		return 0, 0, false, nil, fmt.Errorf("%w: no head", errList)
 	}
 	return uint32(h >> 3), form(h >> 1 & 3), h&1 != 0, l.data[n:], nil
 }
 
+// gaps is how many gaps a bare list has.
+func (l docList) gaps() (n uint32) {
+	for _, c := range l.data {
+		if c < 0x80 {
+			n++
+		}
+	}
+	return n
+}
+
 // len is the number of documents.
 func (l docList) len() (uint32, error) {
-	if l.data == nil {
-		return 1, nil
-	}
 	n, _, _, _, err := l.head()
 	return n, err
 }
@@ -193,7 +211,7 @@ func (l docList) len() (uint32, error) {
 // orInto adds the documents to a set of the segment's documents.
 func (l docList) orInto(set docSet) error {
 	if l.data == nil {
-		return set.add(l.doc)
+		return set.add(l.first)
 	}
 	docs, f, _, rest, err := l.head()
 	if err != nil {
@@ -201,7 +219,7 @@ func (l docList) orInto(set docSet) error {
 	}
 	switch f {
 	case formGaps:
-		_, err = eachGap(rest, docs, set.add)
+		_, err = l.eachGap(rest, docs, set.add)
 		return err
 	case formBits:
 		return set.orBits(rest, l.total)
@@ -209,16 +227,33 @@ func (l docList) orInto(set docSet) error {
 		_, err = l.orOthers(set, rest, l.total-docs)
 		return err
 	case formRice:
-		_, err = eachRice(rest, docs, l.total, set.add)
+		_, err = l.eachRice(rest, docs, set.add)
 		return err
 	}
 	return fmt.Errorf("%w: form %d", errList, f)
 }
 
+// eachGap calls fn with the list's n documents, which are held by gaps, and returns what
+// comes after them.
+func (l docList) eachGap(b []byte, n uint32, fn func(uint32) error) ([]byte, error) {
+	if err := fn(l.first); err != nil {
+		return nil, err
+	}
+	return eachGap(b, l.first+1, n-1, fn)
+}
+
+// eachRice is eachGap for gaps in Rice's code.
+func (l docList) eachRice(b []byte, n uint32, fn func(uint32) error) ([]byte, error) {
+	if err := fn(l.first); err != nil {
+		return nil, err
+	}
+	return eachRice(b, n-1, l.first+1, l.total, fn)
+}
+
 // orOthers adds all documents but n.
 func (l docList) orOthers(set docSet, b []byte, n uint32) (rest []byte, err error) {
 	from := uint32(0)
-	rest, err = eachGap(b, n, func(doc uint32) error {
+	rest, err = eachGap(b, 0, n, func(doc uint32) error {
 		if doc >= l.total {
 			return fmt.Errorf("%w: document %d of %d", errList, doc, l.total)
 		}
@@ -232,9 +267,9 @@ func (l docList) orOthers(set docSet, b []byte, n uint32) (rest []byte, err erro
 	return rest, err
 }
 
-// eachGap calls fn with n documents, and returns what comes after them.
-func eachGap(b []byte, n uint32, fn func(uint32) error) ([]byte, error) {
-	next := uint32(0)
+// eachGap calls fn with n documents, the first of them next at a gap of 0, and returns
+// what comes after them.
+func eachGap(b []byte, next, n uint32, fn func(uint32) error) ([]byte, error) {
 	for ; n > 0; n-- {
 		if len(b) == 0 {
 			return nil, fmt.Errorf("%w: it is cut short", errList)
@@ -258,7 +293,7 @@ func eachGap(b []byte, n uint32, fn func(uint32) error) ([]byte, error) {
 // appendTo appends the documents to docs, and their counts to counts.
 func (l docList) appendTo(docs []uint32, counts []uint8) ([]uint32, []uint8, error) {
 	if l.data == nil {
-		return append(docs, l.doc), append(counts, 1), nil
+		return append(docs, l.first), append(counts, 1), nil
 	}
 	n, f, counted, rest, err := l.head()
 	if err != nil {
@@ -267,15 +302,15 @@ func (l docList) appendTo(docs []uint32, counts []uint8) ([]uint32, []uint8, err
 	from := len(docs)
 	switch f {
 	case formGaps:
-		rest, err = eachGap(rest, n, func(doc uint32) error {
+		rest, err = l.eachGap(rest, n, func(doc uint32) error {
 			docs = append(docs, doc)
 			return nil
 		})
-		if err == nil && len(docs) > from && docs[len(docs)-1] >= l.total {
+		if err == nil && docs[len(docs)-1] >= l.total {
 			err = fmt.Errorf("%w: document %d of %d", errList, docs[len(docs)-1], l.total)
 		}
 	case formRice:
-		docs, rest, err = appendRiceDocs(docs, rest, n, l.total)
+		docs, rest, err = appendRiceDocs(append(docs, l.first), rest, n-1, l.first+1, l.total)
 	default:
 		docs, rest, err = l.appendDense(docs, n, f, rest)
 	}

@@ -6,23 +6,23 @@ import (
 	"math/bits"
 )
 
-// Rice's code of gaps: the part of a gap above its k low bits as so many zeros and a
+// Rice's code of the gaps between documents from one on: the part of a gap above its k low bits as so many zeros and a
 // one, then the k bits, the lowest first; bits fill octets from the lowest on. k is
 // that which suits documents that are spread evenly, so it need not be kept.
 
-// riceBits is k for n documents of total.
-func riceBits(n, total uint32) uint {
-	if n == 0 {
+// riceBits is k for n documents of those from from to below total.
+func riceBits(n, from, total uint32) uint {
+	if n == 0 || from >= total {
 		return 0
 	}
-	mean := uint64(total) * 69 / 100 / uint64(n) // the median of gaps whose mean is total/n
+	mean := uint64(total-from) * 69 / 100 / uint64(n) // the median of gaps whose mean is (total-from)/n
 	return uint(max(0, bits.Len64(mean)-1))
 }
 
 // riceLen is how many octets the gaps between documents take.
-func riceLen(docs []uint32, total uint32) int {
-	k := riceBits(uint32(len(docs)), total)
-	n, next := uint64(len(docs))*uint64(k+1), uint32(0)
+func riceLen(docs []uint32, from, total uint32) int {
+	k := riceBits(uint32(len(docs)), from, total)
+	n, next := uint64(len(docs))*uint64(k+1), from
 	for _, d := range docs {
 		n += uint64((d - next) >> k)
 		next = d + 1
@@ -31,11 +31,11 @@ func riceLen(docs []uint32, total uint32) int {
 }
 
 // appendRice appends the gaps between documents.
-func appendRice(b []byte, docs []uint32, total uint32) []byte {
-	k := riceBits(uint32(len(docs)), total)
+func appendRice(b []byte, docs []uint32, from, total uint32) []byte {
+	k := riceBits(uint32(len(docs)), from, total)
 	var word uint64 // bits that are not in b yet
 	var n uint      // how many; below 32 between two steps
-	next := uint32(0)
+	next := from
 	for _, d := range docs {
 		gap := d - next
 		next = d + 1
@@ -63,8 +63,8 @@ func appendRice(b []byte, docs []uint32, total uint32) []byte {
 }
 
 // eachRice calls fn with n documents, and returns what comes after them.
-func eachRice(b []byte, n, total uint32, fn func(uint32) error) ([]byte, error) {
-	r := riceReader{b: b, k: riceBits(n, total), total: uint64(total)}
+func eachRice(b []byte, n, from, total uint32, fn func(uint32) error) ([]byte, error) {
+	r := riceReader{b: b, k: riceBits(n, from, total), next: uint64(from), total: uint64(total)}
 	for ; n > 0; n-- {
 		doc, ok := r.doc()
 		if !ok {
@@ -78,8 +78,8 @@ func eachRice(b []byte, n, total uint32, fn func(uint32) error) ([]byte, error) 
 }
 
 // appendRiceDocs appends n documents to docs, and returns what comes after them.
-func appendRiceDocs(docs []uint32, b []byte, n, total uint32) ([]uint32, []byte, error) {
-	r := riceReader{b: b, k: riceBits(n, total), total: uint64(total)}
+func appendRiceDocs(docs []uint32, b []byte, n, from, total uint32) ([]uint32, []byte, error) {
+	r := riceReader{b: b, k: riceBits(n, from, total), next: uint64(from), total: uint64(total)}
 	for ; n > 0; n-- {
 		doc, ok := r.doc()
 		if !ok {

@@ -410,36 +410,35 @@ func (b *blockLists) nth(n uint32, at uint64) (docList, error) {
 // load reads where the lists of a block lie.
 func (b *blockLists) load(block uint32) error {
 	b.block, b.valid, b.n = block, false, 0
-	at := uint40(b.x.blocks[uint64(block)*blockSize+5:])
-	if at > uint64(len(b.x.lists)) {
+	at, total := uint40(b.x.blocks[uint64(block)*blockSize+5:]), b.x.total
+	n := b.x.termsOf(b.f, block)
+	size := headsSize(n, total)
+	if at > uint64(len(b.x.lists)) || size > len(b.x.lists)-int(at) {
 		return fmt.Errorf("%w: the table of blocks", errIndex)
 	}
-	data := b.x.lists[at:]
-	size, n := binary.Uvarint(data)
-	if n <= 0 || size > uint64(len(data)-n) {
-		return fmt.Errorf("%w: the head of a block", errIndex)
-	}
-	desc, data := data[n:][:size], data[n:][size:]
-	for len(desc) > 0 {
-		d, n := binary.Uvarint(desc)
-		if n <= 0 || b.n == blockTerms {
-			return fmt.Errorf("%w: the head of a block", errIndex)
+	heads, data := b.x.lists[at:][:size], b.x.lists[at:][size:]
+	each := headBits(total)
+	for i := range b.lists[:n] {
+		head := bitsAt(heads, uint64(i)*uint64(each)) & (1<<each - 1)
+		l := docList{first: uint32(head >> 1), total: total}
+		if l.first >= total {
+			return fmt.Errorf("%w: document %d of %d", errList, l.first, total)
 		}
-		desc = desc[n:]
-		l := docList{total: b.x.total}
-		if d&1 != 0 {
-			if l.doc = uint32(d >> 1); d>>1 >= uint64(l.total) {
-				return fmt.Errorf("%w: document %d of %d", errList, d>>1, l.total)
+		if head&1 == 0 {
+			size, m := binary.Uvarint(data)
+			if m <= 0 || size>>1 == 0 || size>>1 > uint64(len(data)-m) {
+				return fmt.Errorf("%w: a list of %d octets", errList, size>>1)
 			}
-		} else {
-			if d>>1 == 0 || d>>1 > uint64(len(data)) {
-				return fmt.Errorf("%w: a list of %d octets", errList, d>>1)
-			}
-			l.data, data = data[:d>>1], data[d>>1:]
+			data = data[m:]
+			l.bare, l.data, data = size&1 != 0, data[:size>>1], data[size>>1:]
 		}
-		b.lists[b.n] = l
-		b.n++
+		b.lists[i] = l
 	}
-	b.valid = true
+	b.n, b.valid = int(n), true
 	return nil
+}
+
+// termsOf is how many terms a block of a field has.
+func (x *segmentIndex) termsOf(f fieldRange, block uint32) uint32 {
+	return min(blockTerms, f.terms-min(f.terms, (block-f.first)*blockTerms))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 	"strings"
 
 	"teraslot/mailbox"
@@ -20,7 +21,7 @@ import (
 // begin, and where their lists. docs/formats.md has both forms.
 const (
 	termsMagic = "TSLterm4"
-	listsMagic = "TSLlist2"
+	listsMagic = "TSLlist3"
 
 	blockTerms = 64 // terms of a block; the last one of a field may have fewer
 
@@ -42,11 +43,11 @@ type indexWriter struct {
 	blocks, fields, names []byte
 	nBlocks, nFields      uint32
 	field                 openedField
-	stripes               stripeWriter // of the field at hand
-	inBlock               int          // terms in the block at hand
-	before                []byte       // the term before, in a shared field
-	desc, data            []byte       // of the block at hand: where its lists lie, and the lists
-	head                  [binary.MaxVarintLen64]byte
+	stripes               stripeWriter       // of the field at hand
+	inBlock               int                // terms in the block at hand
+	before                []byte             // the term before, in a shared field
+	firsts                [blockTerms]uint64 // of the block at hand: its heads
+	data, list            []byte             // its lists, and the last one
 	failed                error
 }
 
@@ -125,7 +126,7 @@ func (w *indexWriter) reset(terms, lists io.Writer, guids []mailbox.GUID, comple
 		terms: counter{w: terms, buf: w.terms.buf[:0]}, lists: counter{w: lists, buf: w.lists.buf[:0]},
 		total: uint32(len(guids)), complete: complete.count(),
 		blocks: w.blocks[:0], fields: w.fields[:0], names: w.names[:0], stripes: w.stripes,
-		before: w.before[:0], desc: w.desc[:0], data: w.data[:0],
+		before: w.before[:0], data: w.data[:0], list: w.list[:0],
 	}
 	w.terms.writeString(termsMagic + "\n")
 	w.lists.writeString(listsMagic)
@@ -209,13 +210,19 @@ func (w *indexWriter) add(term []byte, docs []uint32, counts []uint8) {
 	if w.field.striped {
 		w.stripes.add(term)
 	}
+	first := uint64(docs[0]) << 1
 	if len(docs) == 1 && (len(counts) == 0 || counts[0] == 1) {
-		w.desc = binary.AppendUvarint(w.desc, uint64(docs[0])<<1|1)
+		first |= 1
 	} else {
-		from := len(w.data)
-		w.data = appendList(w.data, docs, counts, w.total)
-		w.desc = binary.AppendUvarint(w.desc, uint64(len(w.data)-from)<<1)
+		var bare bool
+		w.list, bare = appendList(w.list[:0], docs, counts, w.total)
+		size := uint64(len(w.list)) << 1
+		if bare {
+			size |= 1
+		}
+		w.data = append(binary.AppendUvarint(w.data, size), w.list...)
 	}
+	w.firsts[w.inBlock] = first
 	w.field.terms++
 	if w.inBlock++; w.inBlock == blockTerms {
 		w.flush()
@@ -259,10 +266,34 @@ func (w *indexWriter) flush() {
 	if w.inBlock == 0 {
 		return
 	}
-	w.lists.write(binary.AppendUvarint(w.head[:0], uint64(len(w.desc))))
-	w.lists.write(w.desc)
+	w.list = appendHeads(w.list[:0], w.firsts[:w.inBlock], w.total)
+	w.lists.write(w.list)
 	w.lists.write(w.data)
-	w.desc, w.data, w.inBlock = w.desc[:0], w.data[:0], 0
+	w.data, w.inBlock = w.data[:0], 0
+}
+
+// headBits is how many bits the head of a list has: the number of its first document,
+// after a bit that is set if there is no other.
+func headBits(total uint32) uint { return 1 + uint(bits.Len32(total-min(total, 1))) }
+
+// headsSize is how many octets the heads of n lists take.
+func headsSize(n, total uint32) int { return (int(n)*int(headBits(total)) + 7) / 8 }
+
+// appendHeads appends the heads of lists, bits from the lowest of an octet on.
+func appendHeads(b []byte, heads []uint64, total uint32) []byte {
+	var word uint64
+	have, each := uint(0), headBits(total) // 33 at most
+	for _, h := range heads {
+		word |= h << have
+		for have += each; have >= 8; have -= 8 {
+			b = append(b, byte(word))
+			word >>= 8
+		}
+	}
+	if have > 0 {
+		b = append(b, byte(word))
+	}
+	return b
 }
 
 // close writes the tables.
