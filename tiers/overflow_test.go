@@ -100,6 +100,7 @@ func TestTempSaysFull(t *testing.T) {
 	o := testOptions(t.TempDir())
 	now := time.Unix(1_700_000_000, 0)
 	full := false
+	o.Room = func(string) (free, all int64, err error) { return 1 << 30, 1 << 30, nil }
 	o.Now = func() time.Time { return now }
 	temp := o.Roots["temp"]
 	o.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
