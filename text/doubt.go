@@ -13,6 +13,8 @@ type Doubt struct {
 	Has   Lookup
 	But   Lookup // of the same field; zero: none
 	Twice bool   // Has is Exact, its field FieldBody
+	// Longer: a term counts only if it has more code points.
+	Longer int
 	// Full: a term counts only if what stands on this side of its space is as much as a
 	// border holds, so that the word may be longer. Has is of FieldBorder.
 	Full Side
@@ -42,7 +44,8 @@ func (d Doubt) Means(term string, count int) bool {
 	if d.Twice {
 		return term == d.Has.Text && count > 1
 	}
-	return d.Has.Means(term) && !d.But.Means(term) && (d.Full == 0 || d.Full.full(term))
+	return d.Has.Means(term) && !d.But.Means(term) && (d.Full == 0 || d.Full.full(term)) &&
+		(d.Longer == 0 || utf8.RuneCountInString(term) > d.Longer)
 }
 
 // doubts are what may be wrong with a candidate that has all borders of a pattern,

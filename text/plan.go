@@ -50,8 +50,9 @@ type Alternative struct {
 	// of Doubts. The others are to be verified.
 	Provable bool
 	Doubts   []Doubt
-	// Settled: of those in doubt, only those about which there is one of Open may match;
-	// the others are found by another alternative, or do not.
+	// Settled: of those in doubt, or of all that are found if it is not Provable, only those
+	// about which there is one of Open may match; the others are found by another alternative,
+	// or do not.
 	Settled bool
 	Open    []Doubt
 }
@@ -93,8 +94,8 @@ func planBody(pattern string) []Alternative {
 	if a.Sure {
 		return []Alternative{a}
 	}
-	if beside, ok := besideSpace(pattern); ok {
-		return []Alternative{beside, a}
+	if beside := besideSpace(pattern); len(beside) > 0 {
+		return beside
 	}
 	a.Doubts, a.Provable = doubts(pattern)
 	if triple, ok := planTriple(pattern, &a); ok {
@@ -106,29 +107,38 @@ func planBody(pattern string) []Alternative {
 	return besideSign(pattern, a)
 }
 
-// besideSpace finds who has a word, or a part of one, with a space before or after it,
-// by the borders that show it. Of a long one they show the end that lies at the space:
-// then there must be no other word that has it.
-func besideSpace(pattern string) (a Alternative, ok bool) {
+// besideSpace finds who has a word, or a part of one, with a space before or after it:
+// borders show the end of every word that lies at a space, and its beginning as well, but
+// for one behind a symbol, which stretches show. Of a word that goes on beyond what is shown,
+// there must be no other that has the same there.
+func besideSpace(pattern string) []Alternative {
 	part := strings.Trim(pattern, " ")
 	if part == "" || len(pattern) != len(part)+1 {
-		return a, false
+		return nil
 	}
 	if r, end := nextRun(part, 0); r.class != word || end != len(part) || r.count >= window {
-		return a, false
+		return nil
 	}
-	shown, op := tail(part, edge), Suffix
-	l := Lookup{Field: FieldBorder, Op: Inside, Text: " " + backwards(part, edge)}
-	if pattern[0] == ' ' {
-		shown, op = head(part, edge), Prefix
-		l = Lookup{Field: FieldBorder, Op: Prefix, Text: shown}
+	if pattern[0] != ' ' {
+		l := Lookup{Field: FieldBorder, Op: Inside, Text: " " + backwards(part, edge)}
+		return []Alternative{atSpace(l, Lookup{Field: FieldBody, Op: Suffix, Text: part}, tail(part, edge))}
 	}
-	a.All = []Lookup{l}
-	if a.Sure = shown == part; !a.Sure {
-		a.Provable, a.Settled = true, true // who is in doubt is found by the word
-		a.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: op, Text: shown}, But: Lookup{Field: FieldBody, Op: op, Text: part}}}
+	begins := Lookup{Field: FieldBody, Op: Prefix, Text: part}
+	shown := head(part, signSpace)
+	return []Alternative{
+		atSpace(Lookup{Field: FieldBorder, Op: Prefix, Text: head(part, edge)}, begins, head(part, edge)),
+		atSpace(Lookup{Field: FieldSign, Op: Inside, Text: " " + shown}, begins, shown),
 	}
-	return a, true
+}
+
+// atSpace finds who has a word at a space, by the lookup that shows so much of it.
+func atSpace(at, part Lookup, shown string) Alternative {
+	a := Alternative{All: []Lookup{part, at}, Sure: true}
+	if shown != part.Text {
+		a.Sure, a.Provable = false, true
+		a.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: part.Op, Text: shown}, But: part}}
+	}
+	return a
 }
 
 // single reports whether a pattern is one code point.

@@ -3,7 +3,7 @@ package text
 import "unicode/utf8"
 
 // FieldSign holds the stretches of body units around a symbol: "ER_NA" of "user_name",
-// "T, AND" of "that, and", "TTPS://" of "https://". FieldLineSign holds those of header lines, with one
+// "T, AND" and "THAT, " of "that, and", "TTPS://" of "https://". FieldLineSign holds those of header lines, with one
 // code point on both sides, but for the symbols of base64, of which signatures are full:
 // "L.C" of "mail.com". Words and runs of symbols tell little of a key in which they
 // stand without white space between them, or with few of their letters: most mail has
@@ -14,12 +14,11 @@ const (
 )
 
 // Lengths in code points of what a stretch of FieldSign has beside its symbol: of a word
-// that ends there, if another symbol, or nothing, follows, or if it is a directory's name;
-// before an underscore; elsewhere, one. Of what follows white space, as far as it is
+// that ends there, if another symbol, or nothing, follows, or if it is a part of a path or of a
+// name in code; elsewhere, one. Of what follows white space, as far as it is
 // of one class; of what follows otherwise, after a word or before another symbol, and elsewhere.
 const (
 	signWord  = 4
-	signUnder = 2
 	signSpace = 3
 	signNext  = 2
 	signLone  = 3
@@ -62,8 +61,25 @@ func feedSigns(field, s string, to Sink) bool {
 		if at, ok := stretchAt(field, s, i, next, false); ok && !to.Term(s[at.from:at.to]) {
 			return false
 		}
+		if field != FieldSign || i == 0 || next == len(s) || classFirst(s[next:]) != blank {
+			continue
+		}
+		if w := shortBefore(s[:i]); w != "" && !to.Term(s[i-len(w):next+len(head(s[next:], 1))]) {
+			return false
+		}
 	}
 	return true
+}
+
+// shortBefore is the word at the end of s, if it has no more code points than a stretch has of
+// one: such words are frequent, so where white space follows a symbol behind one of them, it
+// stands with both in a stretch of its own.
+func shortBefore(s string) string {
+	w := tailOf(s, word, signWord)
+	if len(w) < len(s) && classBefore(s[:len(s)-len(w)]) == word {
+		return ""
+	}
+	return w
 }
 
 // stretchAt is the stretch that a field has around a symbol of a text, or as much of it
@@ -126,10 +142,8 @@ func shownBefore(symbol byte, behind class, end bool) int {
 		return signWord
 	case behind == blank:
 		return 1
-	case symbol == '/':
+	case symbol == '/', symbol == '_':
 		return signWord
-	case symbol == '_':
-		return signUnder
 	}
 	return 1
 }
@@ -240,7 +254,7 @@ func besideSign(pattern string, a Alternative) []Alternative {
 	for i, next := range symbols(pattern) {
 		at := bodyStretch(pattern, i, next, true)
 		switch {
-		case next == len(pattern):
+		case next == len(pattern), pattern[next:] == " ":
 			if found := beforeSign(pattern, at, a); found != nil {
 				return found
 			}
@@ -284,23 +298,35 @@ func (at stretch) doubts(pattern string) (all []Doubt, ok bool) {
 	return append(all, Doubt{Has: Lookup{Field: FieldBody, Op: Prefix, Text: pattern[from:at.to]}, But: Lookup{Field: FieldBody, Op: Prefix, Text: r.text}}), true
 }
 
-// beforeSign plans a word with a symbol behind it: many stretches show the end of the word,
-// the others its last letter.
+// beforeSign plans a word with a symbol behind it, and maybe a space: stretches show the end of
+// the word, and words that are short; but of a longer one, if white space follows the symbol, or
+// of any, if a word does, its last letter only.
 func beforeSign(pattern string, at stretch, a Alternative) []Alternative {
 	r, end := nextRun(pattern, 0)
 	if r.class != word || end != at.symbol || r.count >= window {
 		return nil
 	}
-	shown := tail(r.text, signWord)
-	proved := Alternative{All: append([]Lookup{{Field: FieldSign, Op: Inside, Text: shown + pattern[at.symbol:]}}, a.All...), Sure: true}
-	if shown != r.text {
-		proved.Sure, proved.Provable = false, true
-		proved.Doubts = []Doubt{{Has: Lookup{Field: FieldBody, Op: Suffix, Text: shown}, But: Lookup{Field: FieldBody, Op: Suffix, Text: r.text}}}
+	short, spaced := r.count <= signWord, at.next < len(pattern)
+	if spaced && !short {
+		return nil
 	}
-	other := Lookup{Field: FieldSign, Op: Inside, Text: tail(r.text, 1) + pattern[at.symbol:]}
-	if pattern[at.symbol:] == "/" {
-		other.Op, other.Text = Prefix, other.Text+" "
+	proved := Alternative{All: []Lookup{{Field: FieldSign, Op: Inside, Text: tail(r.text, signWord) + pattern[at.symbol:]}}, Sure: true}
+	if !short {
+		proved = atSpace(proved.All[0], Lookup{Field: FieldBody, Op: Suffix, Text: r.text}, tail(r.text, signWord))
 	}
-	a.All = append([]Lookup{other}, a.All...)
+	last := Lookup{Field: FieldSign, Op: Prefix, Text: tail(r.text, 1) + pattern[at.symbol:at.next]}
+	behind := last
+	behind.Text += " "
+	apart := shownBefore(pattern[at.symbol], word, false) == 1 // of words with one behind the symbol, too
+	if spaced || !apart {
+		last = behind
+	}
+	a.All = append([]Lookup{last}, a.All...)
+	if a.Settled = short; short {
+		a.Open = []Doubt{{Has: Lookup{Field: FieldBody, Op: Suffix, Text: r.text}, Longer: signWord}}
+		if last != behind {
+			a.Open = append(a.Open, Doubt{Has: last, But: behind})
+		}
+	}
 	return []Alternative{proved, a}
 }

@@ -38,8 +38,8 @@ type Sink interface {
 	// Term takes a term of that field; most come as often as they occur. It shares the
 	// units' memory, but for names of fields and single code points.
 	Term(term string) bool
-	// Border takes the words left and right of a space in a body: the term Border makes
-	// of them is one of FieldBorder, whatever the field at hand.
+	// Border takes the words left and right of a space in a body, one of which may be empty:
+	// the term Border makes of them is one of FieldBorder, whatever the field at hand.
 	Border(left, right string) bool
 }
 
@@ -108,15 +108,34 @@ func feedText(s string, to Sink, body *triples) bool {
 			return false
 		}
 		if body != nil {
-			if meet(last, r) && !to.Border(last.text, r.text) {
+			if !feedBorder(s, last, r, to) {
 				return false
 			}
 			body.met(before, last, r)
 		}
 		before, last = last, r
 	}
-	if body != nil {
-		body.met(before, last, run{})
+	if body == nil {
+		return true
+	}
+	body.met(before, last, run{})
+	return feedBorder(s, last, run{start: len(s)}, to)
+}
+
+// feedBorder hands on what words there are on both sides of a space between two runs of a
+// body. If one is no word, the other stands alone; but for one behind a symbol, which
+// is shown in FieldSign.
+func feedBorder(s string, left, right run, to Sink) bool {
+	if meet(left, right) {
+		return to.Border(left.text, right.text)
+	}
+	end := left.start + len(left.text)
+	if left.class == word && end < len(s) && s[end] == ' ' && !to.Border(left.text, "") {
+		return false
+	}
+	begins := right.class == word && right.start > 0 && s[right.start-1] == ' '
+	if begins && !(left.class == sign && end == right.start-1) {
+		return to.Border("", right.text)
 	}
 	return true
 }
@@ -214,8 +233,8 @@ var asciiStrings = func() string {
 const edge = 4
 
 // Border is the term for the place where two words meet: the first edge code points
-// of the right one, a space, and the last edge ones of the left one backwards. A word
-// that is shorter stands there whole, so what is known of both sides of a space in a
+// of the right one, a space, and the last edge ones of the left one backwards. Where there
+// is no word on one side, there is nothing of it. A word that is shorter stands there whole, so what is known of both sides of a space in a
 // key is the beginning of what stands on both sides of the space in the term: the
 // terms for a phrase of frequent words lie together, and few others are looked
 // through to find them.

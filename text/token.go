@@ -7,7 +7,7 @@ import (
 
 // TokenVersion rises whenever Tokens or Terms gives another result for any
 // input.
-const TokenVersion = 6
+const TokenVersion = 7
 
 // Lengths in code points. A run of more than longest is split into pieces of
 // longest, one every stride and one at its end, so each stretch of at most

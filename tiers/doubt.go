@@ -9,7 +9,7 @@ import (
 
 // provable adds the documents for which all lookups find a term to those that match
 // for sure, but for those in doubt, which may. Where few are found it is cheaper to
-// verify them all.
+// verify them all. Of an alternative that is settled but proves nothing, all are in doubt.
 func (m *match) provable(lookups []text.Lookup, a text.Alternative) error {
 	var found docSet
 	if err := m.lookups(fieldRange{}, lookups, false, &found); err != nil || found == nil {
@@ -19,21 +19,11 @@ func (m *match) provable(lookups []text.Lookup, a text.Alternative) error {
 		m.add(&m.maybe, found)
 		return nil
 	}
-	doubtful := newDocSet(m.x.total)
-	for _, d := range a.Doubts {
-		if err := m.doubt(d, doubtful); err != nil {
+	if a.Provable {
+		if err := m.prove(found, a); err != nil {
 			return err
 		}
-		if !a.Settled && doubtful.holds(found) {
-			m.add(&m.maybe, found)
-			return nil
-		}
 	}
-	sure := newDocSet(m.x.total)
-	sure.or(found)
-	sure.andNot(doubtful)
-	found.andNot(sure)
-	m.add(&m.sure, sure)
 	if a.Settled {
 		open := newDocSet(m.x.total)
 		for _, d := range a.Open {
@@ -44,6 +34,25 @@ func (m *match) provable(lookups []text.Lookup, a text.Alternative) error {
 		found.and(open)
 	}
 	m.add(&m.maybe, found)
+	return nil
+}
+
+// prove moves those of the documents found about which there is no doubt to those that match
+// for sure.
+func (m *match) prove(found docSet, a text.Alternative) error {
+	sure := newDocSet(m.x.total)
+	sure.or(found)
+	for _, d := range a.Doubts {
+		doubtful := newDocSet(m.x.total)
+		if err := m.doubt(d, doubtful); err != nil {
+			return err
+		}
+		if sure.andNot(doubtful); sure.count() == 0 {
+			return nil
+		}
+	}
+	found.andNot(sure)
+	m.add(&m.sure, sure)
 	return nil
 }
 

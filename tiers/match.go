@@ -98,7 +98,7 @@ func (m *match) alternative(a text.Alternative) error {
 		into = &m.sure
 	}
 	switch {
-	case a.Provable:
+	case a.Provable, a.Settled:
 		return m.provable(lookups, a)
 	case len(lookups) == 0:
 		m.add(into, m.h.complete)
@@ -201,6 +201,9 @@ func (m *match) lookups(f fieldRange, all []text.Lookup, sure bool, into *docSet
 			found = docs
 		} else {
 			found.and(docs)
+		}
+		if m.sure != nil && m.sure.holds(found) {
+			return nil // nothing that is not known to match
 		}
 	}
 	m.add(into, found)

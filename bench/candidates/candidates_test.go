@@ -183,6 +183,8 @@ var worst = []queries.Key{
 	{Scope: queries.Body, Value: "there and"}, {Scope: queries.Body, Value: "is it the"}, {Scope: queries.Text, Value: "is is of"}, {Scope: queries.Text, Value: "the "},
 	{Scope: queries.Body, Value: "http://"}, {Scope: queries.Body, Value: ", the"}, {Scope: queries.Text, Value: ", the"}, {Scope: queries.Body, Value: " (the"}, {Scope: queries.Body, Value: ". it is"},
 	{Scope: queries.Body, Value: "drivers/"}, {Scope: queries.Body, Value: "the,"}, {Scope: queries.Body, Value: "it. "}, {Scope: queries.Body, Value: ", because"},
+	{Scope: queries.Body, Value: "and, "}, {Scope: queries.Text, Value: "that."}, {Scope: queries.Body, Value: " di"}, {Scope: queries.Body, Value: "your "}, {Scope: queries.Body, Value: "before "},
+	{Scope: queries.Body, Value: " because"}, {Scope: queries.Text, Value: " ma"}, {Scope: queries.Body, Value: "dev_"}, {Scope: queries.Text, Value: "com "},
 }
 
 // TestWorst lists what the worst queries cost, and that they are right.
