@@ -32,7 +32,6 @@ func TestTry(t *testing.T) {
 	write("one_test.go", `package one
 
 import (
-	"errors"
 	"os"
 	"testing"
 )
