@@ -336,8 +336,7 @@ func (t *txn) taken(before *Image, name string, h *Handover) (*Change, error) {
 // noteHanded remembers from whom a mailbox came, or to whom it went: replicas are to see it as one
 // step. The table is made when it is first needed.
 func (t *txn) noteHanded(id mailbox.ID, other mailbox.User, gone bool) error {
-	err := t.c.exec(`CREATE TABLE IF NOT EXISTS handed (id TEXT PRIMARY KEY, other TEXT NOT NULL, gone INTEGER NOT NULL) STRICT, WITHOUT ROWID`)
-	if err != nil {
+	if err := t.c.makeTable(handedTable); err != nil {
 		return err
 	}
 	n := 0
@@ -352,10 +351,10 @@ func (t *txn) noteHanded(id mailbox.ID, other mailbox.User, gone bool) error {
 func (m *Mail) Handed(ctx context.Context, gone bool) (map[mailbox.ID]mailbox.User, error) {
 	out := map[mailbox.ID]mailbox.User{}
 	err := m.read(ctx, func(c *conn) error {
-		if there, err := hasTable(c, "handed"); err != nil || !there {
+		if there, err := hasTable(c, handedTable.Name); err != nil || !there {
 			return err
 		}
-		return c.each(`SELECT id, other, gone FROM handed`, func(row []driver.Value) error {
+		return c.each(`SELECT id, other, gone FROM {handed}`, func(row []driver.Value) error {
 			if (integer(row[2]) != 0) == gone {
 				out[mailbox.ID(text(row[0]))] = mailbox.User(text(row[1]))
 			}

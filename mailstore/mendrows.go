@@ -258,6 +258,7 @@ func (w *rowMender) replace(d *damagedRow) error {
 		threadTable.Name:       "forgotten; later messages may begin a new thread",
 		seenTable.Name:         "forgotten, and merged again",
 		boxDotTable.Name:       "forgotten; the mailbox counts as this slot's",
+		handedTable.Name:       "forgotten; a replica may have the mailbox at both owners for a moment",
 	}[d.table.Name])
 	return w.drop(d)
 }

@@ -19,15 +19,21 @@ func age(t *testing.T, path string, version int64) {
 		t.Fatal(err)
 	}
 	var steps []string
+	unsealed := []sealed.Table{handedTable}
 	if version < 4 {
 		steps = append(steps, "DROP INDEX expunged_modseq")
-		for _, table := range sealedTables {
+		unsealed = sealedTables
+	}
+	if version < schemaVersion {
+		for _, table := range unsealed {
 			if there, err := hasTable(c, table.Name); err != nil {
 				t.Fatal(err)
 			} else if there {
 				steps = append(steps, unseal(table)...)
 			}
 		}
+	}
+	if version < 4 {
 		steps = append(steps, expungedIndex)
 	}
 	if version == 2 {
@@ -43,14 +49,14 @@ func age(t *testing.T, path string, version int64) {
 	}
 }
 
-// unseal makes a table what it was in version 3.
+// unseal makes a table what it was before its rows had CRCs.
 func unseal(table sealed.Table) []string {
 	create := table.Create()[0]
 	before, rest, _ := strings.Cut(create, "\n\tseal INTEGER")
 	_, after, _ := strings.Cut(rest, "VIRTUAL")
 	before = strings.TrimSuffix(before, ",")
-	return []string{"DROP TRIGGER IF EXISTS " + table.Name + "_seal", "ALTER TABLE " + table.Name + " RENAME TO of_version_4", before + after,
-		"INSERT INTO " + table.Name + " SELECT * FROM (SELECT " + columnsOf(table) + " FROM of_version_4)", "DROP TABLE of_version_4"}
+	return []string{"DROP TRIGGER IF EXISTS " + table.Name + "_seal", "ALTER TABLE " + table.Name + " RENAME TO with_crcs", before + after,
+		"INSERT INTO " + table.Name + " SELECT * FROM (SELECT " + columnsOf(table) + " FROM with_crcs)", "DROP TABLE with_crcs"}
 }
 
 func columnsOf(table sealed.Table) string {
@@ -70,6 +76,9 @@ func TestMigrate(t *testing.T) {
 	s, m := openFor(t, Options{Conf: dir})
 	id := named(t, m, Inbox).ID
 	rec := appendText(t, m, id, mailText(1), "$Work")
+	if err := m.write(t.Context(), "", func(tx *txn) error { return tx.noteHanded(handedHere, user2, false) }); err != nil {
+		t.Fatal(err)
+	}
 	m.Release()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -110,6 +119,16 @@ func migrate1(t *testing.T, dir string, id mailbox.ID, rec mailbox.Record, versi
 		t.Errorf("after the migration the message is %q", got)
 	}
 	verify(t, s, user1)
+	if got, err := m.Handed(t.Context(), false); err != nil || got[handedHere] != user2 {
+		t.Errorf("after the migration mailboxes came from %v, %v", got, err)
+	}
+	for _, table := range sealedTables {
+		if there, err := hasTable(m.writer, table.Name); err != nil {
+			t.Fatal(err)
+		} else if done, err := isSealed(m.writer, table.Name); err != nil || done != there {
+			t.Errorf("from version %d: table %s: there %v, CRCs %v, %v", version, table.Name, there, done, err)
+		}
+	}
 	if n, err := m.writer.integer("PRAGMA user_version"); err != nil || n != schemaVersion {
 		t.Errorf("version %d, %v", n, err)
 	}

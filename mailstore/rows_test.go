@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,6 +19,12 @@ import (
 	"teraslot/bench/behind"
 	"teraslot/mailbox"
 	"teraslot/sealed"
+)
+
+// Mailboxes that changed their owner, as the rows of spoilt mail say.
+const (
+	handedAway mailbox.ID = "0123456789abcdef01234567"
+	handedHere mailbox.ID = "76543210fedcba9876543210"
 )
 
 // spoilt is closed mail that has rows in all tables, of which single values are made others.
@@ -59,7 +66,8 @@ func newSpoilt(t *testing.T) *spoilt {
 	do(p.m.write(ctx, "", func(tx *txn) error {
 		return errors.Join(noteRenewal(tx.c, tx.m.s.o.Rand), tx.retireName("Elsewhere", 77, unknownHolder), storeLineage(tx.c, Lineage{{"a", 3}, {"b", 5}}),
 			tx.storeSeen([]Tenure{{"c", 9}}), tx.noteName(&box{State: named(t, p.m, "Work")}, tx.nextModSeq()), tx.c.makeTable(slotTable),
-			tx.c.exec(`REPLACE INTO slot VALUES (1, 'here')`))
+			tx.c.exec(`REPLACE INTO slot VALUES (1, 'here')`), tx.noteHanded(handedAway, user2, true), tx.noteHanded(handedHere, user2, false),
+			spoiltProvenance(tx, p.inbox))
 	}))
 	_, err = p.m.SaveDatabase(ctx)
 	do(err)
@@ -85,6 +93,20 @@ func newSpoilt(t *testing.T) *spoilt {
 	out.values, err = behind.Values(p.s.databasePath(user1))
 	do(err)
 	return out
+}
+
+// spoiltProvenance says of a message where it came from.
+func spoiltProvenance(tx *txn, inbox mailbox.ID) error {
+	b, err := tx.box(inbox)
+	if err != nil {
+		return err
+	}
+	modseq, err := tx.c.integer(`SELECT modseq FROM message WHERE id = ?`, rowID(b.row, 1))
+	if err != nil {
+		return err
+	}
+	e := Entry{Record: mailbox.Record{UID: 1, ModSeq: mailbox.ModSeq(modseq)}, Provenance: Provenance{Made: Dot{"a", 2}, UID: 4, Changed: Dot{"b", 4}}}
+	return errors.Join(tx.c.exec(provenanceTable), tx.putProvenance(b, &e))
 }
 
 func verifyAt(t *testing.T, o Options) {
@@ -264,6 +286,15 @@ func (p *spoilt) askSpoilt(t *testing.T, s *Store) {
 	if _, err := m.Mailbox(t.Context(), p.inbox); err != nil && !errors.As(err, &d) {
 		t.Errorf("INBOX: %v", err)
 	}
+	for _, gone := range []bool{true, false} {
+		want := map[mailbox.ID]mailbox.User{handedHere: user2}
+		if gone {
+			want = map[mailbox.ID]mailbox.User{handedAway: user2}
+		}
+		if got, err := m.Handed(t.Context(), gone); err != nil && (!errors.As(err, &d) || !errors.Is(err, sealed.ErrRow)) || err == nil && !maps.Equal(got, want) {
+			t.Errorf("handed (gone %v): %v, %v", gone, got, err)
+		}
+	}
 }
 
 // mailIsThere reads everything after a repair.
@@ -339,6 +370,34 @@ func dump(t *testing.T, path string) string {
 		fmt.Fprintln(&b, table, rows)
 	}
 	return b.String()
+}
+
+// TestEveryTableHasCRCs: the mail whose values are spoilt has all tables there are, and each has CRCs of its rows, or is one of those
+// that compute their own.
+func TestEveryTableHasCRCs(t *testing.T) {
+	p := newSpoilt(t)
+	c, err := openConn(p.s.databasePath(user1), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	there, err := c.texts(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"content", "message", "provenance", "structure"}
+	for _, table := range sealedTables {
+		want = append(want, table.Name)
+		if done, err := isSealed(c, table.Name); err != nil || !done {
+			t.Errorf("table %s: CRCs %v, %v", table.Name, done, err)
+		}
+	}
+	if slices.Sort(want); !slices.Equal(there, want) {
+		t.Errorf("tables %q, and known are %q", there, want)
+	}
+	if p.s, err = Open(t.Context(), p.o); err != nil { // for the cleanup
+		t.Fatal(err)
+	}
 }
 
 // TestChangeOfDamagedRow: no statement makes a damaged row sound by changing it, and a copy by VACUUM
@@ -454,7 +513,7 @@ func TestEveryRowIsChecked(t *testing.T) {
 	}
 	allowed := map[string]bool{"mendrows.go": true} // they read what may be damaged
 	changes := regexp.MustCompile("(UPDATE (account|mailbox|pack)|INSERT INTO (account|mailbox|pack) [^`\"]*DO UPDATE)[^`]+`|SET horizon[^`]+`")
-	checked := 0
+	creates, checked := regexp.MustCompile("CREATE TABLE (IF NOT EXISTS )?([a-z]+)"), 0
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") || allowed[name] {
 			continue
@@ -462,6 +521,11 @@ func TestEveryRowIsChecked(t *testing.T) {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, made := range creates.FindAllStringSubmatch(string(b), -1) {
+			if !slices.Contains([]string{"message", "content", "structure", "provenance"}, made[2]) {
+				t.Errorf("%s makes table %s, whose rows have no CRC", name, made[2])
+			}
 		}
 		for _, change := range changes.FindAllString(string(b), -1) {
 			if checked++; !strings.Contains(change, " WHERE sound") {

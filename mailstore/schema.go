@@ -15,7 +15,7 @@ import (
 // docs/formats.md draws each version.
 const (
 	applicationID = 0x54534D4C // "TSML"
-	schemaVersion = 4
+	schemaVersion = 5
 )
 
 const recordColumns = `
@@ -115,11 +115,15 @@ var (
 	made INTEGER NOT NULL,
 	namer TEXT NOT NULL,
 	named INTEGER NOT NULL,`}
+	handedTable = sealed.Table{Name: "handed", Key: 1, WithoutRowID: true, Columns: `
+	id TEXT PRIMARY KEY,
+	other TEXT NOT NULL,
+	gone INTEGER NOT NULL,`}
 )
 
 // sealedTables are all of them. A statement names in braces what it reads of them.
 var sealedTables = []sealed.Table{accountTable, mailboxTable, graveTable, keywordTable, subscriptionTable, expungedTable,
-	threadTable, packTable, settingTable, retiredTable, renewalTable, slotTable, lineageTable, seenTable, boxDotTable}
+	threadTable, packTable, settingTable, retiredTable, renewalTable, slotTable, lineageTable, seenTable, boxDotTable, handedTable}
 
 // everywhere is how many of them each mail.db has.
 const everywhere = 9
@@ -191,35 +195,44 @@ func (c *conn) soundOnce(t sealed.Table) error {
 var migrations = map[int64]func(*conn) error{
 	2: func(c *conn) error { return errors.Join(c.makeTable(settingTable), c.makeTable(graveTable)) },
 	3: sealTables,
+	4: func(c *conn) error { return c.sealTable(handedTable) },
 }
 
 // sealTables gives the rows of version 3 their CRCs.
 func sealTables(c *conn) error {
-	steps := []string{"DROP INDEX expunged_modseq"}
+	if err := c.exec("DROP INDEX expunged_modseq"); err != nil {
+		return err
+	}
 	holders, err := c.integer(`SELECT count(*) FROM pragma_table_info('retired') WHERE name = 'mailbox'`)
 	if err != nil {
 		return err
 	}
-	for _, t := range sealedTables {
-		there, err := hasTable(c, t.Name)
-		if err != nil {
+	if there, err := hasTable(c, retiredTable.Name); err != nil {
+		return err
+	} else if there && holders == 0 { // made before they were kept
+		if err := c.exec("ALTER TABLE retired ADD COLUMN mailbox TEXT NOT NULL DEFAULT ''"); err != nil {
 			return err
 		}
-		done, err := isSealed(c, t.Name)
-		if err != nil {
-			return err
-		}
-		if !there || done {
-			continue
-		}
-		if t.Name == retiredTable.Name && holders == 0 { // made before they were kept
-			steps = append(steps, "ALTER TABLE retired ADD COLUMN mailbox TEXT NOT NULL DEFAULT ''")
-		}
-		steps = append(steps, "ALTER TABLE "+t.Name+" RENAME TO unsealed")
-		steps = append(steps, t.Create()...)
-		steps = append(steps, "INSERT INTO "+t.Name+" SELECT * FROM unsealed", "DROP TABLE unsealed")
 	}
-	for _, sql := range append(steps, expungedIndex) {
+	for _, t := range sealedTables {
+		if err := c.sealTable(t); err != nil {
+			return err
+		}
+	}
+	return c.exec(expungedIndex)
+}
+
+// sealTable gives the rows of a table their CRCs, if it is there and they have none.
+func (c *conn) sealTable(t sealed.Table) error {
+	there, err := hasTable(c, t.Name)
+	if err != nil || !there {
+		return err
+	}
+	if done, err := isSealed(c, t.Name); err != nil || done {
+		return err
+	}
+	steps := append([]string{"ALTER TABLE " + t.Name + " RENAME TO unsealed"}, t.Create()...)
+	for _, sql := range append(steps, "INSERT INTO "+t.Name+" SELECT * FROM unsealed", "DROP TABLE unsealed") {
 		if err := c.exec(sql); err != nil {
 			return err
 		}
