@@ -143,7 +143,10 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	return disk.OS().SyncDir(filepath.Dir(path))
+	if err := disk.OS().SyncDir(filepath.Dir(path)); err != nil { // or the next one would take it for durable
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // dsn names the database and what each connection sets. _txlock=immediate: a

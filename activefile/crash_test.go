@@ -156,10 +156,10 @@ func TestLostFileAfterCrash(t *testing.T) {
 	}
 }
 
-// TestCompactLockMakesDurable: after a publication whose last sync failed, readers
+// TestAssure: after a publication whose last sync failed, readers
 // see the new list and a power cut may bring back the old. Whoever then deletes
 // what the new one does not name must not do so before it is durable.
-func TestCompactLockMakesDurable(t *testing.T) {
+func TestAssure(t *testing.T) {
 	m := newMemory(t)
 	compact, s, next := staging(t, New(userDir, Options{FS: m}))
 	f := New(userDir, Options{FS: disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSyncDir)})})
@@ -177,10 +177,25 @@ func TestCompactLockMakesDurable(t *testing.T) {
 	}
 	compact, err := f.TryCompact()
 	check(t, err)
+	check(t, f.Assure(t.Context()))
 	if got := mustRead(t, New(userDir, Options{FS: m.Crashed(disk.LoseUnsynced)})); !got.Equal(next) {
 		t.Errorf("under index.compact a crash brings back %v", got)
 	}
 	check(t, compact.Unlock())
+}
+
+// TestMarkNotDurable: that a user has had an activefile is known only once it is durable, whatever became of an earlier sync.
+func TestMarkNotDurable(t *testing.T) {
+	m := newMemory(t)
+	f := New(userDir, Options{FS: disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSync)})})
+	if _, err := front(f, t.Context(), "temp"); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	check(t, second(front(f, t.Context(), "temp")))
+	c := m.Crashed(disk.LoseUnsynced)
+	if marked, err := New(userDir, Options{FS: c}).marked(); err != nil || !marked {
+		t.Errorf("marked %v, %v", marked, err)
+	}
 }
 
 // TestEachOperationFails lets every operation of a change fail once: the file is

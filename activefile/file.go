@@ -178,9 +178,8 @@ func (e *HeldError) Error() string {
 // Unwrap returns ErrHeld.
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
-// TryCompact takes index.compact, without waiting. What the activefile says from
-// then on is durable, also if the last sync of an earlier change had failed: who
-// holds this lock may delete what the activefile does not name.
+// TryCompact takes index.compact, without waiting. Who holds this lock may delete what the activefile does
+// not name, once that is durable: after a publication of his own, or Assure.
 func (f *File) TryCompact() (*Lock, error) {
 	name := f.path(compactName)
 	held, err := f.o.FS.TryLock(name, disk.Exclusive)
@@ -194,11 +193,7 @@ func (f *File) TryCompact() (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.describe(name)
-	if err == nil {
-		err = f.o.FS.SyncDir(f.dir)
-	}
-	if err != nil {
+	if err := f.describe(name); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
 	return &Lock{f: f, held: held, name: compactName, mode: disk.Exclusive}, nil

@@ -2,6 +2,7 @@ package activefile
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -153,6 +154,21 @@ func (l *Lock) publish(old Active, found bool, next Active) error {
 	return nil
 }
 
+// Assure publishes the activefile anew as it is, if there is one: what it says is durable then, also where the last sync of an
+// earlier publication failed, which no other sync makes good, or did not come to pass.
+func (f *File) Assure(ctx context.Context) (err error) {
+	l, err := f.Exclusive(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Unlock()) }()
+	a, found, err := l.current()
+	if err != nil || !found {
+		return err
+	}
+	return l.publish(a, true, a)
+}
+
 // Reset replaces a damaged activefile by one that names no database, and returns
 // that: the index is derived, and what is gone is made anew. Counters restart
 // above the clock. The damaged file is kept as index.damaged, for who wants to
@@ -203,9 +219,13 @@ func (f *File) mark() error {
 	if err == nil {
 		err = file.Sync()
 	}
-	if err = errors.Join(err, file.Close()); err == nil {
+	if err == nil {
 		err = f.o.FS.SyncDir(filepath.Dir(f.path(lockName)))
 	}
+	if err != nil { // or the next holder would take it for durable
+		err = errors.Join(err, file.Truncate(0))
+	}
+	err = errors.Join(err, file.Close())
 	if err != nil {
 		return fmt.Errorf("mark %s: %w", f.path(lockName), err)
 	}

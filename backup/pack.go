@@ -222,7 +222,13 @@ func neededPacks(all []*Generation) map[string]int64 {
 
 // append copies a pack's octets from the copy's end up to its own, and syncs them.
 func (p *packs) append(c Pack, from io.ReaderAt, end int64) (_ Pack, err error) {
-	f, err := p.fs.OpenFile(p.packPath(p.mail.User(), c.File), os.O_RDWR|os.O_CREATE, 0o600)
+	path := p.packPath(p.mail.User(), c.File)
+	if c.End == 0 { // what a run has left whose sync of the directory failed, perhaps: the name is to be a new one
+		if err := p.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return c, err
+		}
+	}
+	f, err := p.fs.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return c, err
 	}

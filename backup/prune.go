@@ -31,6 +31,19 @@ type Pruned struct {
 	Bytes       int64 // that they had
 }
 
+// putBack makes manifests that were removed what they were.
+func (r *Repository) putBack(gone []*Generation) error {
+	var failed []error
+	for _, g := range gone {
+		b, err := g.encode()
+		if err == nil {
+			err = disk.Create(r.fs, filepath.Join(r.dir, generationsDir, g.Name), 0o600, write(b))
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
 // Prune removes the generations that are not to be kept, and then every file of this
 // package that no generation names: what interrupted runs have left, too. Where a
 // manifest cannot be read, no files are removed: what it names is not known.
@@ -56,7 +69,7 @@ func (r *Repository) Prune(ctx context.Context, keep Keep) (out Pruned, err erro
 			return out, fmt.Errorf("nothing is removed: %w", err)
 		}
 	}
-	var left []*Generation
+	var left, gone []*Generation
 	for i, g := range all {
 		if newer := len(all) - 1 - i; keep.keeps(newer, r.o.Now().Sub(g.Time)) {
 			left = append(left, g)
@@ -65,15 +78,15 @@ func (r *Repository) Prune(ctx context.Context, keep Keep) (out Pruned, err erro
 		if err := r.fs.Remove(filepath.Join(r.dir, generationsDir, g.Name)); err != nil {
 			return out, err
 		}
-		out.Generations++
+		gone = append(gone, g)
 	}
-	if out.Generations > 0 {
-		// Before what they name: a manifest that comes back would name what is gone.
-		if err := r.fs.SyncDir(filepath.Join(r.dir, generationsDir)); err != nil {
-			return out, err
-		}
-		r.o.Step(StepRetired)
+	out.Generations = len(gone)
+	// Before what they name, and what those name that a run has removed which was killed: a manifest that comes back would name what is
+	// gone. One that failed no other sync makes good: the next run is to remove them anew.
+	if err := r.fs.SyncDir(filepath.Join(r.dir, generationsDir)); err != nil {
+		return out, errors.Join(err, r.putBack(gone))
 	}
+	r.o.Step(StepRetired)
 	err = r.sweep(ctx, named(left), &out)
 	return out, err
 }

@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"teraslot/disk"
 )
 
 func (w *world) prune(k Keep) Pruned {
@@ -91,6 +94,37 @@ func TestPruneRemovesWhatNobodyNeeds(t *testing.T) {
 	sound(t, w.repo, 1)
 	if p := w.prune(Keep{Count: 1}); p != (Pruned{}) {
 		t.Errorf("again: %+v", p)
+	}
+}
+
+// TestPruneNotDurable: manifests of which nobody knows whether they are removed for good are there for the next run, which removes them,
+// and no file goes that they name.
+func TestPruneNotDurable(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		w.backup()
+	}
+	o := w.options()
+	fails := true
+	var removed []string
+	o.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+		if op == disk.OpSyncDir && filepath.Base(name) == generationsDir && fails {
+			fails = false
+			return syscall.EIO
+		}
+		if op == disk.OpRemove && filepath.Base(filepath.Dir(name)) != generationsDir {
+			removed = append(removed, name)
+		}
+		return nil
+	}})
+	if _, err := w.repository(o).Prune(t.Context(), Keep{Count: 1}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	if len(w.names()) != 3 || len(removed) > 0 {
+		t.Errorf("generations %q are left, files are removed: %q", w.names(), removed)
+	}
+	if p := w.prune(Keep{Count: 1}); p.Generations != 2 || len(w.names()) != 1 {
+		t.Errorf("again: %+v, %q", p, w.names())
 	}
 }
 

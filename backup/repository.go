@@ -110,7 +110,7 @@ func Create(dir string, o Options) (*Repository, error) {
 		return e.Name() != identityName+".new" && e.Name() != "lost+found"
 	})
 	if empty {
-		if err := disk.Publish(r.fs, filepath.Join(r.dir, identityName), 0o600, write([]byte(identity))); err != nil {
+		if err := disk.Create(r.fs, filepath.Join(r.dir, identityName), 0o600, write([]byte(identity))); err != nil {
 			return nil, fmt.Errorf("backup: %w", err)
 		}
 	}

@@ -111,7 +111,7 @@ func (p *putter) beginSlot(g *Generation, accounts string) error {
 			return err
 		}
 	}
-	return disk.Publish(p.fs, marker, 0o600, write([]byte(g.Name+"\n")))
+	return disk.Create(p.fs, marker, 0o600, write([]byte(g.Name+"\n")))
 }
 
 // user puts back a user's packs and then mail.db, which makes him one.
@@ -179,7 +179,7 @@ func (p *putter) pack(u User, c Pack) error {
 			return err
 		}
 	}
-	err = disk.Publish(p.fs, path, 0o600, func(w io.Writer) error { return p.copyPack(w, u, c) })
+	err = disk.Create(p.fs, path, 0o600, func(w io.Writer) error { return p.copyPack(w, u, c) })
 	if err == nil {
 		p.out.Bytes += c.End
 	}

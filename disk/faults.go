@@ -43,7 +43,7 @@ type Faults struct {
 	// Fail, if set, is asked before each operation. If it returns an error, the
 	// operation is not done and returns it, as a *fs.PathError. But a write puts
 	// the first half of its bytes in place, as a full disk does; and when Sync of a
-	// Memory's file fails, what it was to sync stays readable and never becomes
+	// Memory's file fails, or SyncDir, what it was to sync stays readable and never becomes
 	// durable, whatever is synced later, as Linux has it.
 	Fail func(op Op, name string) error
 	// Done, if set, is called after each operation that succeeded.
@@ -144,8 +144,19 @@ func (f *faultyFS) Stat(name string) (info fs.FileInfo, err error) {
 	return info, err
 }
 
+// SyncDir that fails makes a Memory lose the names that were to be synced.
 func (f *faultyFS) SyncDir(name string) error {
-	return f.do(OpSyncDir, name, func() error { return f.fsys.SyncDir(name) })
+	if err := f.fail(OpSyncDir, name); err != nil {
+		if m, ok := f.fsys.(*Memory); ok {
+			m.failSyncDir(name)
+		}
+		return err
+	}
+	err := f.fsys.SyncDir(name)
+	if err == nil && f.faults.Done != nil {
+		f.faults.Done(OpSyncDir, name)
+	}
+	return err
 }
 
 func (f *faultyFS) TryLock(name string, mode LockMode) (held io.Closer, err error) {

@@ -271,8 +271,20 @@ func (m *Memory) SyncDir(name string) error {
 	if !n.dir {
 		return &fs.PathError{Op: "sync", Path: name, Err: syscall.ENOTDIR}
 	}
-	n.synced, n.moves = maps.Clone(n.entries), nil
+	for _, mv := range n.moves {
+		mv.applyTo(n.synced)
+	}
+	n.moves = nil
 	return nil
+}
+
+// failSyncDir is a SyncDir that failed: what it was to make durable stays visible, and no later one does.
+func (m *Memory) failSyncDir(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n, err := m.find("sync", name); err == nil {
+		n.moves = nil
+	}
 }
 
 // TryLock locks within this file system. A crash frees all locks.

@@ -34,6 +34,29 @@ func Publish(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error
 	return nil
 }
 
+// Place gives a file that is whole and synced a name in its directory that nothing has, durably. After an error nothing has it: who
+// found it there would take it for durable, and no other sync of the directory makes good one that failed.
+func Place(fsys FS, from, name string) error {
+	if err := fsys.Rename(from, name); err != nil {
+		return fmt.Errorf("place %s: %w", name, err)
+	}
+	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
+		return errors.Join(fmt.Errorf("place %s: sync the directory: %w", name, err), fsys.Rename(name, from))
+	}
+	return nil
+}
+
+// Create is Publish of a name that nothing has: after an error nothing has it.
+func Create(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {
+	if err := WriteSynced(fsys, name+newSuffix, perm, write); err != nil {
+		return err
+	}
+	if err := Place(fsys, name+newSuffix, name); err != nil {
+		return errors.Join(err, fsys.Remove(name+newSuffix))
+	}
+	return nil
+}
+
 // WriteSynced writes a whole file, replacing what has the name, and syncs it,
 // but not its directory. After an error it removes what it began.
 func WriteSynced(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {

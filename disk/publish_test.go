@@ -452,3 +452,70 @@ func everything(f disk.FS) []error {
 	note(f.Remove("/l"))
 	return slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, fs.ErrNotExist) })
 }
+
+// TestPlaceUndone: a name whose directory could not be synced is not there for who comes next; with another try it is, and
+// durable, which a mere second sync would not make it.
+func TestPlaceUndone(t *testing.T) {
+	hold := func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err }
+	for _, c := range []struct {
+		name string
+		make func(disk.FS) error
+		left []string // after the failure
+	}{
+		{"Create", func(fsys disk.FS) error { return disk.Create(fsys, "/d/file", 0o600, hold) }, nil},
+		{"Place", func(fsys disk.FS) error {
+			return errors.Join(disk.WriteSynced(fsys, "/d/next", 0o600, hold), disk.Place(fsys, "/d/next", "/d/file"))
+		}, []string{"next"}},
+	} {
+		m := disk.NewMemory()
+		if err := disk.MkdirAll(m, "/d", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		broken := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSyncDir)})
+		if err := c.make(broken); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		entries, err := m.ReadDir("/d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for _, e := range entries {
+			left = append(left, e.Name())
+		}
+		if !slices.Equal(left, c.left) {
+			t.Errorf("%s that failed leaves %q", c.name, left)
+		}
+		if err := c.make(broken); err != nil {
+			t.Fatalf("%s again: %v", c.name, err)
+		}
+		if b, err := disk.ReadFile(m.Crashed(disk.LoseUnsynced), "/d/file"); err != nil || string(b) != "text" {
+			t.Errorf("%s again, and a crash: %q, %v", c.name, b, err)
+		}
+	}
+}
+
+// TestSyncDirFailed: what a SyncDir failed to make durable no later one does, but what is changed anew.
+func TestSyncDirFailed(t *testing.T) {
+	m := disk.NewMemory()
+	fsys := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSyncDir)})
+	for _, name := range []string{"/a", "/b"} {
+		if err := disk.WriteSynced(fsys, name, 0o600, func(io.Writer) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fsys.SyncDir("/"); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	if err := errors.Join(fsys.Rename("/b", "/c"), fsys.SyncDir("/")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"/a": false, "/b": false, "/c": true} {
+		if _, err := m.Stat(name); (err == nil) != (name != "/b") {
+			t.Errorf("%s is seen: %v", name, err)
+		}
+		if _, err := m.Crashed(disk.KeepUnsynced).Stat(name); (err == nil) != want {
+			t.Errorf("%s after a crash: %v", name, err)
+		}
+	}
+}

@@ -277,10 +277,7 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), 
 		return nil, err
 	}
 	s.o.Step(StepCopyRenewed)
-	if err := s.o.FS.Rename(next, to); err != nil {
-		return nil, err
-	}
-	if err := s.o.FS.SyncDir(filepath.Dir(to)); err != nil {
+	if err := disk.Place(s.o.FS, next, to); err != nil {
 		return nil, err
 	}
 	s.o.Step(StepCopyPlaced)

@@ -368,10 +368,7 @@ func (s *Store) publishDatabase(path string, u mailbox.User, q Quota, prepare ..
 	if err := os.Chmod(next, 0o600); err != nil {
 		return err
 	}
-	if err := s.o.FS.Rename(next, path); err != nil {
-		return err
-	}
-	return s.o.FS.SyncDir(dir)
+	return disk.Place(s.o.FS, next, path)
 }
 
 // Users lists the users that have mail, sorted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"teraslot/account"
@@ -132,18 +131,23 @@ func (s *Slot) untilFree(ctx context.Context, busy error, try func() error) erro
 }
 
 // settle ends a move that is under way, or was when something ended it: what lies on the
-// partition that is not the user's is removed.
+// partition that is not the user's is removed, once the file that says so is durable.
 func (s *Slot) settle(ctx context.Context, a account.Account, kind string) error {
 	p, err := s.c.placement(a.ID, kind)
 	if err != nil || p.other == "" {
 		return err
 	}
+	if kind == mailPlacement {
+		if p, err = s.whole(a, p); err != nil {
+			return err
+		}
+	}
 	other, err := s.c.partition(p.other)
 	if err != nil {
 		return err
 	}
-	// What the file says must outlive what is removed now.
-	if err := s.c.hooked().SyncDir(filepath.Dir(s.c.placementFile(a.ID, kind))); err != nil {
+	// Anew: where the last sync of its publication failed, another one says nothing.
+	if err := s.c.place(a.ID, kind, p); err != nil {
 		return err
 	}
 	if kind == mailPlacement {
@@ -156,6 +160,33 @@ func (s *Slot) settle(ctx context.Context, a account.Account, kind string) error
 	}
 	s.step(stepMoveSettled)
 	return s.c.place(a.ID, kind, placement{at: p.at})
+}
+
+// whole is where a user's mail is, of the two partitions that a move is between: all that mail.db refers to is there. The
+// file says it, but where the sync of its last change failed, mail came since, and a power cut brought back what it said before.
+func (s *Slot) whole(a account.Account, p placement) (placement, error) {
+	at, err := s.c.partition(p.at)
+	if err != nil {
+		return p, err
+	}
+	other, err := s.c.partition(p.other)
+	if err != nil {
+		return p, err
+	}
+	lacks := s.store.Holds(a.ID, at.mail())
+	if lacks == nil {
+		return p, nil
+	}
+	for _, root := range []string{at.mail().Spool, at.mail().Archive, other.mail().Spool, other.mail().Archive} {
+		if err := s.c.present(root); err != nil {
+			return p, err
+		}
+	}
+	if err := s.store.Holds(a.ID, other.mail()); err != nil {
+		return p, fmt.Errorf("neither partition %s nor %s has all of the mail, and nothing is removed; run slotctl verify: %w", p.at, p.other, errors.Join(lacks, err))
+	}
+	s.o.Logger.Warn("the mail of a user is on the other partition than "+mailPlacement+" says, as a failing disk has left it", "user", a.Name, "on", p.other)
+	return placement{at: p.other, other: p.at}, nil
 }
 
 // settleUser ends the moves of a user that a crash has interrupted. What cannot be ended

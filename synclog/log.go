@@ -106,7 +106,19 @@ func (l *Log) begin() (clean bool, err error) {
 	clean = err == nil
 	// The sync is needed in both cases: a crash right after the last start may
 	// have undone its removal, and this one must not find the mark again.
-	return clean, l.o.FS.SyncDir(l.o.Dir)
+	err = l.o.FS.SyncDir(l.o.Dir)
+	if err != nil && clean { // no later sync would make it good: the next start is to remove it anew
+		err = errors.Join(err, l.mark())
+	}
+	return clean, err
+}
+
+// mark says that the stop was clean.
+func (l *Log) mark() error {
+	return disk.Publish(l.o.FS, l.path(cleanName), 0o600, func(w io.Writer) error {
+		_, err := io.WriteString(w, version+"\n")
+		return err
+	})
 }
 
 // signal puts a token into a channel that holds one.
@@ -268,7 +280,11 @@ func (l *Log) write(notes []Note) error {
 	if err != nil {
 		// Half a line would be taken for damage. If it cannot be cut, so be it.
 		_ = l.file.Truncate(l.size)
-		return errors.Join(err, l.closeFile())
+		err = errors.Join(err, l.closeFile())
+		if l.size == 0 { // its name may not be durable, and the next sync would not make it so
+			err = errors.Join(err, l.o.FS.Remove(l.path(logName)))
+		}
+		return err
 	}
 	l.torn, l.size = false, l.size+int64(len(b))
 	for _, n := range notes {
@@ -317,10 +333,7 @@ func (l *Log) Close() error {
 	err := errors.Join(l.flush(), l.closeFile())
 	l.closed = true
 	if err == nil && l.Clean() {
-		err = disk.Publish(l.o.FS, l.path(cleanName), 0o600, func(w io.Writer) error {
-			_, err := io.WriteString(w, version+"\n")
-			return err
-		})
+		err = l.mark()
 		l.o.Step("clean")
 	}
 	return errors.Join(err, l.lock.Close())

@@ -535,6 +535,24 @@ func TestEachOperationFails(t *testing.T) {
 	}
 }
 
+// TestMarkIsGoneForGood: a start that could not make it durable that the mark of a clean stop is gone leaves that to the next one, and no
+// power cut brings the mark back then.
+func TestMarkIsGoneForGood(t *testing.T) {
+	m := disk.NewMemory()
+	check(t, open(t, m).Close())
+	l := open(t, m)
+	l.Compared()
+	check(t, l.Close())
+	broken := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(1, syscall.EIO, disk.OpSyncDir)})
+	if _, err := Open(Options{FS: broken, Dir: channelDir}); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	open(t, m)
+	if l := open(t, m.Crashed(disk.LoseUnsynced)); l.Clean() {
+		t.Error("clean, after a power cut under a running log")
+	}
+}
+
 func TestValidChannel(t *testing.T) {
 	for name, want := range map[string]bool{
 		"squatter": true, "replica-2": true, "a_b": true, "": false, ".": false, "..": false, "a/b": false, "A": false,

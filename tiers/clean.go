@@ -25,7 +25,7 @@ func (x *Index) Clean(ctx context.Context) (err error) {
 		return fmt.Errorf("clean the index of %s: %w", x.user, err)
 	}
 	defer func() { err = errors.Join(err, held.Unlock()) }()
-	if err := x.clean(ctx); err != nil {
+	if err := x.clean(ctx, false); err != nil {
 		return fmt.Errorf("clean the index of %s: %w", x.user, x.advised(err))
 	}
 	return nil
@@ -33,8 +33,9 @@ func (x *Index) Clean(ctx context.Context) (err error) {
 
 // clean is Clean with index.compact held. Directories are listed before the
 // activefile is read: one that is made in between is not seen, one that was made
-// before is named by then, or never will be.
-func (x *Index) clean(ctx context.Context) error {
+// before is named by then, or never will be. sure: the caller has published the activefile, or else that
+// is done before anything goes, for of an earlier publication nobody knows whether its last sync failed.
+func (x *Index) clean(ctx context.Context, sure bool) error {
 	there, err := x.directories()
 	if err != nil {
 		return err
@@ -46,9 +47,18 @@ func (x *Index) clean(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	unnamed := func(db activefile.Database) bool { return !active.Contains(db) }
+	if !sure && slices.ContainsFunc(there, unnamed) {
+		if err := x.file.Assure(ctx); err != nil {
+			return err
+		}
+		if active, err = x.file.Read(ctx); err != nil {
+			return err
+		}
+	}
 	var failed []error
 	for _, db := range there {
-		if !active.Contains(db) {
+		if unnamed(db) {
 			dir, err := x.databaseDir(db)
 			if err == nil {
 				err = x.removeDatabase(dir)
@@ -201,7 +211,7 @@ func (x *Index) Remove(ctx context.Context) (err error) {
 	if err := x.nameNone(ctx); err != nil {
 		return fmt.Errorf("remove the index of %s: %w", x.user, x.advised(err))
 	}
-	if err := x.clean(ctx); err != nil {
+	if err := x.clean(ctx, false); err != nil {
 		return fmt.Errorf("remove the index of %s: %w", x.user, err)
 	}
 	for _, r := range x.set.o.everyRoot() {

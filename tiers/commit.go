@@ -70,6 +70,9 @@ func (x *Index) commit(ctx context.Context, segments []*built) (db activefile.Da
 		next, err := x.writeSegments(dir, m, segments)
 		if err != nil {
 			x.discard(dir, m, len(segments))
+			if errors.Is(err, fs.ErrNotExist) && !x.isFirst(db) { // it was compacted meanwhile, and deleted
+				continue
+			}
 			return db, m, err
 		}
 		x.set.o.Step("commit: written")
@@ -77,6 +80,12 @@ func (x *Index) commit(ctx context.Context, segments []*built) (db activefile.Da
 			return db, next, err
 		}
 	}
+}
+
+// isFirst reports whether a database is the first one, as far as that can be read.
+func (x *Index) isFirst(db activefile.Database) bool {
+	active, err := x.file.Peek()
+	return err != nil || len(active.Databases) > 0 && active.Databases[0] == db
 }
 
 // writeSegments writes segments and their names, synced, and returns the manifest that

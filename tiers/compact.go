@@ -113,7 +113,7 @@ func (x *Index) Compact(ctx context.Context, o CompactOptions) (res Result, err 
 	if c.unsure || errors.Is(err, activefile.ErrVersion) {
 		return res, errors.Join(err, held.Unlock())
 	}
-	if clean := x.clean(context.WithoutCancel(ctx)); clean != nil {
+	if clean := x.clean(context.WithoutCancel(ctx), c.published); clean != nil {
 		err = errors.Join(err, fmt.Errorf("clean up after compacting %s: %w", o.Name, clean))
 	}
 	return res, errors.Join(err, held.Unlock())
@@ -157,6 +157,8 @@ type compaction struct {
 	keep    func(mailbox.GUID) bool
 	res     Result
 	unsure  bool // the publication failed, perhaps after it took place
+
+	published bool // durably
 
 	renewed   []segmentInfo // in dir, until they are merged
 	renewedID stamp         // in the place of their database's
@@ -567,6 +569,7 @@ func (c *compaction) publish(ctx context.Context, staged *activefile.Staged) (er
 		c.unsure = !errors.Is(err, ErrLostRace)
 		return err
 	}
+	c.published = true
 	c.res.Active, err = lock.Active()
 	return err
 }

@@ -236,3 +236,66 @@ func TestVerifyContent(t *testing.T) {
 		}
 	}
 }
+
+// TestPublicationNotDurable: databases that the activefile no longer names go only after it was published anew, if the last sync of its
+// publication failed.
+func TestPublicationNotDurable(t *testing.T) {
+	o := testOptions(t.TempDir())
+	swapped, failed := false, false
+	var asked []string
+	o.Step = func(step string) { swapped = swapped || step == "swapped" }
+	o.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+		if failed && op.Changes() {
+			asked = append(asked, string(op)+" "+filepath.Base(name))
+		}
+		if swapped && !failed && op == disk.OpSyncDir && strings.HasPrefix(name, o.Conf) {
+			failed = true
+			return syscall.EIO
+		}
+		return nil
+	}})
+	x := newSet(t, o).User(testUser)
+	commit(t, x, docsOf(0, 3)...)
+	if _, err := x.Compact(t.Context(), CompactOptions{Sources: []string{"temp"}, Dest: "data"}); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("compact: %v", err)
+	}
+	asked = nil
+	if err := x.Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	anew, removed := slices.Index(asked, "rename index.active.new"), slices.Index(asked, "remove manifest")
+	if anew < 0 || removed < anew || !strings.HasPrefix(asked[anew+1], "syncdir") {
+		t.Errorf("the disk was asked to %q", asked)
+	}
+	if got := find(t, x, text.NewKey(text.InBody, "", "common")); !slices.Equal(got, numbers(0, 3)) {
+		t.Errorf("found %v", got)
+	}
+	verify(t, x)
+}
+
+// TestCommitToDeleted: what was to go to a database that another process has compacted, and deleted, goes to the next one.
+func TestCommitToDeleted(t *testing.T) {
+	o := testOptions(t.TempDir())
+	other := newSet(t, o).User(testUser)
+	armed := false
+	o.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+		if armed && op == disk.OpCreate && strings.HasPrefix(name, o.Roots["temp"]) && strings.HasSuffix(name, listsExt) {
+			armed = false
+			if _, err := other.Compact(t.Context(), CompactOptions{Sources: []string{"temp"}, Dest: "data"}); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}})
+	x := newSet(t, o).User(testUser)
+	commit(t, x, docsOf(0, 3)...)
+	armed = true
+	commit(t, x, docsOf(3, 6)...)
+	if got := activeOf(t, x); armed || got != "temp:2 data:1" {
+		t.Errorf("active is %q", got)
+	}
+	if got := find(t, x, text.NewKey(text.InBody, "", "common")); !slices.Equal(got, numbers(0, 6)) {
+		t.Errorf("found %v", got)
+	}
+	verify(t, x)
+}

@@ -103,14 +103,14 @@ func (x *Index) Move(ctx context.Context, to map[string]string, commit func() er
 		return fmt.Errorf("move the index of %s: %w", x.user, err)
 	}
 	defer func() { err = errors.Join(err, held.Unlock()) }()
-	if err := x.clean(ctx); err != nil { // also what an earlier move has left there
+	if err := x.clean(ctx, false); err != nil { // also what an earlier move has left there
 		return fmt.Errorf("move the index of %s: %w", x.user, x.advised(err))
 	}
 	if err := x.move(ctx, to, commit); err != nil {
 		return fmt.Errorf("move the index of %s: %w", x.user, x.advised(err))
 	}
 	x.set.o.Step("move: published")
-	if err := x.clean(context.WithoutCancel(ctx)); err != nil {
+	if err := x.clean(context.WithoutCancel(ctx), false); err != nil {
 		return fmt.Errorf("clean up after moving the index of %s: %w", x.user, err)
 	}
 	return nil
