@@ -34,10 +34,10 @@ type packFile struct {
 	frames []located
 }
 
-// end is the end of the last whole message.
+// end is the end of the last whole message, or of the header, of which less may be left.
 func (p *packFile) end() int64 {
 	if len(p.frames) == 0 {
-		return packHeaderSize
+		return min(p.size, packHeaderSize)
 	}
 	return p.frames[len(p.frames)-1].end()
 }

@@ -376,6 +376,27 @@ func TestReconstructFromPacks(t *testing.T) {
 	verify(t, p.s, user1)
 }
 
+// TestReconstructWithoutHeader: with packs alone, of which one has less left than its
+// header, the check finds nothing afterwards, and mail comes again.
+func TestReconstructWithoutHeader(t *testing.T) {
+	for _, left := range []int64{0, 1, packHeaderSize - 1, packHeaderSize} {
+		t.Run(fmt.Sprint(left), func(t *testing.T) {
+			p := newPatient(t)
+			pack := packOf(t, p.s, Pack{N: 1})
+			p.lose(t, p.s.databasePath(user1), savedOf(t, p.s))
+			if err := os.Truncate(pack, left); err != nil {
+				t.Fatal(err)
+			}
+			p.reconstruct(t) // and checks
+			p.inbox = named(t, p.m, Inbox).ID
+			p.text, p.flags = map[mailbox.UID]string{}, map[mailbox.UID]string{}
+			p.deliver(t, 70, 71)
+			p.look(t)
+			verify(t, p.s, user1)
+		})
+	}
+}
+
 // TestReconstructDamagedCopy: a copy that is damaged is no use, and not used.
 func TestReconstructDamagedCopy(t *testing.T) {
 	p := newPatient(t)
