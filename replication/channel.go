@@ -195,6 +195,7 @@ func (c *Channel) Run(ctx context.Context) error {
 	g.Go(func() error { return c.read(ctx) })
 	g.Go(func() error { return c.compareAll(ctx) })
 	g.Go(func() error { return c.retry(ctx) })
+	g.Go(func() error { return c.look(ctx) })
 	g.Go(func() error { return c.verifyAll(ctx) })
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -417,7 +418,28 @@ func (c *Channel) retry(ctx context.Context) error {
 	}
 }
 
-// compareAll compares all users after a start that was not clean, and then now and again.
+// lookEvery is how often a replica is asked who it is: one that is gone, or has lost all that it had,
+// is known before the next change.
+const lookEvery = 10 * time.Second
+
+// look asks the replica now and again who it is.
+func (c *Channel) look(ctx context.Context) error {
+	for {
+		select {
+		case <-c.o.After(lookEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		_, err := c.o.Client.hello(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		c.reached(err)
+	}
+}
+
+// compareAll compares all users after a start that was not clean, when another slot answers in the replica's
+// place, and then now and again.
 func (c *Channel) compareAll(ctx context.Context) error {
 	due := !c.o.Log.Clean()
 	for {
@@ -442,6 +464,8 @@ func (c *Channel) compareAll(ctx context.Context) error {
 		}
 		select {
 		case <-c.o.After(wait):
+			due = true
+		case <-c.o.Client.another:
 			due = true
 		case <-ctx.Done():
 			return ctx.Err()

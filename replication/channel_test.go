@@ -254,3 +254,70 @@ func TestAnEmptyReplicaIsRebuilt(t *testing.T) {
 		same(t, u, a, fresh)
 	}
 }
+
+// TestReplicaLosesItsDiskUnderARunningMaster: a master that goes on serving brings all users to the
+// slot that takes the place of its replica, those who do not change as well, however often the line breaks
+// meanwhile and the new slot loses its disk, too.
+func TestReplicaLosesItsDiskUnderARunningMaster(t *testing.T) {
+	a, b, _ := pair(t)
+	l := newLine(t, b.address)
+	r := a.channel(a.clientAt("b", l.Address()), filepath.Join(t.TempDir(), "channel"))
+	var users []mailbox.User
+	for i := range 6 {
+		u := a.user(fmt.Sprintf("user%d", i))
+		users = append(users, u)
+		for k := range 40 {
+			a.deliver(u, "INBOX", letter(k)+strings.Repeat("and so on\r\n", 100))
+		}
+		r.note(u)
+	}
+	eventually(t, func() error {
+		if s := r.Status(); s.Uncompared {
+			return fmt.Errorf("not compared: %+v", s)
+		}
+		return r.done()
+	})
+	for n, limit := range []int{90_000, 60_000, 0} {
+		b.stop()
+		identity := b.identity
+		fresh := newNode(t, "b", func(string) *Identity { return identity })
+		fresh.slot = fmt.Sprintf("slot-b%d", n)
+		fresh.serveAt(b.address, false, "a")
+		b = fresh
+		must(t, l.Set(line.Fault{Limit: limit}))
+		sent := r.Status().Total.Messages
+		a.deliver(users[n], "INBOX", letter(100+n))
+		r.note(users[n]) // of the others nobody says anything
+		eventually(t, func() error {
+			if s := r.Status(); s.Total.Messages < sent+20 {
+				return fmt.Errorf("a replica without mail: %+v", s)
+			}
+			return nil
+		})
+	}
+	eventually(t, func() error {
+		for _, u := range users {
+			if a.digest(u) != b.digest(u) {
+				return fmt.Errorf("user %s: %+v", u, r.Status())
+			}
+		}
+		return r.done()
+	})
+	for _, u := range users {
+		same(t, u, a, b)
+	}
+}
+
+// digest is that of a user's mail, zero if there is none.
+func (n *node) digest(u mailbox.User) (d mailstore.Digest) {
+	n.t.Helper()
+	m, err := n.store.Acquire(n.t.Context(), u)
+	if errors.Is(err, mailstore.ErrNoUser) {
+		return d
+	}
+	must(n.t, err)
+	defer m.Release()
+	image, err := m.Image(n.t.Context())
+	must(n.t, err)
+	return image.Digest()
+}

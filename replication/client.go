@@ -44,6 +44,8 @@ type ClientOptions struct {
 type Client struct {
 	o    ClientOptions
 	conn *grpc.ClientConn
+	// another holds a token when another slot than before has answered under the name.
+	another chan struct{}
 
 	mu    sync.Mutex
 	slot  string                       // guarded by mu: of the peer, after the last Hello
@@ -66,7 +68,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica %s: %w", o.Name, err)
 	}
-	return &Client{o: o, conn: conn, known: map[mailbox.User]*remembered{}}, nil
+	return &Client{o: o, conn: conn, another: make(chan struct{}, 1), known: map[mailbox.User]*remembered{}}, nil
 }
 
 // connect makes the connection. A call of which something was sent is never begun anew below us: gRPC
@@ -113,7 +115,7 @@ func (c *Client) dial(ctx context.Context, name string) (*call, error) {
 // wrap names the replica in an error.
 func (c *Client) wrap(err error) error { return fmt.Errorf("replica %s: %w", c.o.Name, err) }
 
-// greet asks, once, who the peer is and which version both speak.
+// greet asks, once after each trouble with the line, who the peer is and which version both speak.
 func (c *Client) greet(ctx context.Context) (*welcome, error) {
 	c.mu.Lock()
 	w := c.peer
@@ -121,8 +123,13 @@ func (c *Client) greet(ctx context.Context) (*welcome, error) {
 	if w != nil {
 		return w, nil
 	}
+	return c.hello(ctx)
+}
+
+// hello asks who the peer is and which version both speak.
+func (c *Client) hello(ctx context.Context) (*welcome, error) {
 	h := hello{oldestVersion, newestVersion, c.o.StoreName, c.o.Slot}
-	w = new(welcome)
+	w := new(welcome)
 	err := c.ask(ctx, callHello, h.frame(), func(x *call) error { return receiveKind(x, kindWelcome, w.parse) })
 	switch {
 	case err != nil:
@@ -133,8 +140,11 @@ func (c *Client) greet(ctx context.Context) (*welcome, error) {
 		return nil, c.wrap(fmt.Errorf("it is this very slot: %w", ErrPeer))
 	}
 	c.mu.Lock()
-	if c.slot != w.slot { // another slot answers under the name: nothing is known of it
+	if c.slot != w.slot { // nothing is known of it
 		clear(c.known)
+		if c.slot != "" {
+			wake(c.another)
+		}
 	}
 	c.peer, c.slot = w, w.slot
 	c.mu.Unlock()

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,8 +73,12 @@ type node struct {
 	identity *Identity
 	address  string
 	dir      string
+	slot     string // its id; "": of its name
 	stop     func()
 }
+
+// slotID is the slot's id.
+func (n *node) slotID() string { return cmp.Or(n.slot, "slot-"+n.name) }
 
 // newNode opens a slot in a new directory.
 func newNode(t testing.TB, name string, id func(string) *Identity) *node {
@@ -87,7 +92,7 @@ func (n *node) open(dir string) {
 	t := n.t
 	n.dir = dir
 	var err error
-	n.store, err = mailstore.Open(t.Context(), mailstore.Options{Conf: dir, Slot: "slot-" + n.name, RetainDeleted: true})
+	n.store, err = mailstore.Open(t.Context(), mailstore.Options{Conf: dir, Slot: n.slotID(), RetainDeleted: true})
 	must(t, err)
 	n.accounts, err = account.Open(t.Context(), filepath.Join(dir, "slot.db"), account.Options{Owner: true, Cost: account.Cost{Memory: 8, Passes: 1, Lanes: 1}})
 	must(t, err)
@@ -111,7 +116,7 @@ func (n *node) serveAt(address string, master bool, peers ...string) {
 	n.address = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	s := NewServer(ServerOptions{Store: n.store, Accounts: n.accounts, StoreName: "s1", Slot: "slot-" + n.name, Identity: n.identity,
+	s := NewServer(ServerOptions{Store: n.store, Accounts: n.accounts, StoreName: "s1", Slot: n.slotID(), Identity: n.identity,
 		Peers: peers, Master: master, Logger: slog.New(slog.DiscardHandler)})
 	go func() { done <- s.Serve(ctx, l) }()
 	n.stop = func() {
@@ -132,7 +137,7 @@ func (n *node) client(to *node) *Client {
 
 func (n *node) clientAt(name, address string) *Client {
 	n.t.Helper()
-	c, err := NewClient(ClientOptions{Store: n.store, Accounts: n.accounts, StoreName: "s1", Slot: "slot-" + n.name, Identity: n.identity,
+	c, err := NewClient(ClientOptions{Store: n.store, Accounts: n.accounts, StoreName: "s1", Slot: n.slotID(), Identity: n.identity,
 		Name: name, Address: address, Logger: slog.New(slog.DiscardHandler)})
 	must(n.t, err)
 	n.t.Cleanup(func() {
