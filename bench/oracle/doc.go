@@ -4,5 +4,6 @@
 // judged.txt names the messages they are on.
 //
 // order.py does the same for SORT and THREAD: it makes every order and all threads from
-// the messages. And a real Dovecot, given the same mail, has to sort and thread it alike.
+// the messages; Orders asks for its answers one by one, for tables. And a real Dovecot,
+// given the same mail, has to sort and thread it alike.
 package oracle
