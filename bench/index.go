@@ -50,11 +50,7 @@ func index(b *bench) {
 
 // attached measures the index of mail that carries files, which have no text.
 func attached(b *bench) {
-	n := 2000
-	if b.o.count > 0 {
-		n = b.o.count
-	}
-	src := b.madeWith(n, 80)
+	src := b.madeWith(b.many(2000), 80)
 	s := b.slot()
 	addUsers(b, s, 1)
 	loaded := b.load(s, "user0", src)

@@ -81,7 +81,7 @@ func main() {
 	flag.StringVar(&o.corpus, "corpus", os.Getenv("CORPUS"), "`path` of an mbox, a Maildir, a directory of messages or of archives")
 	flag.StringVar(&o.only, "archive", "", "`name` of the archive, where there are several")
 	flag.IntVar(&o.count, "n", number("N", 0), "make so many synthetic messages instead of reading a corpus")
-	flag.IntVar(&o.limit, "limit", number("LIMIT", 0), "read so many messages at most")
+	flag.IntVar(&o.limit, "limit", number("LIMIT", 0), "read or make so many messages at most")
 	flag.StringVar(&o.peer, "peer", os.Getenv("PEER"), "cyrus or dovecot: put the same work to it")
 	flag.Uint64Var(&o.seed, "seed", uint64(number("SEED", 1)), "of queries and synthetic mail")
 	flag.IntVar(&o.asked, "queries", number("QUERIES", 1000), "timed queries of each kind")

@@ -79,11 +79,18 @@ func (b *bench) madeWith(n, files int) source {
 }
 
 // large is synthetic mail, so much or as much as the options say.
-func (b *bench) large(n int) source {
-	if b.o.count > 0 {
-		n = b.o.count
+func (b *bench) large(n int) source { return b.made(b.many(n)) }
+
+// many is a number of messages to make, or what the options say instead: so many, or at most
+// so many.
+func (b *bench) many(n int) int {
+	switch {
+	case b.o.count > 0:
+		return b.o.count
+	case b.o.limit > 0:
+		return min(n, b.o.limit)
 	}
-	return b.made(n)
+	return n
 }
 
 // clean leaves out what no server takes (mail of white space, octets that are NUL),
