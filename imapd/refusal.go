@@ -49,6 +49,7 @@ var causes = []struct {
 	{mailstore.ErrNoUser, imap.ResponseCodeUnavailable, "The account is not on this server"},
 	{mailstore.ErrVersion, imap.ResponseCodeContactAdmin, "Mail is stored in the format of another version of the server; " +
 		"its administrator has to run that version, or import the mail anew"},
+	{search.ErrTime, imap.ResponseCodeLimit, "The search took too long; narrow it"},
 	{search.ErrLimit, imap.ResponseCodeLimit, "The search would have to read too much; narrow it"},
 	{search.ErrDepth, imap.ResponseCodeLimit, "The search is nested too deeply"},
 	{context.Canceled, imap.ResponseCodeUnavailable, "The command was cut short"},

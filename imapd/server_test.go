@@ -206,18 +206,6 @@ func TestFlagsAreCoalesced(t *testing.T) {
 }
 
 // A search that has to read all messages ends when its client has gone.
-func TestSearchEndsWithClient(t *testing.T) {
-	h := newHarness(t, Options{PlainLogin: true})
-	h.fill(t, "alice", 3000)
-	p := h.selected(t, "alice", "INBOX")
-	p.say(t, "a SEARCH BODY nowhere\r\n")
-	p.conn.Close()
-	eventually(t, "the session has ended", func() bool { return strings.Contains(h.log.String(), "session ended") })
-	if log := h.log.String(); strings.Contains(log, "hits=0") || strings.Contains(log, "level=ERROR") {
-		t.Errorf("the search went on to its end, or was an error:\n%s", log)
-	}
-}
-
 func TestWatchNoticesLoss(t *testing.T) {
 	c, client := net.Pipe()
 	limits := Limits{}.withDefaults()

@@ -36,3 +36,10 @@ func (s *Searcher) HoldTurns(t testing.TB, n int, u mailbox.User) (release func(
 		}
 	}
 }
+
+// Waiting is how many searches of a user wait for a turn.
+func (s *Searcher) Waiting(u mailbox.User) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	return len(s.turns.waiting[u])
+}

@@ -21,6 +21,9 @@ import (
 // partial answer: a client is told NO instead of missing a message.
 var ErrLimit = errors.New("search limit reached")
 
+// ErrTime is the ErrLimit of a search whose time is over.
+var ErrTime = fmt.Errorf("%w: its time is over", ErrLimit)
+
 // Limits bound what one search reads of messages that the index does not
 // decide. Zero fields of Messages and Bytes mean no limit.
 type Limits struct {

@@ -93,7 +93,7 @@ func (s *Searcher) limitTime(ctx context.Context) (context.Context, context.Canc
 	if s.o.Limits.Time <= 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, s.o.Limits.Time, fmt.Errorf("%w: %v are over", ErrLimit, s.o.Limits.Time))
+	return context.WithTimeoutCause(ctx, s.o.Limits.Time, fmt.Errorf("%w: %v", ErrTime, s.o.Limits.Time))
 }
 
 // attempt is a search, of one mailbox or several, with all that it looks at.

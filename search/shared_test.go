@@ -25,6 +25,18 @@ func TestWordsAreLookedUpOnce(t *testing.T) {
 	}
 }
 
+// The index is asked about an exact key once for all mailboxes: another time no snapshot is
+// asked (there is none here).
+func TestKeysAreAskedOnce(t *testing.T) {
+	sh := newShared()
+	key := text.NewKey(text.InBody, "", "minutes of the")
+	known := documents{roaring.BitmapOf(1, 5), roaring.BitmapOf(9)}
+	sh.documents[key] = known
+	if d, err := sh.match(t.Context(), nil, key); err != nil || d != known {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 // Of several mailboxes fewer messages each are ranked by their text, of one as many as ever.
 func TestRerankedOfSeveral(t *testing.T) {
 	if sh := newShared(); sh.reranked != reranked {
