@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type fixture struct {
 	mail  *mailstore.Mail
 	inbox mailbox.ID
 	mails []*mail
-	woken int
+	woken atomic.Int64
 	// spoiled is set when the test damaged the store, which then fails its check.
 	spoiled bool
 	step    func(string) // called at each step of the index
@@ -68,7 +69,7 @@ func newFixture(t testing.TB, o search.Options) *fixture {
 	f.must(err)
 	f.inbox = state.ID
 	o.Store, o.Tiers = f.store, f.tiers
-	o.Wake = func(mailbox.User) { f.woken++ }
+	o.Wake = func(mailbox.User) { f.woken.Add(1) }
 	if o.Now == nil {
 		o.Now = func() time.Time { return testNow }
 	}

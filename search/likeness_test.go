@@ -122,7 +122,7 @@ func TestEdits(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		word := func() string {
-			b := make([]rune, 1+r.IntN(8))
+			b := make([]rune, 1+r.IntN(6))
 			for i := range b {
 				b[i] = []rune("abcé")[r.IntN(4)]
 			}
@@ -138,7 +138,8 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// alignment is the distance of optimal string alignment, by its definition.
+// alignment is the distance of optimal string alignment, by its definition: of two words of
+// six letters that is 9,000 calls, of eight 265,000.
 func alignment(a, b []rune) int {
 	if len(a) == 0 || len(b) == 0 {
 		return len(a) + len(b)

@@ -148,16 +148,16 @@ func TestWakesForManyUnindexed(t *testing.T) {
 	f := newFixture(t, search.Options{WakeAfter: 10})
 	f.library(25)
 	f.check(search.Smaller{Bytes: 10})
-	if f.woken != 0 {
+	if f.woken.Load() != 0 {
 		t.Error("woken by a search that looked at no text")
 	}
 	f.check(search.Body("odd"))
-	if f.woken != 1 {
-		t.Errorf("woken %d times with 25 messages waiting, want once", f.woken)
+	if f.woken.Load() != 1 {
+		t.Errorf("woken %d times with 25 messages waiting, want once", f.woken.Load())
 	}
 	f.index(f.mails[:15]...)
 	f.check(search.Body("odd"))
-	if f.woken != 1 {
+	if f.woken.Load() != 1 {
 		t.Errorf("woken with 10 messages waiting, want more than 10")
 	}
 }
@@ -171,8 +171,8 @@ func TestIncompleteDocumentsAreScannedAndDoNotWake(t *testing.T) {
 		docs = append(docs, tiers.Doc{GUID: m.guid})
 	}
 	f.must(f.tiers.User(user).Commit(t.Context(), docs))
-	if s := f.check(search.Body("odd")); s.Scanned != 5 || f.woken != 0 {
-		t.Errorf("%+v and woken %d times, want 5 scanned, none", s, f.woken)
+	if s := f.check(search.Body("odd")); s.Scanned != 5 || f.woken.Load() != 0 {
+		t.Errorf("%+v and woken %d times, want 5 scanned, none", s, f.woken.Load())
 	}
 }
 
