@@ -240,7 +240,8 @@ func (v *victim) once(r *rand.Rand) (outcome string) {
 	}
 	short := v.ask(what, &troubled)
 	findings := v.check()
-	if troubled && findings == 0 {
+	// What a cut WAL has left looks to any check like what a power cut leaves.
+	if troubled && findings == 0 && !short {
 		v.t.Errorf("%s: something is not answered, and no check finds what is wrong", what)
 	}
 	if v.mail != nil {
@@ -271,7 +272,10 @@ func (v *victim) ask(what string, troubled *bool) (short bool) {
 	view, err := v.mail.View(context.Background(), v.inbox)
 	if err != nil {
 		*troubled = true
-		return false
+		// Where a WAL was cut under who reads it, SQLite tells so once, and then reads what is left.
+		if view, err = v.mail.View(context.Background(), v.inbox); err != nil {
+			return false
+		}
 	}
 	last := mailbox.UID(len(v.mails))
 	if n := view.State.UIDNext - 1; n < last && strings.Contains(what, "-wal") {
