@@ -119,14 +119,29 @@ func (e *evaluation) tasks(rows []uint32) [][]uint32 {
 	return slices.AppendSeq(out, slices.Chunk(rows[covered:], chunk))
 }
 
-// resolve returns which of the open rows match, reading texts on a few
-// goroutines that end before it returns.
+// resolve returns which of the open rows match, by their texts.
 func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitmap) (*roaring.Bitmap, error) {
 	tasks := e.tasks(open.ToArray())
-	found := make([][]uint32, min(e.s.o.Workers, len(tasks)))
+	found := make([][]uint32, len(tasks))
+	err := e.share(ctx, len(tasks), func(ctx context.Context, texts *tiers.Texts, i int) (err error) {
+		found[i], err = e.decide(ctx, root, texts, tasks[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	hits := slices.Concat(found...)
+	slices.Sort(hits)
+	return fromSorted(hits), nil
+}
+
+// share shares n tasks, in order, between a few goroutines that end before it returns, each
+// with a reader of kept text of its own, nil without an index. For each task the user takes
+// a turn.
+func (e *evaluation) share(ctx context.Context, n int, do func(ctx context.Context, texts *tiers.Texts, task int) error) error {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for w := range found {
+	for range min(e.s.o.Workers, n) {
 		group.Go(func() error {
 			var texts *tiers.Texts
 			if e.snap != nil {
@@ -134,26 +149,16 @@ func (e *evaluation) resolve(ctx context.Context, root node, open *roaring.Bitma
 			}
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(tasks) {
+				if i >= n {
 					return nil
 				}
-				err := e.s.turns.do(ctx, e.key.user, func() error {
-					hits, err := e.decide(ctx, root, texts, tasks[i])
-					found[w] = append(found[w], hits...)
-					return err
-				})
-				if err != nil {
+				if err := e.s.turns.do(ctx, e.key.user, func() error { return do(ctx, texts, i) }); err != nil {
 					return err
 				}
 			}
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	hits := slices.Concat(found...)
-	slices.Sort(hits)
-	return fromSorted(hits), nil
+	return group.Wait()
 }
 
 // decide returns which of the rows match.

@@ -244,6 +244,9 @@ func (e *evaluation) brevity(row uint32) float32 {
 	return 1 / (1 + 0.04*float32(math.Log2(1+float64(e.records[row].Size)/4096)))
 }
 
+// rerankedAtOnce is how many messages are ranked by their text as one task.
+const rerankedAtOnce = 16
+
 // rerank raises those of the best rows in whose bodies the words stand close together. Rows
 // that were read before have it in their score.
 func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) error {
@@ -251,32 +254,42 @@ func (e *evaluation) rerank(ctx context.Context, keys []*fuzzyKey, r *ranking) e
 	if len(keys) == 0 || e.snap == nil || e.blind {
 		return nil
 	}
-	top := best(r.score, e.shared.reranked)
+	top := slices.DeleteFunc(best(r.score, e.shared.reranked), func(i int) bool { return !e.covers(r.rows[i]) })
 	slices.SortFunc(top, func(a, b int) int { return cmp.Compare(e.docOf(r.rows[a]), e.docOf(r.rows[b])) })
-	texts := e.snap.Texts()
-	for _, i := range top {
-		row := r.rows[i]
-		if !e.covers(row) {
-			break // they stand last
+	for _, k := range keys {
+		if k.expansion != nil {
+			k.expansion.byTerm() // made here, before it is read by several
 		}
-		units, ok, err := texts.Units(ctx, e.docOf(row), tiers.BodyParts)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue // no text is kept: reading mail for this would take too long
-		}
-		var sum float32
-		for _, k := range keys {
-			close, err := k.closenessIn(ctx, units)
+	}
+	tasks := slices.Collect(slices.Chunk(top, rerankedAtOnce))
+	return e.share(ctx, len(tasks), func(ctx context.Context, texts *tiers.Texts, n int) error {
+		for _, i := range tasks[n] {
+			f, err := e.closeness(ctx, keys, texts, r.rows[i])
 			if err != nil {
 				return err
 			}
-			sum += close
+			r.score[i] *= 1 + f
 		}
-		r.score[i] *= 1 + sum/float32(len(keys))
+		return nil
+	})
+}
+
+// closeness is how close together the words of the keys stand in the body of a row that the
+// index covers, from 0 to 1.
+func (e *evaluation) closeness(ctx context.Context, keys []*fuzzyKey, texts *tiers.Texts, row uint32) (float32, error) {
+	units, ok, err := texts.Units(ctx, e.docOf(row), tiers.BodyParts)
+	if err != nil || !ok {
+		return 0, err // where no text is kept, reading mail for this would take too long
 	}
-	return nil
+	var sum float32
+	for _, k := range keys {
+		f, err := k.closenessIn(ctx, units)
+		if err != nil {
+			return 0, err
+		}
+		sum += f
+	}
+	return sum / float32(len(keys)), nil
 }
 
 // rerankedText is how much of a message's text is looked at for that.

@@ -35,6 +35,41 @@ func (f *fixture) ranked(q search.Query) []mailbox.UID {
 	return uids
 }
 
+// The best are ranked by their text on several goroutines as they are on one: each row has a
+// score of its own, by how close together its words stand.
+func TestRelevanceOfManyWorkers(t *testing.T) {
+	var first []float32
+	for _, workers := range []int{1, 4} {
+		f := newFixture(t, search.Options{Workers: workers})
+		var mails []*mail
+		for i := range 70 {
+			mails = append(mails, plain("news", "harvest "+filler(4*(i*37%70), "festival")))
+		}
+		f.deliver(mails...)
+		f.index(f.mails...)
+		res, err := f.s.Search(t.Context(), search.Request{User: user, Mailbox: f.inbox, Relevance: true,
+			Query: search.Fuzzy{Key: search.Anywhere("harvest festival")}})
+		f.must(err)
+		if len(res.Relevance) != len(mails) {
+			t.Fatalf("%d of %d are ranked", len(res.Relevance), len(mails))
+		}
+		for i := range mails {
+			for j := range mails {
+				if closer := i*37%70 < j*37%70; closer && res.Relevance[i] <= res.Relevance[j] {
+					t.Fatalf("with %d workers: of message %d, whose words stand closer, the score is %v, of %d it is %v",
+						workers, i+1, res.Relevance[i], j+1, res.Relevance[j])
+				}
+			}
+		}
+		if first == nil {
+			first = res.Relevance
+		}
+		if !slices.Equal(first, res.Relevance) {
+			t.Errorf("%d workers rank otherwise: %v, want %v", workers, res.Relevance, first)
+		}
+	}
+}
+
 func filler(words int, last string) string {
 	return strings.Repeat("and with the others ", words/4) + last
 }
