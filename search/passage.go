@@ -1,6 +1,7 @@
 package search
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -36,7 +37,7 @@ func (p *passageOf) room() int { return p.o.Bytes - 2*len(ellipsis) }
 func (p *passageOf) densest() (from, to, worth int) {
 	gaps, signs := make([]int, len(p.marks)), len(p.o.Open)+len(p.o.Close)
 	for i := 1; i < len(p.marks); i++ {
-		gaps[i] = p.cost(p.marks[i-1].to, p.marks[i].from)
+		gaps[i] = p.costOver(p.marks[i-1].to, p.marks[i].from, p.room())
 	}
 	var distinct []int
 	for i, first := range p.marks {
@@ -64,9 +65,14 @@ func (p *passageOf) densest() (from, to, worth int) {
 }
 
 // cost is how many octets a stretch takes, without marks.
-func (p *passageOf) cost(from, to int) (n int) {
+func (p *passageOf) cost(from, to int) int { return p.costOver(from, to, math.MaxInt) }
+
+// costOver is cost, but no more of a stretch is counted than makes it more than most.
+func (p *passageOf) costOver(from, to, most int) (n int) {
 	for _, r := range p.s[from:to] {
-		n += p.costOf(r)
+		if n += p.costOf(r); n > most {
+			break
+		}
 	}
 	return n
 }
