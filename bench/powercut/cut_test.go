@@ -15,18 +15,21 @@ import (
 // delivery run, and finds all mail that was acknowledged before the cut.
 func TestEveryCut(t *testing.T) {
 	r := record(t, 5)
-	cuts(t, r, environ("COUNT", 120))
+	cuts(t, r, environ("COUNT", 120), checkOne)
 }
 
 // TestEveryCutOfWork is TestEveryCut for all that happens to mail later: it is
 // indexed, compacted, expunged, archived, repacked and backed up.
 func TestEveryCutOfWork(t *testing.T) {
 	r := recordWork(t)
-	cuts(t, r, environ("COUNT", 250))
+	cuts(t, r, environ("COUNT", 250), checkOne)
 }
 
+// checkOne checks a state of anna's mail alone.
+func checkOne(t *testing.T, k *opened) error { return k.check(t.Context()) }
+
 // cuts opens about most states of a run, spread over its moments.
-func cuts(t *testing.T, r *recording, most int) {
+func cuts(t *testing.T, r *recording, most int, check func(*testing.T, *opened) error) {
 	seed := environ("SEED", 1)
 	rng := rand.New(rand.NewPCG(uint64(seed), 7))
 	disk, err := NewDisk(r.base, r.root)
@@ -73,7 +76,7 @@ func cuts(t *testing.T, r *recording, most int) {
 				t.Fatal(err)
 			}
 			k := opened{r: r, dir: dir, config: config, number: states, want: want, backed: r.backed > 0 && i >= r.backed, goOn: states%25 == 0, done: done}
-			if err := k.check(t.Context()); err != nil {
+			if err := check(t, &k); err != nil {
 				t.Fatalf("SEED=%d: cut after operation %d of %d (%s %s), %s, messages %v acknowledged: %v", seed, i, len(r.ops), op.Kind, op.Path, fate.name, want, err)
 			}
 			if mine--; mine == 0 {

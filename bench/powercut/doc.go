@@ -7,7 +7,8 @@
 //
 // One run delivers mail, the other does all that happens to mail later, with the
 // index on disk: it is indexed, compacted, expunged, archived, repacked, saved and
-// backed up, its mailboxes and its user are renamed. What lies in memory is lost as a
+// backed up, its mailboxes and its user are renamed; a third moves users between partitions and mailboxes between
+// users, and removes one. What lies in memory is lost as a
 // whole.
 //
 // kill -9 proves nothing of this kind: the page cache outlives a process.

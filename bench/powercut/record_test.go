@@ -71,7 +71,7 @@ exec 3<"$pipe"
 while read -r line <&3; do eval "$line"; done
 wait`
 
-func newStage(t *testing.T, config func(string) string) *stage {
+func newStage(t *testing.T, config func(string) string, more ...string) *stage {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed: its recording of system calls is what this test replays")
@@ -83,7 +83,9 @@ func newStage(t *testing.T, config func(string) string) *stage {
 	b, err := os.ReadFile(s.slot.Config)
 	s.must(err)
 	s.must(os.WriteFile(s.slot.Config, []byte(config(string(b))), 0o600))
-	s.slot.AddUser(t, "anna", "correct horse")
+	for _, name := range append([]string{"anna"}, more...) {
+		s.slot.AddUser(t, name, "correct horse")
+	}
 	s.must(os.CopyFS(s.r.base, os.DirFS(root)))
 	s.must(exec.Command("mkfifo", filepath.Join(dir, "pipe")).Run())
 	under := append([]string{"strace"}, StraceArgs(filepath.Join(dir, "trace"))...)
@@ -102,14 +104,19 @@ func (s *stage) must(err error) {
 	}
 }
 
-// deliver delivers messages, numbered on, with paragraphs of text each.
+// deliver delivers messages to anna, numbered on, with paragraphs of text each.
 func (s *stage) deliver(paragraphs ...int) {
+	s.t.Helper()
+	s.deliverTo("anna", paragraphs...)
+}
+
+func (s *stage) deliverTo(name string, paragraphs ...int) {
 	s.t.Helper()
 	for _, n := range paragraphs {
 		i := len(s.r.sent)
 		word := fmt.Sprintf("word%dq", i)
 		raw := fmt.Appendf(nil, firstLine+"Subject: number %d\r\nMessage-ID: <%d@example.org>\r\n\r\n%s%s\r\n", i, i, strings.Repeat("Some text of a letter.\r\n", n), word)
-		s.must(s.lmtp.Deliver("anna@example.org", raw))
+		s.must(s.lmtp.Deliver(name+"@example.org", raw))
 		s.r.sent, s.r.words = append(s.r.sent, sha256.Sum256(raw)), append(s.r.words, word)
 	}
 }
@@ -150,14 +157,15 @@ func (s *stage) end() *recording {
 	f, err := os.Open(filepath.Join(s.dir, "trace"))
 	s.must(err)
 	defer f.Close()
+	based := func(path string) string { return filepath.Join(s.r.base, strings.TrimPrefix(path, s.r.root)) }
 	before := func(path string) int64 {
-		fi, err := os.Stat(filepath.Join(s.r.base, strings.TrimPrefix(path, s.r.root)))
+		fi, err := os.Stat(based(path))
 		if err != nil {
 			return 0
 		}
 		return fi.Size()
 	}
-	s.r.ops, err = Read(f, isDir, before)
+	s.r.ops, err = Read(f, func(path string) bool { return isDir(path) || isDir(based(path)) }, before) // one may be removed at the end
 	s.must(err)
 	s.r.readMarks(s.t, s.marks)
 	return s.r

@@ -105,6 +105,16 @@ func (d *Disk) Apply(op Op) error {
 			d.change(op, op.Path, d.next)
 			d.next++
 		}
+	case Copy:
+		n, there := d.current[op.Path2]
+		if !there {
+			return fmt.Errorf("%s was copied, and is not known", op.Path2)
+		}
+		all := played(d.files[n], func(int, Op) Fate { return Present }, nil)
+		if int64(len(all)) < op.From+op.Length {
+			return fmt.Errorf("%s has %d bytes, of which %d from %d on were copied", op.Path2, len(all), op.Length, op.From)
+		}
+		return d.Apply(Op{Kind: Write, Path: op.Path, Offset: op.Offset, Data: all[op.From : op.From+op.Length]})
 	case Write, Truncate:
 		n, there := d.current[op.Path]
 		if !there {

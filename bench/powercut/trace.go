@@ -24,9 +24,10 @@ const (
 	Remove
 	Mkdir
 	Reply // Data went to a client
+	Copy  // Length bytes at From of Path2 were written to Offset
 )
 
-var kindNames = [...]string{"", "create", "write", "truncate", "fsync", "fsync directory", "rename", "remove", "mkdir", "reply"}
+var kindNames = [...]string{"", "create", "write", "truncate", "fsync", "fsync directory", "rename", "remove", "mkdir", "reply", "copy"}
 
 // String names the kind as the golden file does.
 func (k Kind) String() string { return kindNames[k] }
@@ -39,6 +40,8 @@ type Op struct {
 	Path, Path2 string
 	Offset      int64
 	Data        []byte
+
+	From, Length int64 // of a Copy
 }
 
 // StraceArgs are the arguments that make strace record what Read reads.
@@ -161,7 +164,7 @@ func (t *reader) begin(s string, size func(string) int64) error {
 		if name == "write" {
 			t.offset[fd] = at + int64(len(data))
 		}
-	case "writev", "pwritev", "sendmsg", "fallocate", "copy_file_range", "sendfile", "link", "linkat", "symlink":
+	case "writev", "pwritev", "sendmsg", "fallocate", "sendfile", "link", "linkat", "symlink":
 		return t.unsupported(name, args)
 	}
 	return nil
@@ -170,7 +173,7 @@ func (t *reader) begin(s string, size func(string) int64) error {
 // unsupported refuses a call that changes files in a way that is not replayed;
 // on a socket it does not matter.
 func (t *reader) unsupported(name string, args []string) error {
-	if _, path := descriptor(args[0]); isSocket(path) || strings.HasPrefix(path, "pipe:") || strings.HasPrefix(path, "/dev/") {
+	if _, path := descriptor(args[0]); isSocket(path) || strings.HasPrefix(path, "pipe:") || strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/") {
 		return nil
 	}
 	return fmt.Errorf("%s(%.80s) is not replayed", name, strings.Join(args, ", "))
@@ -209,6 +212,8 @@ func (t *reader) end(s string, size func(string) int64) error {
 		t.ops = append(t.ops, Op{Kind: Truncate, Path: path, Offset: n})
 		t.size[path] = n
 		return err
+	case "copy_file_range":
+		return t.copied(args, result, size)
 	case "fsync", "fdatasync":
 		_, path := descriptor(args[0])
 		kind := Sync
@@ -219,6 +224,24 @@ func (t *reader) end(s string, size func(string) int64) error {
 	default:
 		return t.named(name, args)
 	}
+	return nil
+}
+
+// copied is a copy_file_range that goes on where both files are.
+func (t *reader) copied(args []string, result string, size func(string) int64) error {
+	n, err := strconv.ParseInt(result, 0, 64)
+	if err != nil || n == 0 {
+		return err
+	}
+	if args[1] != "NULL" || args[3] != "NULL" {
+		return t.unsupported("copy_file_range", args)
+	}
+	source, from := descriptor(args[0])
+	dest, to := descriptor(args[2])
+	t.ops = append(t.ops, Op{Kind: Copy, Path: to, Path2: from, Offset: t.offset[dest], From: t.offset[source], Length: n})
+	t.offset[source] += n
+	t.offset[dest] += n
+	t.size[to] = max(t.sizeOf(to, size), t.offset[dest])
 	return nil
 }
 

@@ -33,6 +33,9 @@ var trace = strings.ReplaceAll(strings.Join([]string{
 	`7  open("` + hexed("/r/h") + `", O_RDWR|O_CREAT|O_NOFOLLOW, 0600) = 6<` + hexed("/r/h") + `>`,
 	`7  mkdirat(AT_FDCWD, "` + hexed("/r/d") + `", 0700) = 0`,
 	`7  fsync(3<` + hexed("/r/d") + `>)  = 0`,
+	`7  copy_file_range(8<` + hexed("/r/g") + `>, NULL, 6<` + hexed("/r/h") + `>, NULL, 3, 0) = 3`,
+	`7  copy_file_range(8<` + hexed("/r/g") + `>, NULL, 6<` + hexed("/r/h") + `>, NULL, 9, 0) = 2`,
+	`7  copy_file_range(8<` + hexed("/r/g") + `>, NULL, 6<` + hexed("/r/h") + `>, NULL, 9, 0) = 0`,
 	`7  +++ exited with 0 +++`,
 }, "\n"), "TCP:", "TCP:") + "\n"
 
@@ -46,12 +49,13 @@ func TestRead(t *testing.T) {
 		{Kind: Sync, Path: "/r/f"}, {Kind: SyncDir, Path: "/r"}, {Kind: Reply, Path: "TCP:[127.0.0.1:1->127.0.0.1:2]", Data: []byte("250 ok\r\n")},
 		{Kind: Rename, Path: "/r/f", Path2: "/r/g"}, {Kind: Create, Path: "/r/h"},
 		{Kind: Mkdir, Path: "/r/d"}, {Kind: SyncDir, Path: "/r/d"},
+		{Kind: Copy, Path: "/r/h", Path2: "/r/g", Length: 3}, {Kind: Copy, Path: "/r/h", Path2: "/r/g", Offset: 3, From: 3, Length: 2},
 	}
 	if len(ops) != len(want) {
 		t.Fatalf("read %v", ops)
 	}
 	for i, op := range ops {
-		if w := want[i]; op.Kind != w.Kind || op.Path != w.Path || op.Path2 != w.Path2 || op.Offset != w.Offset || !bytes.Equal(op.Data, w.Data) {
+		if w := want[i]; op.Kind != w.Kind || op.Path != w.Path || op.Path2 != w.Path2 || op.Offset != w.Offset || op.From != w.From || op.Length != w.Length || !bytes.Equal(op.Data, w.Data) {
 			t.Errorf("operation %d is %v %q, want %v", i, op, op.Data, w)
 		}
 	}
@@ -59,7 +63,8 @@ func TestRead(t *testing.T) {
 
 func TestReadRefusesWhatItCannotReplay(t *testing.T) {
 	for _, line := range []string{
-		`7  copy_file_range(5</r/f>, NULL, 6</r/g>, NULL, 10, 0) = 10`,
+		`7  copy_file_range(5</r/f>, [0] => [10], 6</r/g>, NULL, 10, 0) = 10`,
+		`7  sendfile(6</dev/shm/g>, 5</dev/shm/f>, NULL, 10) = 10`,
 		`7  write(5</r/f>, "` + hexed("abc") + `"..., 5000) = 5000`,
 	} {
 		if _, err := Read(strings.NewReader(line+"\n"), func(string) bool { return false }, func(string) int64 { return 0 }); err == nil {
@@ -137,6 +142,33 @@ func TestDisk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCopiesAreReplayed(t *testing.T) {
+	ops := []Op{
+		{Kind: Create, Path: "/r/a"}, {Kind: Write, Path: "/r/a", Data: []byte("some text")}, {Kind: Create, Path: "/r/b"},
+		{Kind: Copy, Path: "/r/b", Path2: "/r/a", From: 5, Length: 4}, {Kind: SyncDir, Path: "/r"},
+	}
+	if got := state(t, ops, Present); got["b"] != "text" {
+		t.Errorf("a copy is %q", got)
+	}
+	if got := state(t, append(ops, Op{Kind: Sync, Path: "/r/a"}), Absent); got["a"] != "some text" || got["b"] != "" {
+		t.Errorf("a copy that was not synced, and did not arrive, is %q", got)
+	}
+	d, err := NewDisk(t.TempDir(), "/r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range ops[:3] {
+		if err := d.Apply(op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, op := range []Op{{Kind: Copy, Path: "/r/b", Path2: "/r/none", Length: 1}, {Kind: Copy, Path: "/r/b", Path2: "/r/a", From: 9, Length: 1}} {
+		if err := d.Apply(op); err == nil {
+			t.Errorf("%+v was taken", op)
+		}
 	}
 }
 

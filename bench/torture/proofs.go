@@ -81,4 +81,5 @@ var proofs = []proof{
 	{name: "order of a delivery's writes and syncs", pkg: "bench/powercut", test: "TestOrder", count: 1},
 	{name: "power cuts of a delivery run", pkg: "bench/powercut", test: "TestEveryCut", count: 4000},
 	{name: "power cuts of indexing, compaction, archiving, repacks and backups", pkg: "bench/powercut", test: "TestEveryCutOfWork", count: 10000, pieces: 4},
+	{name: "power cuts of moves of users and mailboxes, renames and removals", pkg: "bench/powercut", test: "TestEveryCutOfMoves", count: 10000, pieces: 4},
 }
