@@ -309,7 +309,7 @@ func (w *world) arrives(t *testing.T, admin *slot.Client) {
 // a moment ago may be noticed only now: who cannot be asked is asked again.
 func (w *world) equal(t *testing.T, admin *slot.Client) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	for {
 		var failed []string
