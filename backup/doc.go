@@ -20,7 +20,8 @@
 // after it: what the copy of mail.db refers to was on disk before it was made, and
 // is copied by the second round at the latest. A pack that is gone by then was repacked
 // meanwhile, and the user is begun anew: packs, mail.db, packs. So each user is
-// consistent in itself, while the slot runs; two users may be seconds apart.
+// consistent in itself, while the slot runs; two users may be seconds apart. Where a mailbox
+// changed its owner in between, both are copied once more, until it is in one of the copies.
 //
 // # What always holds
 //
@@ -32,6 +33,8 @@
 //     was itself restored may come again with other octets: they get a file of their own.
 //   - Files go after the last manifest that names them has gone.
 //   - Only names that this package made are removed.
+//   - A mailbox that changes its owner is in each generation with one of those who had it, or alike
+//     with two: then a restore leaves it with the new one.
 //   - The slot is only read. What is put back is checked on the way, and renewed
 //     (mailstore.Mail.Renew): nothing that clients may know is ever given again.
 //

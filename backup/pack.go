@@ -202,6 +202,11 @@ func (r *packs) neededOf(file string) (int64, error) {
 		}
 		r.needed = neededPacks(all)
 	}
+	for _, pack := range r.before[r.mail.User()].Packs { // this run may have copied him before
+		if pack.File == file {
+			return max(pack.End, 1), nil
+		}
+	}
 	return r.needed[filepath.Join(userDir(r.mail.User()), file)], nil
 }
 

@@ -20,6 +20,9 @@ type Restored struct {
 	Damaged int   // messages that do not match their GUIDs, put back as they are
 	// Aside are files that were in the way and have other names now.
 	Aside []string
+	// Twice are mailboxes that the user had given away since, and has again as they were then; Nowhere those that he had
+	// got since: nobody has them but the giver in the generation.
+	Twice, Nowhere []Stray
 }
 
 var (
@@ -248,6 +251,9 @@ func (p *putter) renew(ctx context.Context, users []User) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := p.settleDoubles(ctx, store, users); err != nil {
+		return err
+	}
 	for _, u := range users {
 		m, err := store.Acquire(ctx, u.ID)
 		if err != nil {
@@ -298,5 +304,5 @@ func (p *putter) replace(ctx context.Context, u User) (err error) {
 		return err
 	}
 	p.out.Users++
-	return nil
+	return p.strays(ctx, store, u.ID)
 }

@@ -46,8 +46,10 @@ type run struct {
 	*Repository
 	src    Source
 	name   string
-	before map[mailbox.User]User // of the latest generation
-	needed map[string]int64      // octets that generations need of pack copies; nil: not known yet
+	before map[mailbox.User]User               // of the latest generation, or of this one once it has him
+	said   map[mailbox.User]mailstore.Snapshot // what the copies of this generation say of mailboxes that changed owners
+	same   map[mailbox.User]bool               // those who are as in the generation before
+	needed map[string]int64                    // octets that generations need of pack copies; nil: not known yet
 	result Result
 }
 
@@ -58,7 +60,7 @@ func (r *Repository) Run(ctx context.Context, src Source) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	job := &run{Repository: r, src: src}
+	job := &run{Repository: r, src: src, said: map[mailbox.User]mailstore.Snapshot{}, same: map[mailbox.User]bool{}}
 	err = job.all(ctx)
 	if err = errors.Join(err, lock.Close()); err != nil {
 		err = fmt.Errorf("backup to %s: %w", r.dir, err)
@@ -95,6 +97,9 @@ func (r *run) all(ctx context.Context) (err error) {
 		if r.src.Progress != nil {
 			r.src.Progress(r.result)
 		}
+	}
+	if err := r.settleHanded(ctx, g); err != nil {
+		return err
 	}
 	// After the mail: who is in it has his account in it, unless it was removed.
 	if g.Accounts, err = r.accounts(ctx); err != nil {
@@ -255,7 +260,7 @@ func (r *run) mail(ctx context.Context, m *mailstore.Mail) (User, error) {
 	}
 	old := r.before[m.User()]
 	if old.Fingerprint == fingerprint(now) && r.complete(old) {
-		r.result.Unchanged++
+		r.copied(old, now, true)
 		return old, nil
 	}
 	if err := disk.MkdirAll(r.fs, filepath.Join(r.dir, userDir(m.User())), 0o700); err != nil {
@@ -320,5 +325,6 @@ func (p *packs) copyUser(ctx context.Context, now mailstore.Snapshot) (User, err
 	if err := p.fs.SyncDir(filepath.Join(p.dir, userDir(u.ID))); err != nil {
 		return u, err
 	}
+	p.copied(u, snap, false)
 	return u, os.Remove(temporary)
 }

@@ -129,6 +129,28 @@ func (m *Mail) Yielded(ctx context.Context, to mailbox.User, was *BoxImage) erro
 	return err
 }
 
+// YieldDouble removes a mailbox that the user who got it from this one has, if both have the same of it: so it is in
+// copies of mail that were made between the two transactions, or of which the old owner's is older. It reports whether
+// they had.
+func (m *Mail) YieldDouble(ctx context.Context, id mailbox.ID, to *Mail) (bool, error) {
+	ours, err := m.Handover(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := to.Handover(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	alike := func(a, b Entry) bool {
+		a.ModSeq, a.CreatedModSeq, a.Provenance, a.Thread = b.ModSeq, b.CreatedModSeq, b.Provenance, b.Thread
+		return a.same(b)
+	}
+	if !slices.EqualFunc(ours.Entries, theirs.Entries, alike) {
+		return false, nil
+	}
+	return true, m.Yielded(ctx, to.user, &ours.Box)
+}
+
 // Owner is a user who had mailboxes that are given to another.
 type Owner struct {
 	Mail      *Mail
@@ -348,18 +370,25 @@ func (t *txn) noteHanded(id mailbox.ID, other mailbox.User, gone bool) error {
 
 // Handed tells of mailboxes that changed their owners: whose those were that came here, or whose those are
 // now that went.
-func (m *Mail) Handed(ctx context.Context, gone bool) (map[mailbox.ID]mailbox.User, error) {
+func (m *Mail) Handed(ctx context.Context, gone bool) (out map[mailbox.ID]mailbox.User, err error) {
+	err = m.read(ctx, func(c *conn) error {
+		out, err = loadHanded(c, gone)
+		return err
+	})
+	return out, err
+}
+
+func loadHanded(c *conn, gone bool) (map[mailbox.ID]mailbox.User, error) {
+	there, err := hasTable(c, "handed")
+	if err != nil || !there {
+		return nil, err
+	}
 	out := map[mailbox.ID]mailbox.User{}
-	err := m.read(ctx, func(c *conn) error {
-		if there, err := hasTable(c, handedTable.Name); err != nil || !there {
-			return err
+	err = c.each(`SELECT id, other, gone FROM {handed}`, func(row []driver.Value) error {
+		if (integer(row[2]) != 0) == gone {
+			out[mailbox.ID(text(row[0]))] = mailbox.User(text(row[1]))
 		}
-		return c.each(`SELECT id, other, gone FROM {handed}`, func(row []driver.Value) error {
-			if (integer(row[2]) != 0) == gone {
-				out[mailbox.ID(text(row[0]))] = mailbox.User(text(row[1]))
-			}
-			return nil
-		})
+		return nil
 	})
 	return out, err
 }

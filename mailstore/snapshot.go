@@ -38,6 +38,9 @@ type Snapshot struct {
 	Packs []Pack // all whose messages its records may refer to
 	// Fingerprint changes with every change of the user's mail, and with nothing else.
 	Fingerprint [sha256.Size]byte
+	// Came and Went are mailboxes that changed their owner: whose those were that came here, and who got
+	// those that went. See Mail.Handed.
+	Came, Went map[mailbox.ID]mailbox.User
 }
 
 // Look returns what a copy of mail.db made now would say.
@@ -140,6 +143,12 @@ func look(c *conn) (Snapshot, error) {
 		if p.state != packDropped && p.state != packRepacked && p.end > 0 {
 			out.Packs = append(out.Packs, Pack{N: p.n, Archive: p.place == archivePlace, End: p.end})
 		}
+	}
+	if err == nil {
+		out.Came, err = loadHanded(c, false)
+	}
+	if err == nil {
+		out.Went, err = loadHanded(c, true)
 	}
 	return out, err
 }

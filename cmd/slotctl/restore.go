@@ -206,7 +206,25 @@ func (job *restoring) inPlace(ctx context.Context, name string) error {
 		return job.end(err)
 	}
 	fmt.Printf("generation %s: %s restored, %d bytes of mail\n", job.generation.Name, name, got.Bytes)
+	job.tellStrays(ctx, got)
 	return job.end(nil)
+}
+
+// tellStrays names the mailboxes that changed their owner after the generation was made.
+func (job *restoring) tellStrays(ctx context.Context, got backup.Restored) {
+	for _, s := range got.Twice {
+		job.report("mailbox "+string(s.Mailbox), fmt.Errorf("it was given to user %s since, who has it, too: delete one of them", s.Other))
+	}
+	for _, s := range got.Nowhere {
+		giver, err := job.generation.User(string(s.Other))
+		box, err2 := job.repository.NameOf(ctx, job.generation, s.Other, s.Mailbox)
+		if err = errors.Join(err, err2); err != nil {
+			job.report("mailbox "+string(s.Mailbox), fmt.Errorf("it was given to this user by user %s since, and nobody has it now: %w", s.Other, err))
+			continue
+		}
+		job.report("mailbox "+box, fmt.Errorf("it was given to this user by %s since, and nobody has it now: slotctl restore DIR %s --generation %s --mailbox %q, and give it away once more",
+			giver.Name, giver.Name, job.generation.Name, box))
+	}
 }
 
 // beside restores into mailboxes of their own.
