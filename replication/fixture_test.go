@@ -75,6 +75,7 @@ type node struct {
 	dir      string
 	slot     string // its id; "": of its name
 	stop     func()
+	step     func(string) // of the store; nil: none
 }
 
 // slotID is the slot's id.
@@ -92,7 +93,11 @@ func (n *node) open(dir string) {
 	t := n.t
 	n.dir = dir
 	var err error
-	n.store, err = mailstore.Open(t.Context(), mailstore.Options{Conf: dir, Slot: n.slotID(), RetainDeleted: true})
+	n.store, err = mailstore.Open(t.Context(), mailstore.Options{Conf: dir, Slot: n.slotID(), RetainDeleted: true, Step: func(step string) {
+		if n.step != nil {
+			n.step(step)
+		}
+	}})
 	must(t, err)
 	n.accounts, err = account.Open(t.Context(), filepath.Join(dir, "slot.db"), account.Options{Owner: true, Cost: account.Cost{Memory: 8, Passes: 1, Lanes: 1}})
 	must(t, err)

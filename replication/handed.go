@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -54,8 +56,9 @@ func (s *sync1) has(ctx context.Context, u mailbox.User, id mailbox.ID) (bool, e
 
 // follow brings those users to the replica first who have got mailboxes of this one's that the replica still has
 // here, and before them those who have got theirs. It reports whether there were any: then what the replica has is asked for again.
-// Users who gave to each other in a ring cannot all be the last: what the inmost gave to one above is with nobody until that one's turn.
+// Users who gave to each other in a ring cannot all be the last: what the inmost gave to one above stays with him until that one's turn.
 func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool, err error) {
+	s.stay = nil
 	gone := map[mailbox.ID]bool{}
 	for i := range s.theirs.Mailboxes {
 		if id := s.theirs.Mailboxes[i].ID; image.Box(id) == nil {
@@ -77,7 +80,11 @@ func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool
 		if err != nil {
 			return waited, err
 		}
-		if holder == "" || s.followed[id] || holder == s.user || slices.Contains(s.above, holder) {
+		if slices.Contains(s.above, holder) {
+			s.stay = append(s.stay, id)
+			continue
+		}
+		if holder == "" || s.followed[id] || holder == s.user {
 			continue
 		}
 		if s.followed == nil {
@@ -92,12 +99,47 @@ func (s *sync1) follow(ctx context.Context, image *mailstore.Image) (waited bool
 		s.stats.Messages += next.stats.Messages
 		s.stats.Bytes += next.stats.Bytes
 		s.stats.Records += next.stats.Records
+		if s.again = append(s.again, next.again...); len(next.stay) > 0 {
+			s.again = append(s.again, holder)
+		}
 		waited = true
 	}
 	if !waited {
 		return false, nil
 	}
 	return true, s.ask(ctx)
+}
+
+// keep leaves those mailboxes with the replica's user that go to one who is brought there later, and takes them from him in the moment
+// in which he gets them. A name that is another mailbox's by now they have no longer.
+func (s *sync1) keep(image *mailstore.Image) {
+	for _, id := range s.stay {
+		b := *s.theirs.Box(id)
+		b.SpecialUse = "" // that may be another's, too
+		if slices.ContainsFunc(image.Mailboxes, func(o mailstore.BoxImage) bool { return o.Name == b.Name }) {
+			b.Name = strings.ToValidUTF8(b.Name[:min(len(b.Name), maxStaying)], "") + " (" + string(id) + ")"
+		}
+		image.Mailboxes = append(slices.Clone(image.Mailboxes), b)
+		slices.SortFunc(image.Mailboxes, func(a, b mailstore.BoxImage) int { return cmp.Compare(a.ID, b.ID) })
+	}
+}
+
+// maxStaying is how many octets of its name a mailbox keeps in front of its id.
+const maxStaying = 512
+
+// closeRing brings those to the replica once more who were left with mailboxes that have gone from them by now.
+func (s *sync1) closeRing(ctx context.Context) error {
+	if len(s.above) > 0 {
+		return nil
+	}
+	for _, u := range s.again {
+		next := &sync1{c: s.c, user: u}
+		if err := next.run(ctx); err != nil {
+			s.c.forget(u)
+			return fmt.Errorf("user %s: %w", u, err)
+		}
+	}
+	return nil
 }
 
 // holder returns who has a mailbox that was given away, "" if nobody has it any longer.

@@ -1,8 +1,10 @@
 package replication
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -149,6 +151,93 @@ func TestMailboxesGoOnInChain(t *testing.T) {
 	for _, x := range []mailbox.User{u, v, w} {
 		a.sync(c, x)
 		same(t, x, a, b)
+	}
+}
+
+// never watches the commits of a replica: at none of them, where it may be killed, are mailboxes with nobody.
+func (n *node) never(absent []mailbox.ID, users ...mailbox.User) (steps *int) {
+	n.t.Helper()
+	steps = new(int)
+	n.step = func(step string) {
+		if step != mailstore.StepCommitted {
+			return
+		}
+		*steps++
+		s, err := mailstore.Open(context.Background(), mailstore.Options{Conf: n.dir, Slot: "slot-" + n.name, ReadOnly: true})
+		must(n.t, err)
+		defer s.Close()
+		for _, id := range absent {
+			if got := (&node{t: n.t, store: s}).holders(id, users...); len(got) == 0 {
+				n.t.Errorf("at step %d of the replica mailbox %s is with nobody", *steps, id)
+			}
+		}
+	}
+	return steps
+}
+
+// brokenOff syncs a user until it succeeds, and lets arm have it broken off.
+func (n *node) brokenOff(c *Client, u mailbox.User, arm func(cancel func())) {
+	n.t.Helper()
+	for range 20 {
+		ctx, cancel := context.WithCancel(n.t.Context())
+		arm(cancel)
+		_, err := c.Sync(ctx, u)
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	n.t.Fatal("it does not come to an end")
+}
+
+// TestMailboxesGoInRing: users who give each other mailboxes between two syncs, of one name as well, have all of them on a replica
+// at each step, whoever is brought there first, and a sync that is broken off goes on.
+func TestMailboxesGoInRing(t *testing.T) {
+	for _, ring := range []int{2, 3} {
+		for first := range ring {
+			t.Run(fmt.Sprintf("%d users, from %d", ring, first), func(t *testing.T) {
+				a, b, c := pair(t)
+				var users []mailbox.User
+				var ids []mailbox.ID
+				for i := range ring {
+					users = append(users, a.user([]string{"anna", "bert", "carl"}[i]))
+					a.deliver(users[i], "Archive", letter(i))
+				}
+				for _, u := range users {
+					a.sync(c, u)
+				}
+				for i, u := range users {
+					ids = append(ids, a.give(u, users[(i+1)%ring], "Archive"))
+				}
+				for _, u := range users { // what came has the name of what went
+					a.mail(u, func(m *mailstore.Mail) error { return m.Rename(t.Context(), "", "from Archive", "Archive") })
+				}
+				steps := b.never(ids, users...)
+				a.brokenOff(c, users[first], func(cancel func()) { // once more each time, and farther
+					watch, left := b.step, *steps+1
+					b.step = func(step string) {
+						if watch(step); *steps == left {
+							cancel()
+						}
+					}
+				})
+				a.sync(c, users[first])
+				for i := range users {
+					u := users[(first+i)%ring]
+					a.sync(c, u)
+					same(t, u, a, b)
+				}
+				b.step = nil
+				for i, id := range ids {
+					if got := b.holders(id, users...); len(got) != 1 || got[0] != users[(i+1)%ring] {
+						t.Errorf("mailbox %d is with %v", i, got)
+					}
+				}
+				if *steps < 2*ring {
+					t.Errorf("%d steps", *steps)
+				}
+			})
+		}
 	}
 }
 

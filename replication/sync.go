@@ -79,6 +79,8 @@ type sync1 struct {
 	known    map[mailbox.ID][]mailstore.Entry
 	offerAll bool
 	followed map[mailbox.ID]bool // mailboxes that went to others, who were brought to the replica
+	stay     []mailbox.ID        // those that went to one above, and stay here until his turn
+	again    []mailbox.User      // who were brought there with such mailboxes
 }
 
 func (s *sync1) run(ctx context.Context) (err error) {
@@ -103,8 +105,11 @@ func (s *sync1) run(ctx context.Context) (err error) {
 	}
 	for range maxRounds {
 		done, err := s.round(ctx)
-		if done || err != nil {
+		if err != nil {
 			return err
+		}
+		if done {
+			return s.closeRing(ctx)
 		}
 	}
 	return errRounds
@@ -140,8 +145,9 @@ func (s *sync1) round(ctx context.Context) (done bool, err error) {
 	if waited, err := s.follow(ctx, &change.Image); waited || err != nil {
 		return false, err
 	}
+	s.keep(&change.Image)
 	if s.equal(&change) {
-		s.c.remember(s.user, &remembered{s.account, change.Image})
+		s.remember(&change)
 		return true, nil
 	}
 	wanted, err := s.wanted(ctx, &change)
@@ -170,6 +176,15 @@ func (s *sync1) differ(ctx context.Context) (change mailstore.Change, incomplete
 	return change, incomplete, err
 }
 
+// remember keeps what the replica has now, unless some of it is about to go to another.
+func (s *sync1) remember(change *mailstore.Change) {
+	if len(s.stay) > 0 {
+		s.c.forget(s.user)
+		return
+	}
+	s.c.remember(s.user, &remembered{s.account, change.Image})
+}
+
 // equal reports whether the replica has the user as he is here, lineage and all.
 func (s *sync1) equal(change *mailstore.Change) bool {
 	return len(change.Boxes) == 0 && s.exists && s.there != nil && *s.there == s.account && s.theirs.Digest() == change.Image.Digest() &&
@@ -183,7 +198,7 @@ func (s *sync1) settle(ctx context.Context, r *result, change *mailstore.Change)
 		for i := range change.Boxes {
 			s.stats.Records += int64(len(change.Boxes[i].Entries))
 		}
-		s.c.remember(s.user, &remembered{s.account, change.Image})
+		s.remember(change)
 		return true, nil
 	case changed:
 		return false, s.ask(ctx)
