@@ -91,10 +91,11 @@ type split struct {
 	sides    []*side
 	works    []*works
 	watchers []*watcher
-	active   []bool                // slots that hold themselves for the master
-	sent     map[mailbox.GUID]bool // messages that are to be somewhere in the end
-	given    map[mailbox.GUID]int  // how often clients have put a message somewhere
-	broken   *int                  // merges that the other side did not hear of
+	active   []bool                        // slots that hold themselves for the master
+	sent     map[mailbox.GUID]bool         // messages that are to be somewhere in the end
+	given    map[mailbox.GUID]int          // how often clients have put a message somewhere
+	puts     map[mailbox.GUID][]boxArrival // by which of these, since one of its records was last expunged
+	broken   *int                          // merges that the other side did not hear of
 
 	copies    []string // of mail.db, by slot; "": none
 	disasters *int
@@ -268,13 +269,7 @@ func (p *split) do(i int, name string, action func(context.Context) error) {
 	w := p.works[i]
 	*p.ops++
 	there := p.places(p.sides[i])
-	defer func() {
-		for where, guid := range p.places(p.sides[i]) {
-			if _, was := there[where]; !was {
-				p.given[guid]++
-			}
-		}
-	}()
+	defer func() { p.notePuts(i, there) }()
 	switch name {
 	case "append":
 		guid, err := w.deliver(ctx)
@@ -299,6 +294,7 @@ func (p *split) do(i int, name string, action func(context.Context) error) {
 		for g, n := range before {
 			if after[g] < n {
 				delete(p.sent, g)
+				delete(p.puts, g)
 			}
 		}
 	case "rename", "swap", "inbox", "adopt": // names are looked at before and after
@@ -308,6 +304,48 @@ func (p *split) do(i int, name string, action func(context.Context) error) {
 	default:
 		w.must(action(ctx))
 	}
+}
+
+// boxArrival is how a message came to a mailbox.
+type boxArrival struct {
+	box string
+	arrival
+}
+
+// notePuts notes what a slot has under places where it had nothing.
+func (p *split) notePuts(i int, before map[uidKey]mailbox.GUID) {
+	var now map[uidKey]boxArrival
+	for where, guid := range p.places(p.sides[i]) {
+		if _, was := before[where]; was {
+			continue
+		}
+		if p.given[guid]++; now == nil {
+			now = p.arrivals(p.sides[i])
+		}
+		p.puts[guid] = append(p.puts[guid], now[where])
+	}
+}
+
+// arrivals tells how the live messages of a slot came to their mailboxes.
+func (p *split) arrivals(s *side) map[uidKey]boxArrival {
+	image, err := s.m.Image(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	v, out := newVersion(&image, nil), map[uidKey]boxArrival{}
+	for i := range image.Mailboxes {
+		id := image.Mailboxes[i].ID
+		entries, err := s.m.Entries(context.Background(), id)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for k := range entries {
+			if e := &entries[k]; !e.Expunged {
+				out[uidKey{string(id), 0, e.UID}] = boxArrival{string(id), v.arrival(e)}
+			}
+		}
+	}
+	return out
 }
 
 // contend lets one client expunge what another changes at another slot.
@@ -481,7 +519,7 @@ func TestSplitBrain(t *testing.T) {
 	var met Merged
 	ops, runs, merges, broken, disasters, returns := 0, 0, 0, 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters, returns: &returns,
+		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, puts: map[mailbox.GUID][]boxArrival{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters, returns: &returns,
 			copies: make([]string, 4)}
 		clock := time.Unix(1_800_000_000, 0)
 		for i, name := range []string{"A", "B", "C", "D"}[:rapid.IntRange(2, 4).Draw(rt, "slots")] {

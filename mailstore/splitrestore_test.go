@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -32,12 +33,20 @@ func (p *split) disaster(i int, kind string) {
 		a.heard[i] = false
 	}
 	p.resync(p.watchers[i], s)
-	for g := range p.sent { // what no other slot has is lost
-		held := false
-		for _, any := range p.sides {
-			held = held || p.holds(any)[g] > 0
+	p.forgetLost()
+}
+
+// forgetLost gives up what no slot has any longer as it was put somewhere last: an older record of the same message, which came back
+// with a copy or is on a slot that has not heard of its going, may go with that.
+func (p *split) forgetLost() {
+	held := map[boxArrival]bool{}
+	for _, s := range p.sides {
+		for _, a := range p.arrivals(s) {
+			held[a] = true
 		}
-		if !held {
+	}
+	for g := range p.sent {
+		if !slices.ContainsFunc(p.puts[g], func(a boxArrival) bool { return held[a] }) {
 			delete(p.sent, g)
 		}
 	}
@@ -54,11 +63,10 @@ func (p *split) befall(i int, kind string) (err error) {
 		return errors.Join(err, err2)
 	}
 	there := p.places(s)
+	puts := maps.Clone(p.puts)
 	defer func() {
-		for where, guid := range p.places(s) {
-			if _, was := there[where]; !was {
-				p.given[guid]++
-			}
+		if p.notePuts(i, there); kind == "restore" { // what comes back with the copy nobody has put there since
+			p.puts = puts
 		}
 	}()
 	s.m.Release()
