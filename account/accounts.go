@@ -269,10 +269,10 @@ func (a *Accounts) BeginRemoval(ctx context.Context, name string) error {
 	return a.change(ctx, name, "disabled = 1, removing = 1")
 }
 
-// Remove forgets a user, but not that the id was given. The mail is mailstore's
+// Remove forgets a user, but not that the id was given, and who got mailboxes of his. The mail is mailstore's
 // to remove.
-func (a *Accounts) Remove(ctx context.Context, name string) error {
-	return a.change(ctx, name, "name = NULL, hash = ''")
+func (a *Accounts) Remove(ctx context.Context, name string, heirs ...Heir) error {
+	return a.change(ctx, name, "name = NULL, hash = ?", joinHeirs(heirs))
 }
 
 // Rename gives a user another login name; the id stays.

@@ -18,6 +18,7 @@ type Entry struct {
 	Account
 	Hash    string // of the password: a PHC string
 	Removed bool   // the user was removed; nothing but the id is left
+	heirs   string // of one who was removed, on the slot that removed him
 }
 
 // Digest covers all of the entry.
@@ -46,6 +47,9 @@ func scanEntry(scan func(...any) error) (e Entry, err error) {
 	var created int64
 	err = scan(&e.ID, &e.Name, &e.Quota.Bytes, &e.Quota.Messages, &created, &e.Disabled, &e.Hash, &e.Removed)
 	e.Created = time.Unix(created, 0).UTC()
+	if e.Removed {
+		e.heirs, e.Hash = e.Hash, ""
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNoAccount
 	}

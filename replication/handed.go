@@ -142,6 +142,37 @@ func (s *sync1) closeRing(ctx context.Context) error {
 	return nil
 }
 
+// bequeath brings those to the replica who got mailboxes that it still has with a user who was removed since.
+func (s *sync1) bequeath(ctx context.Context) error {
+	heirs, err := s.account.Heirs()
+	if err != nil {
+		return err
+	}
+	waited := false
+	for _, h := range heirs {
+		if !s.exists || s.theirs.Box(h.Mailbox) == nil {
+			continue
+		}
+		holder, err := s.holder(ctx, h.Mailbox, h.User)
+		if err != nil {
+			return err
+		}
+		if holder == "" || slices.Contains(s.above, holder) {
+			continue
+		}
+		next := &sync1{c: s.c, user: holder}
+		if err := next.run(ctx); err != nil {
+			s.c.forget(holder)
+			return fmt.Errorf("user %s, who got a mailbox of his: %w", holder, err)
+		}
+		waited = true
+	}
+	if !waited {
+		return nil
+	}
+	return s.ask(ctx)
+}
+
 // holder returns who has a mailbox that was given away, "" if nobody has it any longer.
 func (s *sync1) holder(ctx context.Context, id mailbox.ID, to mailbox.User) (mailbox.User, error) {
 	for range maxOwners {

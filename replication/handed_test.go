@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 )
@@ -36,16 +37,17 @@ func (n *node) give(from, to mailbox.User, name string) mailbox.ID {
 func (n *node) holders(id mailbox.ID, users ...mailbox.User) (out []mailbox.User) {
 	n.t.Helper()
 	for _, u := range users {
-		n.mail(u, func(m *mailstore.Mail) error {
-			_, err := m.Mailbox(n.t.Context(), id)
-			if err == nil {
-				out = append(out, u)
-			}
-			if errors.Is(err, mailstore.ErrNoMailbox) {
-				err = nil
-			}
-			return err
-		})
+		m, err := n.store.Acquire(n.t.Context(), u)
+		if errors.Is(err, mailstore.ErrNoUser) {
+			continue
+		}
+		must(n.t, err)
+		if _, err = m.Mailbox(n.t.Context(), id); err == nil {
+			out = append(out, u)
+		} else if !errors.Is(err, mailstore.ErrNoMailbox) {
+			n.t.Error(err)
+		}
+		m.Release()
 	}
 	return out
 }
@@ -237,6 +239,39 @@ func TestMailboxesGoInRing(t *testing.T) {
 					t.Errorf("%d steps", *steps)
 				}
 			})
+		}
+	}
+}
+
+// TestMailboxOfRemovedUser: a mailbox that a user gave away before he was removed is never with nobody on a replica, also where it
+// went on from the one who got it, and though nothing is left of the giver at the master.
+func TestMailboxOfRemovedUser(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		a, b, c := pair(t)
+		u, v, w := a.user("anna"), a.user("bert"), a.user("carl")
+		a.deliver(u, "Archive", letter(1))
+		users := []mailbox.User{u, v, w}
+		for _, x := range users {
+			a.sync(c, x)
+		}
+		id := a.give(u, v, "Archive")
+		if on {
+			a.give(v, w, "from Archive")
+		}
+		must(t, a.store.RemoveUser(t.Context(), u))
+		must(t, a.accounts.Remove(t.Context(), "anna", account.Heir{Mailbox: id, User: v}))
+		b.never([]mailbox.ID{id}, users...)
+		a.sync(c, u)
+		b.step = nil
+		if got := b.holders(id, v, w); len(got) != 1 || (got[0] == w) != on {
+			t.Errorf("it went on %v, and is with %v", on, got)
+		}
+		for _, x := range []mailbox.User{v, w} {
+			a.sync(c, x)
+			same(t, x, a, b)
+		}
+		if _, err := b.store.Acquire(t.Context(), u); !errors.Is(err, mailstore.ErrNoUser) {
+			t.Errorf("the giver's mail: %v", err)
 		}
 	}
 }

@@ -412,6 +412,9 @@ func (s *sync1) remove(ctx context.Context) error {
 	if !s.exists && (s.there == nil || s.there.Removed) {
 		return nil
 	}
+	if err := s.bequeath(ctx); err != nil {
+		return err
+	}
 	x, err := s.c.dial(ctx, callApply)
 	if err != nil {
 		return err

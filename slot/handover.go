@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"teraslot/account"
 	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
@@ -46,12 +47,18 @@ func (s *Slot) giveMailbox(ctx context.Context, r GiveMailbox) error {
 	if err != nil {
 		return err
 	}
-	if from.Removing || to.Removing {
-		return fmt.Errorf("user %s or %s is being removed", from.Name, to.Name)
-	}
-	if err := s.settleHandover(ctx); err != nil {
+	s.parting.Lock()
+	err = s.settleHandover(ctx)
+	s.parting.Unlock()
+	if err != nil {
 		return err
 	}
+	parting := false
+	defer func() {
+		if parting {
+			s.parting.Unlock()
+		}
+	}()
 	err = s.withMail(ctx, to.Name, func(theirs *mailstore.Mail) error {
 		return s.withMail(ctx, from.Name, func(ours *mailstore.Mail) error {
 			st, err := ours.MailboxNamed(ctx, r.Mailbox)
@@ -62,6 +69,11 @@ func (s *Slot) giveMailbox(ctx context.Context, r GiveMailbox) error {
 				r.Name = st.Name
 			}
 			return ours.HandOver(ctx, st.ID, theirs, r.Name, func(h *mailstore.Handover) error {
+				s.parting.Lock()
+				parting = true
+				if err := s.noneLeaves(ctx, from.ID, to.ID); err != nil {
+					return err
+				}
 				err := s.c.noteHandover(&handover{From: from.ID, To: to.ID, Box: h.Box})
 				s.step(stepHandoverBegun)
 				return err
@@ -71,6 +83,23 @@ func (s *Slot) giveMailbox(ctx context.Context, r GiveMailbox) error {
 	s.step(stepHandedOver)
 	// Whether it went wrong, and how far it came, is for the mail to tell.
 	return errors.Join(err, s.settleHandover(context.WithoutCancel(ctx)))
+}
+
+// errLeaves: a user is being removed.
+var errLeaves = errors.New("the user is being removed")
+
+// noneLeaves is an error if one of the users is being removed, or is gone.
+func (s *Slot) noneLeaves(ctx context.Context, users ...mailbox.User) error {
+	for _, u := range users {
+		a, err := s.accounts.ByID(ctx, u)
+		if err == nil && a.Removing {
+			err = fmt.Errorf("user %s: %w", a.Name, errLeaves)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noteHandover writes the file.
@@ -110,6 +139,14 @@ func (s *Slot) endHandover(ctx context.Context, h *handover) error {
 		return err
 	}
 	defer to.Release()
+	err = s.noneLeaves(ctx, h.To)
+	if errors.Is(err, errLeaves) || errors.Is(err, account.ErrNoAccount) { // it goes with him: the old owner keeps it, if he has it still
+		s.o.Logger.Warn("a mailbox was on its way to a user who is being removed: an old owner who has it keeps it", "mailbox", h.Box.Name, "from", h.From, "to", h.To)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	if _, err := to.Mailbox(ctx, h.Box.ID); errors.Is(err, mailstore.ErrNoMailbox) { // it never came there
 		return nil
 	} else if err != nil {

@@ -211,3 +211,102 @@ func TestGiveMailboxRefused(t *testing.T) {
 		t.Errorf("with a damaged file: %v", err)
 	}
 }
+
+// TestGiveMailboxBesideRemoval: at whatever step of a hand-over the removal of one of both users begins, the mailbox is not lost with a
+// user to whom it had not come yet, and goes with the giver only if it had not left him.
+func TestGiveMailboxBesideRemoval(t *testing.T) {
+	for _, leaves := range []string{"anna", "brong"} {
+		for at := 0; ; at++ {
+			n, begun := 0, false
+			ends := make(chan error, 1)
+			disabled := make(chan struct{})
+			var r *running
+			c := newConfig(t, "")
+			on := false
+			c.Hooks.Step = func(step string) {
+				if step == "slot: "+stepAccountDisabled {
+					close(disabled)
+				}
+				if !on || step != "mailstore: "+mailstore.StepCommitted && step != "mailstore: "+mailstore.StepTaken && step != "slot: "+stepHandoverBegun {
+					return
+				}
+				begun = begun || step == "slot: "+stepHandoverBegun
+				if n++; n != at+1 {
+					return
+				}
+				on = false
+				go func() { ends <- r.removeUser(context.Background(), leaves) }()
+				if !begun {
+					<-disabled // so far it comes at once
+				}
+				on = true
+			}
+			r = start(t, c, Options{})
+			r.addUser("anna")
+			r.addUser("brong")
+			if err := r.deliver(letterOf(1), "anna@example.org"); err != nil {
+				t.Fatal(err)
+			}
+			var id mailbox.ID
+			err := r.withMail(t.Context(), "anna", func(m *mailstore.Mail) error {
+				inbox, err := m.MailboxNamed(t.Context(), "INBOX")
+				if err != nil {
+					return err
+				}
+				work, err := m.Create(t.Context(), "", "work", "")
+				if err != nil {
+					return err
+				}
+				id = work.ID
+				_, err = m.Copy(t.Context(), "", inbox.ID, mailbox.UIDRange(1, 1), work.ID)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			anna, err := r.accounts.Lookup(t.Context(), "anna")
+			if err != nil {
+				t.Fatal(err)
+			}
+			on = true
+			given := r.giveMailbox(t.Context(), GiveMailbox{User: "anna", Mailbox: "work", To: "brong"})
+			on = false
+			if n <= at {
+				if at < 3 {
+					t.Errorf("%d steps", n)
+				}
+				break
+			}
+			if err := <-ends; err != nil {
+				t.Errorf("removal of %s at step %d: %v", leaves, at, err)
+			}
+			stays := map[string]string{"anna": "brong", "brong": "anna"}[leaves]
+			var has bool
+			err = r.withMail(t.Context(), stays, func(m *mailstore.Mail) error {
+				v, err := m.View(t.Context(), id)
+				if errors.Is(err, mailstore.ErrNoMailbox) {
+					return nil
+				}
+				has = len(v.Records) == 1
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The giver has it if it was not given, and the other one if it was.
+			if has != ((given == nil) == (stays == "brong")) || given == nil && !begun {
+				t.Errorf("removal of %s at step %d: given %v; %s has it: %v", leaves, at, given, stays, has)
+			}
+			if leaves == "anna" && given == nil {
+				e, err := r.accounts.Entry(t.Context(), anna.ID)
+				heirs, err2 := e.Heirs()
+				if err := errors.Join(err, err2); err != nil || len(heirs) != 1 || heirs[0].Mailbox != id {
+					t.Errorf("step %d: who got his mailbox: %v, %v", at, heirs, err)
+				}
+			}
+			if _, err := os.Stat(c.HandoverFile()); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("removal of %s at step %d: the file stays: %v", leaves, at, err)
+			}
+		}
+	}
+}

@@ -252,7 +252,7 @@ func (s *Slot) removeReplica(ctx context.Context, e account.Entry) error {
 	if err := s.removeMail(ctx, a.ID); err != nil {
 		return err
 	}
-	return s.finishRemoval(ctx, a)
+	return s.finishRemoval(ctx, a, nil)
 }
 
 // runPeers serves the other slots, and keeps replicas up to date.

@@ -67,7 +67,9 @@ type Slot struct {
 	held heldGUIDs
 	// moving is held while users move, one at a time: before any other lock.
 	moving sync.Mutex
-	peers  peers // of the store
+	// parting is held while a mailbox is seen to change its owner, and while a removal begins: after those of the mail.
+	parting sync.Mutex
+	peers   peers // of the store
 
 	scheduleLock io.Closer // of schedule
 

@@ -1,12 +1,14 @@
 package slot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,7 @@ func (s *Slot) healUser(ctx context.Context, a account.Account, has bool) error 
 	switch {
 	case a.Removing:
 		s.o.Logger.Warn("the removal of a user goes on", "user", a.Name, "id", a.ID)
-		if err := s.finishRemoval(ctx, a); err != nil {
+		if err := s.finishRemoval(ctx, a, s.heirs(ctx, a.ID)); err != nil {
 			// Nobody reads that mail any longer: no reason to keep all others from theirs.
 			s.o.Logger.Error("a user is not removed wholly: the next start, or slotctl user del, does it", "user", a.Name, "err", err)
 		}
@@ -152,7 +154,10 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 		return err
 	}
 	// From here on nobody can log in, and a crash ends in a removal.
-	if err := s.accounts.BeginRemoval(ctx, name); err != nil {
+	s.parting.Lock() // no mailbox is on its way to or from him
+	err = s.accounts.BeginRemoval(ctx, name)
+	s.parting.Unlock()
+	if err != nil {
 		return err
 	}
 	s.step(stepAccountDisabled)
@@ -160,10 +165,33 @@ func (s *Slot) removeUser(ctx context.Context, name string) error {
 	if s.schedule != nil {
 		s.schedule.Leave(a.ID)
 	}
+	heirs := s.heirs(ctx, a.ID)
 	if err := s.removeMail(ctx, a.ID); err != nil {
 		return fmt.Errorf("remove %s (the account is disabled; try again, or the next start goes on): %w", name, err)
 	}
-	return s.finishRemoval(ctx, a)
+	return s.finishRemoval(ctx, a, heirs)
+}
+
+// heirs returns who got mailboxes of a user. Where that cannot be read, replicas may be without such a mailbox from when they remove him until
+// they hear of its new owner.
+func (s *Slot) heirs(ctx context.Context, u mailbox.User) (out []account.Heir) {
+	m, err := s.store.Acquire(ctx, u)
+	if errors.Is(err, mailstore.ErrNoUser) {
+		return nil
+	}
+	var went map[mailbox.ID]mailbox.User
+	if err == nil {
+		went, err = m.Handed(ctx, true)
+		m.Release()
+	}
+	if err != nil {
+		s.o.Logger.Warn("a user is removed, and who got mailboxes of his cannot be read", "user", u, "err", err)
+	}
+	for id, to := range went {
+		out = append(out, account.Heir{Mailbox: id, User: to})
+	}
+	slices.SortFunc(out, func(a, b account.Heir) int { return cmp.Compare(a.Mailbox, b.Mailbox) })
+	return out
 }
 
 // removeMail waits for deliveries, searches and the indexer to let go.
@@ -187,7 +215,7 @@ func (s *Slot) removeMail(ctx context.Context, u mailbox.User) error {
 	}
 }
 
-func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
+func (s *Slot) finishRemoval(ctx context.Context, a account.Account, heirs []account.Heir) error {
 	s.step(stepMailRemoved)
 	if err := s.tiers.User(a.ID).Remove(ctx); err != nil {
 		return fmt.Errorf("index of %s: %w", a.Name, err)
@@ -201,7 +229,7 @@ func (s *Slot) finishRemoval(ctx context.Context, a account.Account) error {
 		return err
 	}
 	s.step(stepRestRemoved)
-	err := s.accounts.Remove(ctx, a.Name)
+	err := s.accounts.Remove(ctx, a.Name, heirs...)
 	s.step(stepAccountRemoved)
 	return err
 }
