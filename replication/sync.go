@@ -68,6 +68,8 @@ type sync1 struct {
 	deep  func(string)   // if set, all records are compared, and what differs is told
 	only  mailbox.ID     // those of this mailbox; "": of all
 	small bool           // errLarge, if more than little is to be sent, or all records of a mailbox compared
+	// equalAt is the digest of what both had when deep began: what is otherwise than that has changed since.
+	equalAt mailstore.Digest
 
 	account account.Entry
 	mail    *mailstore.Mail

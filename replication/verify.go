@@ -44,8 +44,11 @@ func (c *Client) compare(ctx context.Context, u mailbox.User, only mailbox.ID, r
 	if _, err := c.Sync(ctx, u); err != nil {
 		return false, err
 	}
-	c.forget(u)
 	s := &sync1{c: c, user: u, deep: report, only: only}
+	if known := c.recall(u); known != nil {
+		s.equalAt = known.image.Digest()
+	}
+	c.forget(u)
 	if err := s.run(ctx); err != nil {
 		return false, fmt.Errorf("user %s: %w", u, err)
 	}
@@ -68,7 +71,46 @@ func (s *sync1) dig(ctx context.Context, change *mailstore.Change) (asked bool, 
 	for _, b := range change.Boxes {
 		s.deep(fmt.Sprintf("mailbox %s: %d records differ, %d are too many", change.Image.Box(b.ID).Name, len(b.Entries), b.Drop.Len()))
 	}
+	if s.only == "" && change.Image.Digest() == s.equalAt { // else it may be on its way
+		for _, what := range unlike(&change.Image, &s.theirs) {
+			s.deep(what + " differs")
+		}
+	}
 	return false, nil
+}
+
+// unlike names what two images have otherwise, but for their records' sums.
+func unlike(here, there *mailstore.Image) (out []string) {
+	note := func(is bool, format string, args ...any) {
+		if is {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	note(here.ModSeq != there.ModSeq, "the last mod-sequence")
+	note(here.UIDValidity != there.UIDValidity, "the last UIDVALIDITY")
+	note(here.Quota != there.Quota, "the quota")
+	note(!slices.Equal(here.Subscriptions, there.Subscriptions), "what is subscribed to")
+	note(!slices.Equal(here.Retired, there.Retired), "what names have given up")
+	for i := range there.Mailboxes {
+		b := &there.Mailboxes[i]
+		note(here.Box(b.ID) == nil, "mailbox %s, which the master does not have,", b.Name)
+	}
+	for i := range here.Mailboxes {
+		x := &here.Mailboxes[i]
+		y := there.Box(x.ID)
+		if y == nil {
+			note(true, "mailbox %s, which the replica does not have,", x.Name)
+			continue
+		}
+		note(x.Name != y.Name, "the name of mailbox %s", x.Name)
+		note(x.SpecialUse != y.SpecialUse, "the special use of mailbox %s", x.Name)
+		note(x.UIDValidity != y.UIDValidity, "UIDVALIDITY of mailbox %s", x.Name)
+		note(x.UIDNext != y.UIDNext, "UIDNEXT of mailbox %s", x.Name)
+		note(x.HighestModSeq != y.HighestModSeq, "HIGHESTMODSEQ of mailbox %s", x.Name)
+		note(x.CreatedModSeq != y.CreatedModSeq, "the mod-sequence by which mailbox %s was made", x.Name)
+		note(!slices.Equal(x.Settings, y.Settings), "the settings of mailbox %s", x.Name)
+	}
+	return out
 }
 
 // verifyAll compares all records of all users now and again.
