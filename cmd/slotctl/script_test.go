@@ -40,17 +40,38 @@ func TestScripts(t *testing.T) {
 			"terminate": terminate,
 			"perms":     perms,
 			"lose":      lose,
+			"store":     func(ts *testscript.TestScript, _ bool, _ []string) { makeStore(t, ts) },
 		},
 	})
 }
 
-// await waits until a daemon answers on its admin socket, the last it opens.
-func await(ts *testscript.TestScript, _ bool, _ []string) {
+// makeStore makes slot.toml that of a store's master, and replica.toml that of its replica.
+func makeStore(t *testing.T, ts *testscript.TestScript) {
+	address := daemon.FreeAddress(t)
+	master, err := os.ReadFile(ts.MkAbs("slot.toml"))
+	ts.Check(err)
+	keys := func(name, role, peer, at string) string {
+		return fmt.Sprintf("[replication]\nstore = \"s1\"\nrole = %q\ncert = \"keys/%s.crt\"\nkey = \"keys/%[2]s.key\"\nauthority = \"keys/authority.crt\"\n"+
+			"listen = %q\n[[replication.peers]]\nname = %q\naddress = %q\n", role, name, at, peer, address)
+	}
+	a := string(master) + keys("a", "master", "b", "127.0.0.1:0")
+	b := fmt.Sprintf("name = \"b\"\nroot = \"there\"\n[tiers]\ntemp = \"there/temp\"\n[imap]\nlisten = [%q]\nlisten_tls = []\n[lmtp]\nlisten = []\n",
+		daemon.FreeAddress(t)) + keys("b", "replica", "a", address)
+	ts.Check(os.WriteFile(ts.MkAbs("slot.toml"), []byte(a), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("replica.toml"), []byte(b), 0o600))
+}
+
+// await waits until the daemon below a root, data if none is named, answers on its admin socket, the last it opens.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	root := "data"
+	if len(args) > 0 {
+		root = args[0]
+	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)
 	for {
-		c, err := net.Dial("unix", ts.MkAbs("data/conf/admin.sock"))
+		c, err := net.Dial("unix", ts.MkAbs(root+"/conf/admin.sock"))
 		if err == nil {
 			ts.Check(c.Close())
 			return
