@@ -88,27 +88,77 @@ func writeSynced(fsys FS, name string, perm fs.FileMode, write func(File) error)
 // hundred are twice those of pieces of this size, which are as long as without a large file.
 const piece = 256 << 10
 
-// WriteSteadily is WriteSynced for files that may be large: it syncs them piece by piece.
-// What is written at once at the end of a large file, others who sync a small one wait for:
+// WriteSteadily is WriteSynced for files that may be large: it syncs them piece by piece, while write makes the next
+// piece. What is written at once at the end of a large file, others who sync a small one wait for:
 // their writes come behind it, and where the file system's journal is, so does their commit.
 func WriteSteadily(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {
-	return writeSynced(fsys, name, perm, func(f File) error { return write(&steady{f: f}) })
+	return writeSynced(fsys, name, perm, func(f File) error {
+		s := &steady{next: make([]byte, 0, piece), full: make(chan []byte), idle: make(chan stored, 2)}
+		s.idle <- stored{b: make([]byte, 0, piece)}
+		ended := make(chan error, 1)
+		go func() { ended <- s.store(f) }()
+		err := s.fill(write)
+		if failed := <-ended; failed != nil {
+			return failed
+		}
+		return err
+	})
 }
 
-// steady writes a file and syncs it after each piece.
+// steady gathers a piece of a file while another one is stored: no more than one is written and not synced.
 type steady struct {
-	f File
-	n int // bytes since the last sync
+	next []byte      // what is gathered
+	full chan []byte // to store
+	idle chan stored // and back; it has room for both
 }
 
-// Write writes.
-func (s *steady) Write(p []byte) (int, error) {
-	n, err := s.f.Write(p)
-	if s.n += n; err != nil || s.n < piece {
-		return n, err
+// stored is memory of which the piece is durable, or err says why not.
+type stored struct {
+	b   []byte
+	err error
+}
+
+// fill has write make the file.
+func (s *steady) fill(write func(io.Writer) error) error {
+	defer close(s.full)
+	if err := write(s); err != nil {
+		return err
 	}
-	s.n = 0
-	return n, s.f.Sync()
+	s.full <- s.next
+	return nil
+}
+
+// Write gathers.
+func (s *steady) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		part := p[n:min(len(p), n+cap(s.next)-len(s.next))]
+		s.next = append(s.next, part...)
+		n += len(part)
+		if len(s.next) < cap(s.next) {
+			continue
+		}
+		s.full <- s.next
+		was := <-s.idle
+		if was.err != nil {
+			return n, was.err
+		}
+		s.next = was.b[:0]
+	}
+	return n, nil
+}
+
+// store writes and syncs whole pieces, and writes the last one. After an error it stores nothing.
+func (s *steady) store(f File) (err error) {
+	for b := range s.full {
+		if err == nil {
+			_, err = f.Write(b)
+		}
+		if err == nil && len(b) == piece {
+			err = f.Sync()
+		}
+		s.idle <- stored{b, err}
+	}
+	return err
 }
 
 // ReadFile reads a whole file.

@@ -124,44 +124,56 @@ func TestPublishFails(t *testing.T) {
 	}
 }
 
-// TestWriteSteadily looks at how much of a large file is not synced at any time, and that
-// a sync which fails on the way is the end of it.
+// TestWriteSteadily looks at how much of a large file is not synced at any time, that all of it is there, and that
+// a write or a sync which fails on the way is the end of it.
 func TestWriteSteadily(t *testing.T) {
-	const part = 200 << 10
-	const size, most = 5<<20 + 12345, 256<<10 + part
-	fill := func(w io.Writer) error {
-		for left := size; left > 0; left -= part {
-			if _, err := w.Write(make([]byte, min(left, part))); err != nil {
-				return err
+	const part, most = 200 << 10, 256 << 10
+	for _, size := range []int{0, 1, most - 1, most, most + 1, 2 * most, 5<<20 + 12345} {
+		whole := make([]byte, size)
+		for i := range whole {
+			whole[i] = byte(i * i >> 8)
+		}
+		fill := func(w io.Writer) error {
+			for left := whole; len(left) > 0; left = left[min(len(left), part):] {
+				if n, err := w.Write(left[:min(len(left), part)]); err != nil || n != min(len(left), part) {
+					return errors.Join(err, fmt.Errorf("%d written", n))
+				}
+			}
+			return nil
+		}
+		m := disk.NewMemory()
+		var was, synced, calls int
+		f := disk.WithFaults(m, disk.Faults{Done: func(op disk.Op, name string) {
+			if op != disk.OpWrite && op != disk.OpSync {
+				return
+			}
+			info, err := m.Stat(name)
+			check(t, err)
+			if was = int(info.Size()); op == disk.OpSync {
+				synced = was
+			}
+			if calls++; was-synced > most {
+				t.Errorf("%d bytes are not synced", was-synced)
+			}
+		}})
+		check(t, disk.WriteSteadily(f, "/f", 0o600, fill))
+		if got := read(t, m, "/f"); got != string(whole) || synced != size {
+			t.Errorf("%d bytes of %d, %d of them synced", len(got), size, synced)
+		}
+		for n := 1; n <= calls; n++ {
+			failing := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(n, syscall.EIO, disk.OpWrite, disk.OpSync)})
+			if err := disk.WriteSteadily(failing, "/g", 0o600, fill); !errors.Is(err, syscall.EIO) {
+				t.Errorf("call %d of %d failed, and the write with %v", n, calls, err)
+			}
+			if _, err := m.Stat("/g"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("call %d failed, and the file is there: %v", n, err)
 			}
 		}
-		return nil
 	}
-	m := disk.NewMemory()
-	unsynced, syncs := 0, 0
-	f := disk.WithFaults(m, disk.Faults{Done: func(op disk.Op, _ string) {
-		switch op {
-		case disk.OpWrite:
-			if unsynced += part; unsynced > most {
-				t.Errorf("%d bytes are not synced", unsynced)
-			}
-		case disk.OpSync:
-			unsynced = 0
-			syncs++
-		}
-	}})
-	check(t, disk.WriteSteadily(f, "/f", 0o600, fill))
-	if got := len(read(t, m, "/f")); got != size || unsynced != 0 {
-		t.Errorf("%d bytes, %d of them not synced", got, unsynced)
-	}
-	for n := 1; n <= syncs; n++ {
-		failing := disk.WithFaults(m, disk.Faults{Fail: disk.FailAt(n, syscall.EIO, disk.OpSync)})
-		if err := disk.WriteSteadily(failing, "/g", 0o600, fill); !errors.Is(err, syscall.EIO) {
-			t.Errorf("sync %d of %d failed, and the write with %v", n, syncs, err)
-		}
-		if _, err := m.Stat("/g"); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("sync %d failed, and the file is there: %v", n, err)
-		}
+	mine := errors.New("mine")
+	err := disk.WriteSteadily(disk.NewMemory(), "/f", 0o600, func(io.Writer) error { return mine })
+	if !errors.Is(err, mine) {
+		t.Errorf("error %v", err)
 	}
 }
 
