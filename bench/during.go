@@ -49,7 +49,7 @@ func during(b *bench) {
 	from, to := "data", "archive"
 	compactions := 0
 	busy := b.beside(func() {
-		b.squatter(s, "-z", to, "-t", from, "-u", "user0")
+		b.compact(s, to, from, "-u", "user0")
 		from, to = to, from
 		compactions++
 	}, func() load { return b.steady(s, list[half:]) })

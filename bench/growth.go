@@ -121,7 +121,7 @@ func (b *bench) grow(s *daemon.Slot, g *grown, to int) {
 	loaded := b.load(s, "user0", source{"", after(b.made(to).all, g.Messages)})
 	b.rate(fmt.Sprintf("to %d messages: import", to), work{n, loaded.took}, work{}, "")
 	b.rate("  bulk indexing", work{n, b.squatter(s, "-i", "-r", "-u", "user0")}, work{}, "")
-	b.rate("  compaction temp → data", work{n, b.squatter(s, "-z", "data", "-t", "temp", "-u", "user0")}, work{}, "")
+	b.rate("  compaction temp → data", work{n, b.compact(s, "data", "temp", "-u", "user0")}, work{}, "")
 	g.Messages = to
 	b.writeGrown(*g)
 }
@@ -140,7 +140,7 @@ func after(all iter.Seq2[corpus.Message, error], n int) iter.Seq2[corpus.Message
 
 // measureGrown brings all databases of the data tier into one, and asks.
 func (b *bench) measureGrown(s *daemon.Slot, size int) {
-	took := b.squatter(s, "-z", "data", "-t", "data", "-F", "-u", "user0")
+	took := b.compact(s, "data", "data", "-F", "-u", "user0")
 	b.rate(fmt.Sprintf("%d messages: all of the index into one database", size), work{size, took}, work{}, "")
 	var octets int64
 	b.each(filepath.Join(s.Root, "search"), func(_ string, n int64) { octets += n })

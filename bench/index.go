@@ -38,7 +38,7 @@ func index(b *bench) {
 		b.sizes(s.Temp, loaded.octets)
 		for _, step := range []struct{ to, from, dir string }{{"data", "temp", "search/data"}, {"archive", "data", "search/archive"}} {
 			cpu = children(b)
-			took := b.squatter(s, "-z", step.to, "-t", step.from, "-u", "user0")
+			took := b.compact(s, step.to, step.from, "-u", "user0")
 			b.rated("compaction "+step.from+" → "+step.to, work{n, took}, their.compact, figure{cpu: perEach(children(b)-cpu, n), peerCPU: their.compactCPU, wanted: "15000/s"})
 			their.compactCPU = ""
 			b.sizes(filepath.Join(s.Root, step.dir), loaded.octets)
@@ -56,7 +56,7 @@ func attached(b *bench) {
 	loaded := b.load(s, "user0", src)
 	b.table.note("%s: %.1f MB, %.1f kB a message", src.name, mb(loaded.octets), float64(loaded.octets)/1000/float64(loaded.messages))
 	b.squatter(s, "-i", "-r", "-u", "user0")
-	b.squatter(s, "-z", "data", "-t", "temp", "-u", "user0")
+	b.compact(s, "data", "temp", "-u", "user0")
 	b.sizes(filepath.Join(s.Root, "search/data"), loaded.octets)
 }
 

@@ -16,7 +16,7 @@ func severalMailboxes(b *bench) {
 	s.AddUser(b, "user1", password)
 	b.load(s, "user1", src)
 	b.squatter(s, "-i", "-r", "-u", "user1")
-	b.squatter(s, "-z", "data", "-t", "temp", "-u", "user1")
+	b.compact(s, "data", "temp", "-u", "user1")
 	d := b.draw(src, loaded.messages, each, queries.Kinds, false)
 	s.Start(b)
 	settle(b, s)

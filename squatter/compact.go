@@ -85,21 +85,28 @@ func (q *Squatter) compact(ctx context.Context, u mailbox.User, o CompactOptions
 // single is the one database with documents that the names of sources mean; "" if
 // there are more, or none.
 func (q *Squatter) single(ctx context.Context, u mailbox.User, sources []string) (string, error) {
-	stats, err := q.o.Tiers.User(u).Stats(ctx)
+	stats, err := q.meant(ctx, u, sources)
 	if err != nil {
 		return "", err
 	}
 	var found []string
 	for _, st := range stats {
-		name := st.Database.String()
-		if st.Docs > 0 && (slices.Contains(sources, st.Database.Tier) || slices.Contains(sources, name)) {
-			found = append(found, name)
+		if st.Docs > 0 {
+			found = append(found, st.Database.String())
 		}
 	}
 	if len(found) != 1 {
 		return "", nil
 	}
 	return found[0], nil
+}
+
+// meant are the databases of a user that the names of sources mean.
+func (q *Squatter) meant(ctx context.Context, u mailbox.User, sources []string) ([]tiers.DatabaseStats, error) {
+	stats, err := q.o.Tiers.User(u).Stats(ctx)
+	return slices.DeleteFunc(stats, func(st tiers.DatabaseStats) bool {
+		return !slices.Contains(sources, st.Database.Tier) && !slices.Contains(sources, st.Database.String())
+	}), err
 }
 
 // renew extracts messages that a compaction asks for (tiers.Renew).

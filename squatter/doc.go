@@ -25,7 +25,8 @@
 // found; Schedule surveys, plans and does it, at its hours and within its
 // bandwidth, which holds for each piece that a compaction writes; searches that are
 // slow make it wait there, too. One Schedule at a time works on a slot: who makes one holds a lock of
-// the slot for it. Compactions by hand may go on beside it.
+// the slot for it. Compactions by hand go on beside it, each at the same pace
+// (Schedule.ByHand); of all of them, one at a time writes to a disk (package tiers).
 //
 // # Locks, goroutines
 //

@@ -82,7 +82,10 @@ func (f *fixture) open(o squatter.Options) {
 		}})
 	f.must(err)
 	f.openTiers()
-	o.Store, o.Tiers, o.Logger, o.Conf = f.store, f.tiers, quiet(f.t), f.path("conf")
+	if o.Logger == nil {
+		o.Logger = quiet(f.t)
+	}
+	o.Store, o.Tiers, o.Conf = f.store, f.tiers, f.path("conf")
 	o.Now = func() time.Time { return f.now }
 	f.q = squatter.New(o)
 }

@@ -25,7 +25,7 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 		dead: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_dead_documents",
 			Help: "Documents in a tier that no mailbox holds, as far as they were counted."}, []string{"tier"}),
 		compactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compactions_total",
-			Help: "Compactions by destination, rule and outcome: done, nothing, raced, gone, failed."}, []string{"tier", "rule", "outcome"}),
+			Help: "Compactions by destination, rule and outcome: done, nothing, raced, gone, stopped, failed."}, []string{"tier", "rule", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "teraslot_compaction_seconds",
 			Help: "Duration of compactions.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}, []string{"tier"}),
 		moved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compacted_bytes_total",
@@ -34,7 +34,7 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 			Help: "How often a compaction waited because searches were slow."}),
 	}
 	for _, rule := range ruleOrder {
-		for _, outcome := range []string{"done", "failed"} { // there from the start, so that the first failure is a rise
+		for _, outcome := range []string{outcomeDone, outcomeFailed} { // there from the start, so that the first failure is a rise
 			m.compactions.WithLabelValues(p.destOf(rule), string(rule), outcome)
 		}
 	}
@@ -61,7 +61,7 @@ func (m *scheduleMetrics) see(s State) {
 func (m *scheduleMetrics) compacted(d *Decision, outcome string, took time.Duration) {
 	m.compactions.WithLabelValues(d.Dest, string(d.Rule), outcome).Inc()
 	m.seconds.WithLabelValues(d.Dest).Observe(took.Seconds())
-	if outcome == "done" {
+	if outcome == outcomeDone {
 		m.moved.WithLabelValues(d.Dest).Add(float64(d.Bytes))
 	}
 }

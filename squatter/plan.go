@@ -115,9 +115,10 @@ const (
 	RuleMerge    Rule = "merge"    // the databases of data are many, or old
 	RuleQuiet    Rule = "quiet"    // nothing but the hour
 	RuleStop     Rule = "stop"     // the slot stops
+	RuleHand     Rule = "hand"     // somebody asked for it; never planned
 )
 
-var ruleOrder = []Rule{RuleFull, RuleMoved, RuleBroken, RuleExpunged, RuleDead, RuleMerge, RuleQuiet, RuleStop}
+var ruleOrder = []Rule{RuleFull, RuleMoved, RuleBroken, RuleExpunged, RuleDead, RuleMerge, RuleQuiet, RuleStop, RuleHand}
 
 // Decision is one compaction to be done, and why.
 type Decision struct {

@@ -204,41 +204,67 @@ func (s *Schedule) wait(ctx context.Context, d time.Duration) error {
 // do does what was decided for one user, at a pace, and reports whether anything
 // was. Another who compacts the user at the moment, or removes him, is no failure.
 func (s *Schedule) do(ctx context.Context, d *Decision, pace func(context.Context, int) error) (did bool, err error) {
-	begun := time.Now()
-	one, end := s.begin(ctx, d.User)
-	defer end()
-	res, err := s.q.Compact(one, d.User, CompactOptions{Sources: d.Sources, Dest: d.Dest, Force: d.Force,
-		Pace: pace, Name: s.o.Name(d.User), Log: s.o.Lines})
-	outcome := "done"
-	switch {
-	case err == nil && res.Nothing:
-		outcome = "nothing"
-	case err == nil:
-		did = true
+	outcome, err := s.compact(ctx, d, CompactOptions{Pace: pace})
+	switch outcome {
+	case outcomeDone:
 		if d.Rule == RuleMoved {
 			err = s.q.forgetMoved(d.User)
 		}
+		return true, err
+	case outcomeRaced, outcomeGone:
+		return false, nil
+	}
+	_, some := errors.AsType[*Skipped](err) // all but single messages
+	return some, err
+}
+
+// Outcomes of compactions, in the log and in the metrics.
+const (
+	outcomeDone    = "done"
+	outcomeNothing = "nothing" // there was nothing to do
+	outcomeRaced   = "raced"   // another compacts the user
+	outcomeGone    = "gone"    // the user is removed or moved
+	outcomeStopped = "stopped" // by whoever asked for it
+	outcomeFailed  = "failed"
+)
+
+// compact does what was decided and tells of it, in a line of the log and in the
+// metrics. o says what d does not.
+func (s *Schedule) compact(ctx context.Context, d *Decision, o CompactOptions) (outcome string, err error) {
+	begun := time.Now()
+	one, end := s.begin(ctx, d.User)
+	defer end()
+	o.Sources, o.Dest, o.Force, o.Name, o.Log = d.Sources, d.Dest, d.Force, s.o.Name(d.User), s.o.Lines
+	res, err := s.q.Compact(one, d.User, o)
+	switch {
+	case err == nil && res.Nothing:
+		outcome = outcomeNothing
+	case err == nil:
+		outcome = outcomeDone
 	case errors.Is(err, tiers.ErrHeld), errors.Is(err, tiers.ErrLostRace):
-		outcome, err = "raced", nil
-	case errors.Is(err, mailstore.ErrNoUser), one.Err() != nil && ctx.Err() == nil:
-		outcome, err = "gone", nil
+		outcome = outcomeRaced
+	case ctx.Err() != nil:
+		outcome = outcomeStopped
+	case errors.Is(err, mailstore.ErrNoUser), one.Err() != nil:
+		outcome = outcomeGone
 	default:
-		outcome = "failed"
-		if _, some := errors.AsType[*Skipped](err); some {
-			did = true // all but single messages
-		}
+		outcome = outcomeFailed
 	}
 	took := time.Since(begun)
 	s.metrics.compacted(d, outcome, took)
 	s.q.o.Logger.Log(ctx, levelOf(outcome), "compaction", "user", s.o.Name(d.User), "outcome", outcome, "from", d.Sources, "to", d.Dest,
 		"database", res.Dest.String(), "documents", res.Docs, "dropped", len(res.Gone), "bytes", d.Bytes, "seconds", took.Seconds(),
 		"rule", string(d.Rule), "reason", d.Reason)
-	return did, err
+	return outcome, err
 }
 
+// levelOf is that of the line about a compaction; one with nothing to do was none.
 func levelOf(outcome string) slog.Level {
-	if outcome == "failed" {
+	switch outcome {
+	case outcomeFailed:
 		return slog.LevelError
+	case outcomeNothing:
+		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }

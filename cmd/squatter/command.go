@@ -30,6 +30,7 @@ type flags struct {
 	channel     string
 	sleep       float64
 	copying     bool
+	fullSpeed   bool
 	partials    bool
 	synclog     string
 	plan        bool
@@ -98,6 +99,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.reindex, "reindex", "X", false, "with -z: index the messages of all sources anew")
 	fs.StringSliceVarP(&f.again, "reindex-tiers", "T", nil, "with -z: index those of all sources anew that lie in these `tiers` or databases")
 	fs.BoolVarP(&f.copying, "copydb", "o", false, "with -z: if there is only one source, take all of it over, also what is gone")
+	fs.BoolVar(&f.fullSpeed, "full-speed", false, "with -z: neither keep to compact.bandwidth nor wait while searches are slow")
 	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
 	fs.BoolVar(&f.repair, "repair", false, "with -A: mend what is found: index what is missing, rewrite what is damaged or dead")
 	fs.StringVarP(&f.synclog, "synclog", "f", "", "index those whom this sync log `file` names, once")
@@ -137,8 +139,8 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-C FILE is missing")
 	case compact && (f.dest == "" || len(f.sources) == 0):
 		return fmt.Errorf("a compaction needs both -z and -t")
-	case (f.filter || f.reindex || f.again != nil || f.copying) && !compact:
-		return fmt.Errorf("-F, -X, -T and -o go with -z and -t")
+	case (f.filter || f.reindex || f.again != nil || f.copying || f.fullSpeed) && !compact:
+		return fmt.Errorf("-F, -X, -T, -o and --full-speed go with -z and -t")
 	case f.copying && (f.filter || f.reindex || f.again != nil):
 		return fmt.Errorf("-o takes a source over as it is; -F, -X and -T do not")
 	case f.repair && !f.audit:

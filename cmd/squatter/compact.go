@@ -7,11 +7,7 @@ import (
 
 	"teraslot/mailbox"
 	"teraslot/squatter"
-	"teraslot/tiers"
 )
-
-// tries is how often a compaction is begun that loses the race.
-const tries = 3
 
 // checkTiers refuses tiers that the slot does not have, before anything is done.
 func (j *job) checkTiers() error {
@@ -25,22 +21,14 @@ func (j *job) checkTiers() error {
 	return nil
 }
 
-// compact merges databases of a user's index.
+// compact merges databases of a user's index, at the pace that the slot's configuration
+// sets or at full speed.
 func (j *job) compact(ctx context.Context, u mailbox.User) error {
 	again := j.f.again
 	if j.f.reindex {
 		again = j.f.sources
 	}
-	var err error
-	for range tries {
-		_, err = j.squatter.Compact(ctx, u, squatter.CompactOptions{
-			Sources: j.f.sources, Dest: j.f.dest, Force: j.f.filter, Reindex: again,
-			KeepGone: j.f.copying, Yield: true,
-			Name: j.name(u), Log: func(line string) { j.sayf("%s", line) },
-		})
-		if !errors.Is(err, tiers.ErrLostRace) {
-			return err
-		}
-	}
-	return err
+	return j.byHand.ByHand(ctx, u, squatter.CompactOptions{
+		Sources: j.f.sources, Dest: j.f.dest, Force: j.f.filter, Reindex: again, KeepGone: j.f.copying, Yield: true,
+	})
 }

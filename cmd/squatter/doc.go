@@ -4,7 +4,7 @@
 //
 //	squatter [-v] -C FILE [-i] [-r] [MAILBOX...]       index
 //	squatter [-v] -C FILE [-i] -u USER...              index all of a user's mail
-//	squatter [-v] -C FILE -z TIER -t TIER,... [-F] [-X | -T TIER,...] [-u] [USER...]   compact
+//	squatter [-v] -C FILE -z TIER -t TIER,... [-F] [-X | -T TIER,...] [--full-speed] [-u] [USER...]   compact
 //	squatter [-v] -C FILE -A [-u] [USER...]            audit
 //	squatter [-v] -C FILE -R [-n CHANNEL]              index as mail comes
 //

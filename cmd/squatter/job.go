@@ -28,6 +28,7 @@ type job struct {
 	tiers          *tiers.Set
 	accounts       *account.Accounts
 	squatter       *squatter.Squatter
+	byHand         *squatter.Schedule // of -z
 	log            *slog.Logger
 	names          map[mailbox.User]string // login names
 	failed         int                     // users or mailboxes for whom something was not done
@@ -53,11 +54,9 @@ func openJob(ctx context.Context, f *flags, stdout, stderr io.Writer) (*job, err
 }
 
 func (j *job) open(ctx context.Context) (err error) {
-	level := slog.LevelWarn
-	if j.f.verbose > 1 {
-		level = slog.LevelInfo
+	if j.log, err = j.logger(); err != nil {
+		return err
 	}
-	j.log = slog.New(slog.NewTextHandler(j.stderr, &slog.HandlerOptions{Level: level}))
 	if j.accounts, err = account.Open(ctx, j.config.AccountsFile(), account.Options{Logger: j.log}); err != nil {
 		return err
 	}
@@ -83,6 +82,16 @@ func (j *job) open(ctx context.Context) (err error) {
 	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf, FS: j.config.Hooks.FS,
 		Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
 	return nil
+}
+
+// logger writes what the daemon would log, in its form, to standard error: what is
+// wrong, and with -v also a line for each compaction.
+func (j *job) logger() (*slog.Logger, error) {
+	l := j.config.Log
+	if l.Level = "warn"; j.f.verbose > 0 {
+		l.Level = "info"
+	}
+	return l.Logger(j.stderr)
 }
 
 // close closes what open opened.
@@ -119,6 +128,7 @@ func (j *job) do(ctx context.Context, args []string) error {
 	if j.f.stats {
 		j.statsHead()
 	}
+	j.byHand = j.newSchedule(ctx)
 	for i, t := range targets {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("interrupted before user.%s: %w", j.name(t.user), err)

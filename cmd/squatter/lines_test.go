@@ -40,8 +40,12 @@ func TestReferenceLines(t *testing.T) {
 	}
 	out, errs := f.squatter(exitOK, "-v", "-z", "archive", "-t", "temp,meta,data,archive", "-u", "brong")
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	if len(lines) != len(referenceLines) || errs != "" {
+	if len(lines) != len(referenceLines) {
 		t.Fatalf("%d lines, want %d:\n%s%s", len(lines), len(referenceLines), out, errs)
+	}
+	wants(t, errs, `time=\S+ level=INFO msg=compaction user=brong outcome=done from="\[temp meta data archive\]" to=archive database=archive:\d+ documents=8 .* rule=hand reason="by hand"`)
+	if strings.Count(errs, "\n") != 1 {
+		t.Errorf("the log has more than a line for the compaction:\n%s", errs)
 	}
 	var numbers [][]string
 	for i, form := range referenceLines {

@@ -12,11 +12,7 @@ import (
 
 // schedule prints what the schedule would compact now, or does it.
 func (j *job) schedule(ctx context.Context) error {
-	o := j.config.ScheduleOptions()
-	o.Name = j.name
-	o.Slow = j.config.SearchesSlow(ctx)
-	o.Lines = func(line string) { j.sayf("%s", line) }
-	s := j.squatter.NewSchedule(o)
+	s := j.newSchedule(ctx)
 	if !j.f.apply {
 		plan, err := s.Plan(ctx)
 		return errors.Join(j.printPlan(plan), err)
@@ -31,6 +27,18 @@ func (j *job) schedule(ctx context.Context) error {
 	done, err := s.Round(ctx)
 	j.sayf("%d of %d compactions done, %d bytes", done.Compacted, done.Planned, done.Bytes)
 	return errors.Join(err, lock.Close())
+}
+
+// newSchedule makes what compacts as the slot's configuration says, the daemon being
+// asked whether searches are slow.
+func (j *job) newSchedule(ctx context.Context) *squatter.Schedule {
+	o := j.config.ScheduleOptions()
+	o.Name = j.name
+	o.Lines = func(line string) { j.sayf("%s", line) }
+	if o.Slow = j.config.SearchesSlow(ctx); j.f.fullSpeed {
+		o.Slow, o.Bandwidth = nil, 0
+	}
+	return j.squatter.NewSchedule(o)
 }
 
 func (j *job) printPlan(plan []squatter.Decision) error {

@@ -102,14 +102,11 @@ func (l *lookout) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// TestApplyWaitsForSearches: --apply waits while the daemon says that searches are slow.
-func TestApplyWaitsForSearches(t *testing.T) {
-	f := newFixture(t, "[compact]\nby = \"timer\"\n")
-	b, err := os.ReadFile(f.file)
-	f.must(err)
-	f.must(os.WriteFile(f.file, append([]byte("quiet = \"00:00-00:00\"\n"), b...), 0o600))
-	f.deliver("brong", "INBOX", 3)
-	f.squatter(exitOK, "-i")
+// slowSearches serves the admin socket of a daemon whose searches are slow; the function
+// it returns ends that.
+func (f *fixture) slowSearches() func() {
+	t := f.t
+	t.Helper()
 	dir, err := os.Open(f.config.Conf) // the whole path may be too long for a socket's address
 	f.must(err)
 	defer dir.Close()
@@ -122,16 +119,56 @@ func TestApplyWaitsForSearches(t *testing.T) {
 	})}
 	served := make(chan error, 1)
 	go func() { served <- daemon.Serve(l) }()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	return func() {
+		f.must(daemon.Close())
+		<-served
+	}
+}
+
+// waits runs the command until it says that it waits for searches, and fails the test if
+// it compacts instead.
+func (f *fixture) waits(args ...string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	out, errs := &bytes.Buffer{}, &lookout{text: "searches are slow; compacting waits", found: cancel}
-	if code := run(ctx, []string{"-C", f.file, "-v", "-v", "--apply"}, out, errs); code != exitTempFail || strings.Contains(out.String(), "compressing") {
-		t.Errorf("exit %d while searches are slow\n%s%s", code, out, errs)
+	if code := run(ctx, append([]string{"-C", f.file, "-v"}, args...), out, errs); code != exitTempFail || strings.Contains(out.String(), "compressing") ||
+		!strings.Contains(errs.String(), errs.text) {
+		f.t.Errorf("squatter %v: exit %d while searches are slow\n%s%s", args, code, out, errs)
 	}
-	f.must(daemon.Close())
-	<-served
-	stdout, _ := f.squatter(exitOK, "-v", "--apply")
+}
+
+// TestApplyWaitsForSearches: --apply waits while the daemon says that searches are slow.
+func TestApplyWaitsForSearches(t *testing.T) {
+	f := newFixture(t, "[compact]\nby = \"timer\"\n")
+	b, err := os.ReadFile(f.file)
+	f.must(err)
+	f.must(os.WriteFile(f.file, append([]byte("quiet = \"00:00-00:00\"\n"), b...), 0o600))
+	f.deliver("brong", "INBOX", 3)
+	f.squatter(exitOK, "-i")
+	end := f.slowSearches()
+	f.waits("--apply")
+	end()
+	stdout, errs := f.squatter(exitOK, "-v", "--apply")
 	wants(t, stdout, `1 of 1 compactions done, \d+ bytes`)
+	wants(t, errs, `.* level=INFO msg=compaction user=brong outcome=done .* rule=quiet .*`)
+}
+
+// TestHandWaitsForSearches: so do compactions by hand, but for those at full speed.
+func TestHandWaitsForSearches(t *testing.T) {
+	f := newFixture(t, "[log]\nformat = \"json\"\n")
+	f.deliver("brong", "INBOX", 3)
+	f.squatter(exitOK, "-i")
+	end := f.slowSearches()
+	f.waits("-z", "data", "-t", "temp", "-u", "brong")
+	out, errs := f.squatter(exitOK, "-v", "--full-speed", "-z", "data", "-t", "temp", "-u", "brong")
+	wants(t, out, `finished compact of user\.brong .*`)
+	wants(t, errs, `{.*"level":"INFO","msg":"compaction","user":"brong","outcome":"done","from":\["temp"\],"to":"data",.*"rule":"hand",.*}`)
+	end()
+	if out, errs := f.squatter(exitOK, "-z", "archive", "-t", "data", "-u", "brong"); out+errs != "" {
+		t.Errorf("without -v:\n%s%s", out, errs)
+	}
+	f.squatter(exitOK, "-A")
 }
 
 func TestStats(t *testing.T) {
