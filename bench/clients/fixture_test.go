@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +50,7 @@ type fixture struct {
 	*daemon.Slot
 	host, port string
 	tlsPort    string
+	metrics    string // address
 	mail       []corpus.Message
 	same       func(text string) string // a message without what the client changes in it
 }
@@ -59,7 +63,8 @@ func start(t *testing.T, n int) *fixture {
 		n = count
 	}
 	mail = mail[:min(n, len(mail))]
-	s := daemon.New(t, filepath.Join(daemon.Scratch(t), "slot"), "")
+	metrics := daemon.FreeAddress(t)
+	s := daemon.New(t, filepath.Join(daemon.Scratch(t), "slot"), fmt.Sprintf("[metrics]\nlisten = %q\n", metrics))
 	s.AddUser(t, user, password)
 	dir := t.TempDir()
 	for i, m := range mail {
@@ -79,7 +84,7 @@ func start(t *testing.T, n int) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{s, host, port, tlsPort, mail, func(text string) string { return text }}
+	return &fixture{s, host, port, tlsPort, metrics, mail, func(text string) string { return text }}
 }
 
 // needs skips the test where a program is not installed.
@@ -246,11 +251,34 @@ func (f *fixture) states(t *testing.T) map[string]mailbox.State {
 	return out
 }
 
-var sessionEnd = regexp.MustCompile(`(?m)^.*imap: session ended.* sent=(\d+).*$`)
+var (
+	sessionEnd = regexp.MustCompile(`(?m)^.*imap: session ended.* sent=(\d+).*$`)
+	noSessions = regexp.MustCompile(`(?m)^teraslot_imap_sessions 0$`)
+)
 
-// sent is how many octets the slot has sent to sessions that are over.
+// over waits until all sessions are: a client does not see when the slot has noticed that it left.
+func (f *fixture) over(t *testing.T) {
+	t.Helper()
+	for {
+		r, err := http.Get("http://" + f.metrics + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r.Body)
+		if err = errors.Join(err, r.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if noSessions.Match(text) {
+			http.DefaultClient.CloseIdleConnections()
+			return
+		}
+	}
+}
+
+// sent is how many octets the slot has sent, once all sessions are over.
 func (f *fixture) sent(t *testing.T) (octets int64) {
 	t.Helper()
+	f.over(t)
 	for _, m := range sessionEnd.FindAllStringSubmatch(f.Log(), -1) {
 		n, err := strconv.ParseInt(m[1], 10, 64)
 		if err != nil {
