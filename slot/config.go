@@ -73,7 +73,8 @@ type Tiers struct {
 	// Temp is best a tmpfs. Default: /dev/shm/teraslot-<digest of conf root>
 	// where /dev/shm is there, otherwise <root>/search/temp.
 	Temp string `toml:"temp"`
-	// TempSize is how many bytes temp may take: see compact.full. Default: 1GB.
+	// TempSize is how many bytes temp may take, each root of it where partitions have
+	// some of their own: see compact.full. Default: 1GB.
 	TempSize Bytes `toml:"temp_size"`
 	// Meta is an SSD. Default: <root>/search/meta.
 	Meta string `toml:"meta"`

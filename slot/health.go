@@ -69,7 +69,7 @@ func newRooms(c *Config) *rooms {
 	return &rooms{c,
 		prometheus.NewDesc("teraslot_partition_free_bytes", "Bytes that are free where a root lies.", []string{"root"}, nil),
 		prometheus.NewDesc("teraslot_partition_bytes", "Bytes that there are where a root lies.", []string{"root"}, nil),
-		prometheus.NewDesc("teraslot_temp_limit_bytes", "How many bytes temp may take: tiers.temp_size.", nil, nil)}
+		prometheus.NewDesc("teraslot_temp_limit_bytes", "How many bytes each root of temp may take: tiers.temp_size.", nil, nil)}
 }
 
 // Describe is for package prometheus.

@@ -117,6 +117,23 @@ func (c *Config) tierRootsOf(u mailbox.User) (map[string]string, error) {
 	return p.tiers(), err
 }
 
+// tempKeyOf is the key of the root where a user's temp lies: partitions that have none of
+// their own share the slot's.
+func (c *Config) tempKeyOf(u mailbox.User) (string, error) {
+	at, err := c.placement(u, indexPlacement)
+	if err != nil {
+		return "", err
+	}
+	p, err := c.partition(at.at)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.placementFile(u, indexPlacement), err)
+	}
+	if p.Tiers.Temp == c.Tiers.Temp {
+		return "tiers.temp", nil
+	}
+	return "partitions." + at.at + ".tiers.temp", nil
+}
+
 func (c *Config) partitionOf(u mailbox.User, kind string) (Partition, error) {
 	at, err := c.placement(u, kind)
 	if err != nil {

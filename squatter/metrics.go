@@ -9,6 +9,7 @@ import (
 // scheduleMetrics count what a Schedule sees and does.
 type scheduleMetrics struct {
 	bytes, databases, dead *prometheus.GaugeVec // by tier
+	temp                   *prometheus.GaugeVec // by root
 	compactions            *prometheus.CounterVec
 	seconds                *prometheus.HistogramVec
 	moved                  *prometheus.CounterVec
@@ -24,6 +25,8 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 			Help: "Databases of all users in a tier, at the last round."}, []string{"tier"}),
 		dead: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_dead_documents",
 			Help: "Documents in a tier that no mailbox holds, as far as they were counted."}, []string{"tier"}),
+		temp: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_temp_bytes",
+			Help: "Bytes of databases in each root of temp, in whole pages, at the last round."}, []string{"root"}),
 		compactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compactions_total",
 			Help: "Compactions by destination, rule and outcome: done, nothing, raced, gone, stopped, failed."}, []string{"tier", "rule", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "teraslot_compaction_seconds",
@@ -39,17 +42,19 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(m.bytes, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses)
+		r.MustRegister(m.bytes, m.temp, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses)
 	}
 	return m
 }
 
 // see takes in what a survey found.
-func (m *scheduleMetrics) see(s State) {
+func (m *scheduleMetrics) see(s State, p Policy) {
 	m.bytes.Reset()
+	m.temp.Reset()
 	m.databases.Reset()
 	m.dead.Reset()
 	for _, u := range s.Users {
+		m.temp.WithLabelValues(u.Temp).Add(float64(p.temp(u)))
 		for _, d := range u.Databases {
 			m.bytes.WithLabelValues(d.Tier).Add(float64(d.Room))
 			m.databases.WithLabelValues(d.Tier).Inc()

@@ -15,7 +15,7 @@ type Policy struct {
 	// Temp, Meta, Data and Archive are the names of the tiers that play these parts;
 	// by default those names.
 	Temp, Meta, Data, Archive string
-	// TempSize is how many bytes temp may take; by default 1 GiB.
+	// TempSize is how many bytes each temp may take (UserState.Temp); by default 1 GiB.
 	TempSize int64
 	// Full is the share of TempSize, 0 to 1, beyond which the largest users are
 	// compacted at any hour, until temp is down to Target. By default 0.5 and 0.25.
@@ -79,6 +79,7 @@ type State struct {
 // UserState is a user's index.
 type UserState struct {
 	User      mailbox.User
+	Temp      string          // names where temp lies: users of one name share its room
 	Databases []DatabaseState // in search order
 	// Moved asks for everything to go to archive: the user was moved or renamed, or
 	// an operator wants it.
@@ -144,26 +145,19 @@ func (p Policy) Plan(s State) []Decision {
 	slices.SortFunc(users, func(a, b UserState) int {
 		return cmp.Or(cmp.Compare(p.temp(b), p.temp(a)), cmp.Compare(a.User, b.User))
 	})
-	var total int64
-	for _, u := range users {
-		total += p.temp(u)
-	}
-	limit, target := int64(p.Full*float64(p.TempSize)), int64(p.Target*float64(p.TempSize))
-	full := total > limit
-	why := fmt.Sprintf("temp holds %s, over %.0f %% of %s", size(total), 100*p.Full, size(p.TempSize))
-	left := total
+	fills := p.fills(users)
 	var out []Decision
 	for _, u := range users {
 		var d []Decision
 		docs, _ := u.sum(p.Temp)
-		switch own := p.temp(u); {
+		switch fill := fills[u.Temp]; {
 		case u.Moved:
 			d = p.everything(u)
-		case full && left > target && docs > 0:
-			d = []Decision{p.fold(u, RuleFull, fmt.Sprintf("%s, and this user %s", why, size(own)))}
+		case fill.pressing() && docs > 0:
+			d = []Decision{p.fold(u, RuleFull, fmt.Sprintf("%s, and this user %s", fill.why, size(p.temp(u))))}
 		}
 		if len(d) > 0 {
-			left -= p.temp(u)
+			fills[u.Temp].left -= p.temp(u)
 		}
 		if p.Quiet.Contain(s.Now) {
 			d = append(d, p.atNight(u, d, s.Now)...)
@@ -173,6 +167,35 @@ func (p Policy) Plan(s State) []Decision {
 	slices.SortStableFunc(out, func(a, b Decision) int {
 		return cmp.Compare(slices.Index(ruleOrder, a.Rule), slices.Index(ruleOrder, b.Rule))
 	})
+	return out
+}
+
+// fill is how full one temp is.
+type fill struct {
+	full         bool   // it holds more than it should
+	left, target int64  // bytes that stay of what is decided so far, and that may
+	why          string // for people, if it is full
+}
+
+// pressing reports whether more has to go, whatever the hour.
+func (f *fill) pressing() bool { return f.full && f.left > f.target }
+
+// fills are those of the temps that the users have.
+func (p Policy) fills(users []UserState) map[string]*fill {
+	out := make(map[string]*fill)
+	for _, u := range users {
+		if out[u.Temp] == nil {
+			out[u.Temp] = &fill{target: int64(p.Target * float64(p.TempSize))}
+		}
+		out[u.Temp].left += p.temp(u)
+	}
+	for name, f := range out {
+		if len(out) == 1 {
+			name = p.Temp
+		}
+		f.full = f.left > int64(p.Full*float64(p.TempSize))
+		f.why = fmt.Sprintf("%s holds %s, over %.0f %% of %s", name, size(f.left), 100*p.Full, size(p.TempSize))
+	}
 	return out
 }
 

@@ -47,6 +47,12 @@ func planUser(name string, now time.Time, dbs ...string) UserState {
 	return u
 }
 
+// inTemp puts a user's temp elsewhere.
+func inTemp(name string, u UserState) UserState {
+	u.Temp = name
+	return u
+}
+
 // TestPlan is the policy, case by case.
 func TestPlan(t *testing.T) {
 	policy := Policy{TempSize: 100 * mb}
@@ -109,6 +115,25 @@ func TestPlan(t *testing.T) {
 			u.Databases[0].Room = 51 * mb
 			return []UserState{u}
 		}, nil},
+		{"two temps that are half full each are not pressing", noon, func(now time.Time) []UserState {
+			return []UserState{inTemp("x", planUser("a", now, "temp:1 50MB 0d 0%")), inTemp("y", planUser("b", now, "temp:1 50MB 0d 0%"))}
+		}, nil},
+		{"one temp over half is, however empty the other", noon, func(now time.Time) []UserState {
+			return []UserState{inTemp("x", planUser("a", now, "temp:1 20MB 0d 0%")), inTemp("x", planUser("b", now, "temp:1 31MB 0d 0%")),
+				inTemp("y", planUser("c", now, "temp:1 49MB 0d 0%"))}
+		}, []string{"b temp,meta data full"}},
+		{"each temp goes down to a quarter of its own", noon, func(now time.Time) []UserState {
+			return []UserState{inTemp("x", planUser("a", now, "temp:1 60MB 0d 0%")), inTemp("y", planUser("b", now, "temp:1 40MB 0d 0%")),
+				inTemp("y", planUser("c", now, "temp:1 20MB 0d 0%"))}
+		}, []string{"a temp,meta data full", "b temp,meta data full"}},
+		{"users of several partitions in one temp are counted together", noon, func(now time.Time) []UserState {
+			return []UserState{inTemp("x", planUser("a", now, "temp:1 26MB 0d 0%")), inTemp("x", planUser("b", now, "temp:1 25MB 0d 0%"))}
+		}, []string{"a temp,meta data full"}},
+		{"who moves makes room in his own temp alone", noon, func(now time.Time) []UserState {
+			u := inTemp("y", planUser("a", now, "temp:1 90MB 0d 0%"))
+			u.Moved = true
+			return []UserState{u, inTemp("x", planUser("b", now, "temp:1 60MB 0d 0%"))}
+		}, []string{"b temp,meta data full", "a temp,meta,data,archive archive moved"}},
 		{"30 days dead at the longest", night, func(now time.Time) []UserState {
 			return []UserState{planUser("a", now, "temp:9 0MB 0d 0%", "archive:1 20MB 30d 1%"), planUser("b", now, "temp:9 0MB 0d 0%", "archive:1 20MB 29d 1%"),
 				planUser("c", now, "temp:9 0MB 0d 0%", "archive:1 20MB 90d 0%"), planUser("d", now, "temp:9 0MB 0d 0%", "archive:1 20MB 90d -1%")}
@@ -190,7 +215,7 @@ func TestPlanHolds(t *testing.T) {
 		now := rapid.SampledFrom([]time.Time{noon, night}).Draw(t, "now")
 		var users []UserState
 		for n := range rapid.IntRange(0, 8).Draw(t, "users") {
-			u := UserState{User: mailbox.User(fmt.Sprint(n)), Moved: rapid.IntRange(0, 9).Draw(t, "moved") == 0}
+			u := UserState{User: mailbox.User(fmt.Sprint(n)), Temp: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "temp"), Moved: rapid.IntRange(0, 9).Draw(t, "moved") == 0}
 			for g := range rapid.IntRange(0, 5).Draw(t, "databases") {
 				tier := rapid.SampledFrom([]string{"temp", "meta", "data", "archive"}).Draw(t, "tier")
 				u.Databases = append(u.Databases, db(now, fmt.Sprintf("%s:%d %dMB %dd %d%%", tier, g,
@@ -200,9 +225,9 @@ func TestPlanHolds(t *testing.T) {
 		}
 		p := Policy{TempSize: 100 * mb}.withDefaults()
 		plan := p.Plan(State{Now: now, Users: users})
-		var total, taken int64
+		total, taken := map[string]int64{}, map[string]int64{}
 		for _, u := range users {
-			total += p.temp(u)
+			total[u.Temp] += p.temp(u)
 		}
 		seen := map[string]bool{}
 		for _, d := range plan {
@@ -215,7 +240,7 @@ func TestPlanHolds(t *testing.T) {
 						seen[key] = true
 					}
 					if x.Tier == p.Temp && d.AtAnyHour() {
-						taken += x.Room
+						taken[u.Temp] += x.Room
 					}
 				}
 			}
@@ -224,8 +249,15 @@ func TestPlanHolds(t *testing.T) {
 			}
 		}
 		const empty = 8 * 5 * 4 << 10 // what has no documents stays
-		if over := total > 50*mb; over && total-taken > 25*mb+empty {
-			t.Fatalf("temp had %d bytes and is left with %d", total, total-taken)
+		for name, held := range total {
+			if over := held > 50*mb; over && held-taken[name] > 25*mb+empty {
+				t.Fatalf("temp %s had %d bytes and is left with %d", name, held, held-taken[name])
+			}
+		}
+		for _, d := range plan {
+			if temp := users[slices.IndexFunc(users, func(u UserState) bool { return u.User == d.User })].Temp; d.Rule == RuleFull && total[temp] <= 50*mb {
+				t.Fatalf("temp %s is not full: %+v", temp, d)
+			}
 		}
 	})
 }

@@ -36,6 +36,9 @@ type ScheduleOptions struct {
 	After func(time.Duration) <-chan time.Time
 	// Look lets Run only look, for the metrics: another process compacts.
 	Look bool
+	// TempOf names where a user's temp lies: Policy.TempSize holds for each name. By
+	// default all users have one.
+	TempOf func(mailbox.User) (string, error)
 	// Name is what people call a user; by default the id.
 	Name func(mailbox.User) string
 	// Lines gets the lines that squatter -v prints; may be nil.
@@ -72,7 +75,10 @@ func (q *Squatter) NewSchedule(o ScheduleOptions) *Schedule {
 	if o.Name == nil {
 		o.Name = func(u mailbox.User) string { return string(u) }
 	}
-	return &Schedule{q: q, o: o, survey: newSurvey(q, o.Now), metrics: newScheduleMetrics(o.Registerer, o.Policy)}
+	if o.TempOf == nil {
+		o.TempOf = func(mailbox.User) (string, error) { return o.Policy.Temp, nil }
+	}
+	return &Schedule{q: q, o: o, survey: newSurvey(q, o), metrics: newScheduleMetrics(o.Registerer, o.Policy)}
 }
 
 // Run looks at once, for the metrics, and does a round every so often until ctx is done;
@@ -119,7 +125,7 @@ func (s *Schedule) see(ctx context.Context, count bool) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s.metrics.see(state)
+	s.metrics.see(state, s.o.Policy)
 	return state, errors.Join(errs...)
 }
 

@@ -13,9 +13,10 @@ import (
 
 // survey gathers what Plan decides by, and remembers what is dear to find out.
 type survey struct {
-	q     *Squatter
-	now   func() time.Time
-	known map[mailbox.User]counted
+	q      *Squatter
+	now    func() time.Time
+	tempOf func(mailbox.User) (string, error)
+	known  map[mailbox.User]counted
 }
 
 // counted is what the last count of a user's dead documents found.
@@ -25,8 +26,8 @@ type counted struct {
 	none map[string]time.Time // when a database was last seen without any
 }
 
-func newSurvey(q *Squatter, now func() time.Time) *survey {
-	return &survey{q: q, now: now, known: make(map[mailbox.User]counted)}
+func newSurvey(q *Squatter, o ScheduleOptions) *survey {
+	return &survey{q: q, now: o.Now, tempOf: o.TempOf, known: make(map[mailbox.User]counted)}
 }
 
 // recount is how old a count of dead documents may be.
@@ -68,6 +69,9 @@ func (s *survey) user(ctx context.Context, u mailbox.User, count bool) (UserStat
 	out := UserState{User: u}
 	s.q.Failures(u) // known from now on, for the metrics
 	var err error
+	if out.Temp, err = s.tempOf(u); err != nil {
+		return out, err
+	}
 	if out.Moved, err = s.q.isMoved(u); err != nil {
 		return out, err
 	}
