@@ -1,8 +1,6 @@
 package squatter
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -14,6 +12,7 @@ type scheduleMetrics struct {
 	seconds                *prometheus.HistogramVec
 	moved                  *prometheus.CounterVec
 	pauses                 prometheus.Counter
+	rounds                 *prometheus.CounterVec
 }
 
 // newScheduleMetrics makes the metrics and registers them with r, if there is one.
@@ -36,13 +35,17 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_compaction_pauses_total",
 			Help: "How often a compaction waited because searches were slow."}),
 	}
+	m.rounds = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compaction_rounds_total",
+		Help: "Rounds of the schedule, by whoever compacts, and their outcome: done, stopped, failed."}, []string{"outcome"})
+	m.rounds.WithLabelValues(outcomeDone)
+	m.rounds.WithLabelValues(outcomeFailed)
 	for _, rule := range ruleOrder {
 		for _, outcome := range []string{outcomeDone, outcomeFailed} { // there from the start, so that the first failure is a rise
 			m.compactions.WithLabelValues(p.destOf(rule), string(rule), outcome)
 		}
 	}
 	if r != nil {
-		r.MustRegister(m.bytes, m.temp, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses)
+		r.MustRegister(m.bytes, m.temp, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses, m.rounds)
 	}
 	return m
 }
@@ -63,11 +66,19 @@ func (m *scheduleMetrics) see(s State, p Policy) {
 	}
 }
 
-func (m *scheduleMetrics) compacted(d *Decision, outcome string, took time.Duration) {
-	m.compactions.WithLabelValues(d.Dest, string(d.Rule), outcome).Inc()
-	m.seconds.WithLabelValues(d.Dest).Observe(took.Seconds())
-	if outcome == outcomeDone {
-		m.moved.WithLabelValues(d.Dest).Add(float64(d.Bytes))
+// count counts what was done, here or by another process.
+func (m *scheduleMetrics) count(d deed) {
+	switch d.What {
+	case deedPause:
+		m.pauses.Inc()
+	case deedRound:
+		m.rounds.WithLabelValues(d.Outcome).Inc()
+	case deedCompaction:
+		m.compactions.WithLabelValues(d.Tier, string(d.Rule), d.Outcome).Inc()
+		m.seconds.WithLabelValues(d.Tier).Observe(d.Seconds)
+		if d.Outcome == outcomeDone {
+			m.moved.WithLabelValues(d.Tier).Add(float64(d.Bytes))
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ func (p *pace) calm(ctx context.Context) error {
 	for p.s.o.Slow != nil && p.s.o.Slow() && p.patience != 0 {
 		if !p.paused {
 			p.paused = true
-			p.s.metrics.pauses.Inc()
+			p.s.did(ctx, deed{What: deedPause})
 			p.s.q.o.Logger.Info("searches are slow; compacting waits", "user", p.s.o.Name(p.d.User))
 		}
 		if err := p.s.wait(ctx, slowPoll); err != nil {

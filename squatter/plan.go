@@ -121,6 +121,8 @@ const (
 
 var ruleOrder = []Rule{RuleFull, RuleMoved, RuleBroken, RuleExpunged, RuleDead, RuleMerge, RuleQuiet, RuleStop, RuleHand}
 
+func knownRule(r Rule) bool { return slices.Contains(ruleOrder, r) }
+
 // Decision is one compaction to be done, and why.
 type Decision struct {
 	User    mailbox.User

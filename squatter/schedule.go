@@ -34,6 +34,9 @@ type ScheduleOptions struct {
 	// alarm; by default time.After.
 	Now   func() time.Time
 	After func(time.Duration) <-chan time.Time
+	// Leave has what is done left in the slot for the metrics of its daemon (TakeIn): this
+	// is another process.
+	Leave bool
 	// Look lets Run only look, for the metrics: another process compacts.
 	Look bool
 	// TempOf names where a user's temp lies: Policy.TempSize holds for each name. By
@@ -155,6 +158,20 @@ type Done struct {
 func (s *Schedule) Round(ctx context.Context) (Done, error) {
 	s.round.Lock()
 	defer s.round.Unlock()
+	done, err := s.goRound(ctx)
+	outcome := outcomeDone
+	switch {
+	case ctx.Err() != nil:
+		outcome = outcomeStopped
+	case err != nil:
+		outcome = outcomeFailed
+	}
+	s.did(ctx, deed{What: deedRound, Outcome: outcome})
+	return done, err
+}
+
+// goRound is Round for whoever holds round.
+func (s *Schedule) goRound(ctx context.Context) (Done, error) {
 	state, plan, err := s.plan(ctx)
 	done := Done{Planned: len(plan)}
 	errs := []error{err, s.forgetIdle(state, plan)}
@@ -234,6 +251,8 @@ const (
 	outcomeFailed  = "failed"
 )
 
+var outcomes = map[string]bool{outcomeDone: true, outcomeNothing: true, outcomeRaced: true, outcomeGone: true, outcomeStopped: true, outcomeFailed: true}
+
 // compact does what was decided and tells of it, in a line of the log and in the
 // metrics. o says what d does not.
 func (s *Schedule) compact(ctx context.Context, d *Decision, o CompactOptions) (outcome string, err error) {
@@ -257,7 +276,7 @@ func (s *Schedule) compact(ctx context.Context, d *Decision, o CompactOptions) (
 		outcome = outcomeFailed
 	}
 	took := time.Since(begun)
-	s.metrics.compacted(d, outcome, took)
+	s.did(ctx, deed{What: deedCompaction, Tier: d.Dest, Rule: d.Rule, Outcome: outcome, Seconds: took.Seconds(), Bytes: d.Bytes})
 	s.q.o.Logger.Log(ctx, levelOf(outcome), "compaction", "user", s.o.Name(d.User), "outcome", outcome, "from", d.Sources, "to", d.Dest,
 		"database", res.Dest.String(), "documents", res.Docs, "dropped", len(res.Gone), "bytes", d.Bytes, "seconds", took.Seconds(),
 		"rule", string(d.Rule), "reason", d.Reason)

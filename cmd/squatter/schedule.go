@@ -33,7 +33,7 @@ func (j *job) schedule(ctx context.Context) error {
 // asked whether searches are slow.
 func (j *job) newSchedule(ctx context.Context) *squatter.Schedule {
 	o := j.config.ScheduleOptions()
-	o.Name = j.name
+	o.Name, o.Leave = j.name, true
 	o.Lines = func(line string) { j.sayf("%s", line) }
 	if o.Slow = j.config.SearchesSlow(ctx); j.f.fullSpeed {
 		o.Slow, o.Bandwidth = nil, 0
