@@ -39,8 +39,8 @@ func (n *node) forgetful(u mailbox.User, uid mailbox.UID) {
 // user is held up until he is healed.
 func TestHealAtOnce(t *testing.T) {
 	for _, heal := range []bool{true, false} {
-		for _, side := range []string{"master", "replica"} {
-			t.Run(fmt.Sprintf("%s, heal=%t", side, heal), func(t *testing.T) {
+		for _, at := range []struct{ side, harm string }{{"master", "a record's CRC"}, {"replica", "a record's CRC"}, {"master", "a record vanished"}, {"replica", "a record vanished"}} {
+			t.Run(fmt.Sprintf("%s, %s, heal=%t", at.side, at.harm, heal), func(t *testing.T) {
 				a, b, c := pair(t)
 				u := a.user("anna")
 				for i := range 8 {
@@ -48,7 +48,7 @@ func TestHealAtOnce(t *testing.T) {
 				}
 				a.sync(c, u)
 				a.forgetful(u, 7)
-				map[string]*node{"master": a, "replica": b}[side].damageRecord(u, 3)
+				harms[at.harm](map[string]*node{"master": a, "replica": b}[at.side], u, 3)
 				r := a.channelOf(ChannelOptions{Client: c, Heal: heal}, filepath.Join(t.TempDir(), "channel"))
 				r.note(u)
 				if !heal {
@@ -101,7 +101,8 @@ func TestVerifyNowAndThen(t *testing.T) {
 		}
 		return r.done()
 	})
-	for _, harm := range []func(u mailbox.User){b.forge, func(u mailbox.User) { b.damageRecord(u, 2) }, func(u mailbox.User) { a.damageRecord(u, 4) }} {
+	for _, harm := range []func(u mailbox.User){b.forge, func(u mailbox.User) { b.damageRecord(u, 2) }, func(u mailbox.User) { a.damageRecord(u, 4) },
+		func(u mailbox.User) { b.loseRecord(u, 2) }, func(u mailbox.User) { a.loseRecord(u, 4) }} {
 		<-asked
 		for _, u := range users {
 			harm(u)

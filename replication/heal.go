@@ -69,12 +69,11 @@ func (h *healing) ownRecords(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
-		theirs = slices.DeleteFunc(theirs, func(e mailstore.Entry) bool { return !uids.Contains(e.UID) })
-		if err := h.mail.MendRecords(ctx, id, theirs); err != nil {
+		if err := h.mail.MendRecords(ctx, id, ofUIDs(theirs, uids)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		h.report(fmt.Sprintf("%s: records of mailbox %s, UIDs %s, were damaged and are %s's now", h.here, id, uids, h.there))
+		h.report(fmt.Sprintf("%s: records of mailbox %s, %s and are %s's now", h.here, id, harm(uids), h.there))
 	}
 	return errors.Join(errs...)
 }
@@ -88,20 +87,37 @@ func (h *healing) theirRecords(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, one := range damaged {
-		entries, err := h.mail.Entries(ctx, one.id)
+		entries, err := h.mail.SoundEntries(ctx, one.id)
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
-		b := mailstore.BoxChange{ID: one.id, Whole: true,
-			Entries: slices.DeleteFunc(entries, func(e mailstore.Entry) bool { return !one.uids.Contains(e.UID) })}
+		b := mailstore.BoxChange{ID: one.id, Whole: true, Entries: ofUIDs(entries, one.uids)}
 		err = h.c.ask(ctx, callMend, userFrame(h.mail.User()), func(x *call) error { return receiveKind(x, kindResult, new(result).parse) }, slices.Collect(recordFrames(&b))...)
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
-		h.report(fmt.Sprintf("replica: records of mailbox %s, UIDs %s, were damaged and are the master's now", one.id, one.uids))
+		h.report(fmt.Sprintf("replica: records of mailbox %s, %s and are the master's now", one.id, harm(one.uids)))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// ofUIDs are the records that have these UIDs; of none, all: those that vanished nobody can name.
+func ofUIDs(all []mailstore.Entry, uids mailbox.UIDSet) []mailstore.Entry {
+	if uids.IsEmpty() {
+		return all
+	}
+	return slices.DeleteFunc(all, func(e mailstore.Entry) bool { return !uids.Contains(e.UID) })
+}
+
+// harm says what had become of records.
+func harm(uids mailbox.UIDSet) string {
+	if uids.IsEmpty() {
+		return "some of which had vanished, were mended"
+	}
+	return fmt.Sprintf("UIDs %s, were damaged", uids)
 }
 
 // ownMessages fetches what cannot be read here.
@@ -273,10 +289,11 @@ func (s *Server) asked(x grpc.ServerStream, fn func(context.Context, *mailstore.
 	return s.with(x.Context(), u, func(m *mailstore.Mail) error { return fn(x.Context(), m) })
 }
 
-// damaged reports whether damage on either side is why a user could not be synced.
+// damaged reports whether damage on either side may be why a user could not be synced: of records that vanished
+// the checksum alone tells.
 func damaged(err error) bool {
 	var here *mailstore.Damage
-	return errors.As(err, &here) || status.Code(err) == codes.DataLoss
+	return errors.As(err, &here) || status.Code(err) == codes.DataLoss || errors.Is(err, mailstore.ErrChecksum)
 }
 
 // healed heals a user and syncs him again; cause is why.
