@@ -72,7 +72,7 @@ func TestReconstructFromCopyOfRepack(t *testing.T) {
 	if err := os.Remove(s.databasePath(user1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reconstruct(t.Context(), user1, func(line string) { t.Log(line) }); err != nil {
+	if err := s.Reconstruct(t.Context(), user1, ReconstructOptions{}, func(line string) { t.Log(line) }); err != nil {
 		t.Fatal(err)
 	}
 	m := acquire(t, s, user1)
@@ -154,7 +154,7 @@ func TestReconstructFromOlderSchema(t *testing.T) {
 		if tc.want != nil {
 			continue
 		}
-		if err := p.s.Reconstruct(t.Context(), user1, func(string) {}); err != nil {
+		if err := p.s.Reconstruct(t.Context(), user1, ReconstructOptions{Force: true}, func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		st := named(t, acquire(t, p.s, user1), Inbox)

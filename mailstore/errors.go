@@ -45,6 +45,9 @@ var (
 	ErrFull = errors.New("disk is full")
 	// ErrNoUIDs: a mailbox has given out all its UIDs.
 	ErrNoUIDs = errors.New("mailbox has no UIDs left")
+	// ErrWhole: a mail.db that has all that it was given is not replaced unless that is forced.
+	ErrWhole = errors.New("mail.db is whole, and reconstruct would lose flags, copies and moves: " +
+		"run slotctl verify --repair for what is wrong otherwise, or slotctl reconstruct --force to replace it nevertheless")
 	// ErrVersion: a file has a version that this program does not know.
 	ErrVersion = errors.New("unknown version")
 )

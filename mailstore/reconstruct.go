@@ -24,9 +24,10 @@ import (
 // messages, deleted ones too, go to mailboxes below Recovered, and every mailbox has
 // a UIDVALIDITY above all that were given.
 //
-// The mail.db that is there is set aside, beside it, and not removed. report is told
-// what was done. ErrBusy while somebody uses the mail.
-func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(string)) error {
+// The mail.db that is there is set aside, beside it, and not removed; one that is whole
+// stays as it is, and the error wraps ErrWhole, unless the options force it. What an interrupted run has left
+// is replaced by the next. report is told what was done. ErrBusy while somebody uses the mail.
+func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, o ReconstructOptions, report func(string)) error {
 	if s.o.ReadOnly {
 		return ErrReadOnly
 	}
@@ -36,24 +37,41 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, report func(str
 	if err := s.present(u); err != nil {
 		return err
 	}
-	err := s.reconstructFrom(ctx, u, true, report)
+	how := basis{copied: true, whole: o.Force}
+	err := s.reconstructFrom(ctx, u, how, report)
 	var d *Damage
 	if errors.As(err, &d) && databaseDamaged(d) {
 		report(fmt.Sprintf("the copy of mail.db is damaged after all; only the packs are left: %v", err))
-		err = s.reconstructFrom(ctx, u, false, report)
+		err = s.reconstructFrom(ctx, u, basis{whole: true}, report) // what the first try has put in place may go
 	}
 	return err
 }
 
+// ReconstructOptions say what Reconstruct may replace.
+type ReconstructOptions struct {
+	Force bool // also a mail.db that is whole, or cannot be looked at
+}
+
+// basis is what a reconstruction is made of, and what it may replace.
+type basis struct {
+	copied bool // of the copy, too, and not of the packs alone
+	whole  bool // whatever mail.db is there
+}
+
 // reconstructFrom is Reconstruct, with the copy or without it. Until it ends nobody else
 // opens the mail: a delivery would be given UIDs that were given since the copy.
-func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy bool, report func(string)) (err error) {
+func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, how basis, report func(string)) (err error) {
 	e, err := s.reserve(ctx, u)
 	if err != nil {
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
 	defer s.vanish(e)
-	before, err := s.replaceDatabase(context.WithoutCancel(ctx), e, useCopy, report)
+	if !how.whole {
+		if err := s.refuseWhole(u); err != nil {
+			return fmt.Errorf("reconstruct user %s: %w", u, err)
+		}
+	}
+	before, err := s.replaceDatabase(context.WithoutCancel(ctx), e, how.copied, report)
 	if err != nil {
 		return fmt.Errorf("reconstruct user %s: %w", u, err)
 	}
@@ -67,7 +85,12 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, useCopy boo
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
 	r := &repair{m: m, report: report}
-	return r.run(ctx, func(ctx context.Context) error { return r.reconstruct(ctx, before) })
+	return r.run(ctx, func(ctx context.Context) error {
+		if err := r.reconstruct(ctx, before); err != nil {
+			return err
+		}
+		return r.t.c.exec(finished)
+	})
 }
 
 func (s *Store) forgetMail(u mailbox.User) {
@@ -102,14 +125,14 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 				_, err = w.Write(b)
 			}
 			return err
-		})
+		}, markUnfinished)
 	case errors.Is(err, fs.ErrNotExist):
 		report("there is no copy of mail.db; only the packs are left")
 	default:
 		report(fmt.Sprintf("the copy of mail.db cannot be used; only the packs are left: %v", err))
 	}
 	// From its first mod-sequence on it is another history than the one that was lost.
-	return nil, s.publishDatabase(path, u, Quota{}, append(renewalTable.Create(), `INSERT INTO renewal VALUES (1, randomblob(16))`)...)
+	return nil, s.publishDatabase(path, u, Quota{}, append(renewalTable.Create(), `INSERT INTO renewal VALUES (1, randomblob(16))`, markUnfinished)...)
 }
 
 // latestCopy sets mail.db aside and names what is to take its place: the copy, or mail.db
@@ -257,7 +280,8 @@ const (
 // publishCopy publishes a copy of a database that nobody has open. Its counters are
 // raised before it has its name: from then on it may be served, whatever comes between.
 // The UIDNEXT that it returns are those from before.
-func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), write func(io.Writer) error) (map[mailbox.ID]mailbox.UID, error) {
+// prepare are statements that it gets as well.
+func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), write func(io.Writer) error, prepare ...string) (map[mailbox.ID]mailbox.UID, error) {
 	to := s.databasePath(e.user)
 	if err := disk.MkdirAll(s.o.FS, filepath.Dir(to), 0o700); err != nil {
 		return nil, err
@@ -272,7 +296,7 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), 
 	if err := Disown(next); err != nil {
 		return nil, err
 	}
-	before, err := s.renewCopy(ctx, e, next, report)
+	before, err := s.renewCopy(ctx, e, next, report, prepare...)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +309,7 @@ func (s *Store) publishCopy(ctx context.Context, e *entry, report func(string), 
 }
 
 // renewCopy renews a mail.db that is not published yet, and leaves it without a WAL.
-func (s *Store) renewCopy(ctx context.Context, e *entry, path string, report func(string)) (before map[mailbox.ID]mailbox.UID, err error) {
+func (s *Store) renewCopy(ctx context.Context, e *entry, path string, report func(string), prepare ...string) (before map[mailbox.ID]mailbox.UID, err error) {
 	m, err := openMailAt(ctx, s, e, path)
 	if errors.Is(err, sealed.ErrRow) {
 		if err = s.mendAt(ctx, e, path, report); err == nil {
@@ -300,6 +324,11 @@ func (s *Store) renewCopy(ctx context.Context, e *entry, path string, report fun
 	}
 	if err == nil {
 		err = m.Renew(ctx)
+	}
+	for _, sql := range prepare {
+		if err == nil {
+			err = m.writer.exec(sql) // nobody else has this file
+		}
 	}
 	if err = errors.Join(err, m.close()); err != nil {
 		return nil, err

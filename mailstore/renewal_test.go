@@ -48,7 +48,7 @@ func TestNothingIsAdoptedAfterRenewal(t *testing.T) {
 			lost = append(lost, savedOf(t, p.s))
 		}
 		p.lose(t, lost...)
-		if err := p.s.Reconstruct(ctx, user1, func(string) {}); err != nil {
+		if err := p.s.Reconstruct(ctx, user1, ReconstructOptions{}, func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		p.m = acquireUnreleased(t, p.s)

@@ -91,7 +91,7 @@ func TestReconstructedMailOverwritesNothing(t *testing.T) {
 	a.m.Release()
 	err := loseDatabase(t.Context(), a.s)
 	if err == nil {
-		err = a.s.Reconstruct(t.Context(), user1, func(string) {})
+		err = a.s.Reconstruct(t.Context(), user1, ReconstructOptions{}, func(string) {})
 	}
 	m, err2 := a.s.Acquire(t.Context(), user1)
 	if a.m = m; err != nil || err2 != nil {

@@ -37,7 +37,7 @@ func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string))
 	}
 	if errors.Is(err, errWAL) {
 		report(err.Error())
-		return s.Reconstruct(ctx, u, report)
+		return s.Reconstruct(ctx, u, ReconstructOptions{}, report)
 	}
 	if err != nil {
 		return err

@@ -245,15 +245,20 @@ func TestRepairFromAnotherPack(t *testing.T) {
 	p.look(t)
 }
 
-// reconstruct closes the mail and has it made anew.
+// reconstruct closes the mail and has it made anew: mail.db is lost or damaged.
 func (p *patient) reconstruct(t *testing.T) string {
+	t.Helper()
+	return p.reconstructWith(t, ReconstructOptions{})
+}
+
+func (p *patient) reconstructWith(t *testing.T, o ReconstructOptions) string {
 	t.Helper()
 	if p.m != nil {
 		p.m.Release()
 		p.m = nil
 	}
 	var said strings.Builder
-	if err := p.s.Reconstruct(t.Context(), user1, func(line string) { said.WriteString(line + "\n") }); err != nil {
+	if err := p.s.Reconstruct(t.Context(), user1, o, func(line string) { said.WriteString(line + "\n") }); err != nil {
 		t.Fatalf("%v\n%s", err, &said)
 	}
 	m, err := p.s.Acquire(t.Context(), user1)
@@ -446,14 +451,14 @@ func TestReconstructAgain(t *testing.T) {
 	p.reconstruct(t)
 	p.look(t, 9, 10, 11, 12)
 	p.now = p.now.Add(time.Minute) // another name for what is set aside
-	p.reconstruct(t)
+	p.reconstructWith(t, ReconstructOptions{Force: true})
 	p.look(t, 9, 10, 11, 12)
 }
 
 // TestReconstructInUse is refused while somebody uses the mail.
 func TestReconstructInUse(t *testing.T) {
 	p := newPatient(t)
-	if err := p.s.Reconstruct(t.Context(), user1, func(string) {}); err == nil {
+	if err := p.s.Reconstruct(t.Context(), user1, ReconstructOptions{}, func(string) {}); err == nil {
 		t.Error("mail that is in use was replaced")
 	}
 	p.look(t)

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -160,7 +161,11 @@ func (p *patient) mendOnce(t *testing.T, pack []byte) (outcome string) {
 	}
 	if err != nil || verr != nil || left > 2*lost {
 		outcome, lost = "reconstructed", 0
-		if err := s.Reconstruct(t.Context(), user1, quiet); err != nil {
+		err := s.Reconstruct(t.Context(), user1, ReconstructOptions{}, quiet)
+		if errors.Is(err, ErrWhole) { // the packs are damaged, not mail.db
+			err = s.Reconstruct(t.Context(), user1, ReconstructOptions{Force: true}, quiet)
+		}
+		if err != nil {
 			t.Errorf("neither repaired nor reconstructed: %v", err)
 			return outcome
 		}

@@ -90,7 +90,7 @@ func TestReconstructAlone(t *testing.T) {
 	p := newPatient(t)
 	p.lose(t, p.s.databasePath(user1))
 	told := 0
-	if err := p.s.Reconstruct(t.Context(), user1, func(line string) {
+	if err := p.s.Reconstruct(t.Context(), user1, ReconstructOptions{}, func(line string) {
 		told++
 		p.s.mu.Lock()
 		defer p.s.mu.Unlock()

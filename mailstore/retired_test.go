@@ -467,7 +467,7 @@ func (x *namesMachine) reconstruct(ctx context.Context) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	err := x.s.Reconstruct(ctx, user1, func(string) {})
+	err := x.s.Reconstruct(ctx, user1, ReconstructOptions{}, func(string) {})
 	x.acquire()
 	return err
 }

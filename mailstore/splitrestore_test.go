@@ -93,7 +93,7 @@ func (p *split) befall(i int, kind string) (err error) {
 		return err
 	}
 	if kind == "reconstruct" {
-		if err := s.s.Reconstruct(ctx, user1, func(string) {}); err != nil {
+		if err := s.s.Reconstruct(ctx, user1, ReconstructOptions{}, func(string) {}); err != nil {
 			return err
 		}
 	}

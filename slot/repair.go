@@ -20,6 +20,7 @@ const AccountsName = "/slot.db"
 type RepairRequest struct {
 	Users       []string // login names
 	Reconstruct bool     // make mail.db anew, from its copy and the packs
+	Force       bool     // also one that is whole
 	Alone       bool     // do not ask the other slots of the store
 }
 
@@ -43,7 +44,7 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err != nil:
 		case q.Reconstruct:
-			err = s.reconstruct(r.Context(), a, say)
+			err = s.reconstruct(r.Context(), a, mailstore.ReconstructOptions{Force: q.Force}, say)
 		default:
 			err = s.repair(r.Context(), a, q.Alone, say)
 		}
@@ -84,21 +85,22 @@ func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say fu
 }
 
 // reconstruct makes a user's mail.db anew, with the account's quota. Sessions end:
-// what they know of mailboxes is no longer so.
-func (s *Slot) reconstruct(ctx context.Context, a account.Account, say func(string)) error {
+// what they know of mailboxes is no longer so. They do so too where it is refused (ErrWhole), if the mail was in use.
+func (s *Slot) reconstruct(ctx context.Context, a account.Account, o mailstore.ReconstructOptions, say func(string)) error {
 	if err := s.findPlaces(ctx, a, say); err != nil {
 		return err
 	}
 	deadline := s.o.Now().Add(removalWait)
 	for {
-		s.disconnect(a.ID)
-		err := s.store.Reconstruct(ctx, a.ID, say)
+		err := s.store.Reconstruct(ctx, a.ID, o, say)
 		if err == nil {
+			s.disconnect(a.ID) // those that held none of the mail
 			break
 		}
 		if !errors.Is(err, mailstore.ErrBusy) || s.o.Now().After(deadline) {
 			return err
 		}
+		s.disconnect(a.ID)
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():

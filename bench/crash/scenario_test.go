@@ -76,7 +76,7 @@ var scenarios = []scenario{
 
 func restoreArgs(w *world) []string { return []string{"restore", backupDir(w), "anna", "--replace"} }
 
-func reconstructArgs(*world) []string { return []string{"reconstruct", "anna"} }
+func reconstructArgs(*world) []string { return []string{"reconstruct", "--force", "anna"} }
 
 // putBack looks at mail that was to be put back: there is none, or what there was before,
 // or what is marked as put back. Then it is put back by a run that nobody kills.

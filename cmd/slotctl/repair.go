@@ -18,20 +18,26 @@ packs that the copy does not know. They are back under their UIDs, without flags
 Without a copy, all messages, also those that were deleted, go to mailboxes below
 Recovered, and every mailbox gets a new UIDVALIDITY: clients fetch all mail anew.
 
-What was there is set aside beside it and not removed.`
+What was there is set aside beside it and not removed. A mail.db that is whole stays
+in its place, with status 1: slotctl verify --repair mends what is wrong otherwise,
+and --force has it replaced nevertheless.`
 
 func reconstructCommand(connect connector) *cobra.Command {
-	return &cobra.Command{
+	var q slot.RepairRequest
+	c := &cobra.Command{
 		Use:   "reconstruct USER...",
 		Short: "Make users' mail.db anew from its copy and the packs",
 		Long:  reconstructHelp,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return connect.do(cmd.Context(), func(s *slot.Client) error {
-				return repair(cmd.Context(), s, slot.RepairRequest{Users: args, Reconstruct: true})
+				q.Users, q.Reconstruct = args, true
+				return repair(cmd.Context(), s, q)
 			})
 		},
 	}
+	c.Flags().BoolVar(&q.Force, "force", false, "replace a mail.db that is whole, too")
+	return c
 }
 
 // repair has users repaired or reconstructed and prints what is done.
