@@ -36,7 +36,7 @@ type ack struct {
 // child works on a store as hard as it can and prints each acknowledgement.
 func child() {
 	dir := os.Getenv(childEnv)
-	for env, run := range map[string]func(string) error{readerEnv: readForever, tracedEnv: makeChanges} {
+	for env, run := range map[string]func(string) error{readerEnv: readForever, tracedEnv: makeChanges, migrateEnv: openOld} {
 		if os.Getenv(env) == "" {
 			continue
 		}

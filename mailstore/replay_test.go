@@ -115,8 +115,8 @@ func (c call) kind() string {
 	}
 }
 
-// record runs the traced process under strace and returns its calls.
-func record(t *testing.T, dir string) []call {
+// record runs the process that a variable names under strace and returns its calls.
+func record(t *testing.T, dir, what string) []call {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -126,7 +126,7 @@ func record(t *testing.T, dir string) []call {
 	cmd := exec.Command(strace, "-f", "-y", "-xx", "-s", "1000000", "-o", out, "-e", "signal=none", "-e",
 		"trace=openat,pwrite64,write,writev,pwritev,fsync,fdatasync,sync_file_range,ftruncate,fallocate,"+
 			"rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,link,linkat", os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir, tracedEnv+"=1")
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, what+"=1")
 	cmd.Stderr = os.Stderr
 	told, err := cmd.Output()
 	if len(told) == 0 && err != nil {
@@ -286,7 +286,7 @@ func TestPowerCutReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	memory := load(t, dir)
-	calls := record(t, dir)
+	calls := record(t, dir, tracedEnv)
 	checkOrder(t, calls)
 	states := 0
 	for i, c := range calls {
