@@ -71,6 +71,7 @@ func (s *Slot) renameUser(ctx context.Context, name, to string) error {
 	s.step(stepAccountRenamed)
 	if a, err := s.accounts.Lookup(ctx, to); err == nil {
 		s.toArchive(a)
+		s.logUser("user renamed", a, "was", name)
 	}
 	return nil
 }

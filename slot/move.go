@@ -46,6 +46,7 @@ func (s *Slot) moveUser(ctx context.Context, r MoveUser) error {
 		}
 	}
 	if r.MailOnly {
+		s.logUser("user moved", a, "partition", r.To, "what", "mail")
 		return nil
 	}
 	was, err := s.c.placement(a.ID, indexPlacement)
@@ -58,6 +59,7 @@ func (s *Slot) moveUser(ctx context.Context, r MoveUser) error {
 	if was.at != r.To {
 		s.toArchive(a)
 	}
+	s.logUser("user moved", a, "partition", r.To, "what", map[bool]string{false: "mail and index", true: "index"}[r.IndexOnly])
 	return nil
 }
 

@@ -40,7 +40,13 @@ func (s *Slot) addUser(ctx context.Context, r AddUser) error {
 		return errors.Join(err, s.accounts.Remove(ctx, a.Name))
 	}
 	s.step(stepMailMade)
+	s.logUser("user added", a, "quota_bytes", q.Bytes, "quota_messages", q.Messages)
 	return nil
+}
+
+// logUser logs what was done to a user, in one line: who he is, and nothing that is secret.
+func (s *Slot) logUser(what string, a account.Account, more ...any) {
+	s.o.Logger.Info(what, append([]any{"user", a.Name, "id", a.ID}, more...)...)
 }
 
 func (s *Slot) createMail(ctx context.Context, a account.Account) error {
@@ -118,6 +124,7 @@ func (s *Slot) changePassword(ctx context.Context, name, password string) error 
 		return err
 	}
 	s.disconnect(a.ID)
+	s.logUser("user has another password", a)
 	return nil
 }
 
@@ -231,6 +238,9 @@ func (s *Slot) finishRemoval(ctx context.Context, a account.Account, heirs []acc
 	s.step(stepRestRemoved)
 	err := s.accounts.Remove(ctx, a.Name, heirs...)
 	s.step(stepAccountRemoved)
+	if err == nil {
+		s.logUser("user removed", a)
+	}
 	return err
 }
 
@@ -257,7 +267,15 @@ func (s *Slot) setQuota(ctx context.Context, name string, q account.Quota) error
 	if err := s.accounts.SetQuota(ctx, name, q); err != nil {
 		return err
 	}
-	return s.withMail(ctx, name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(q)) })
+	err := s.withMail(ctx, name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(q)) })
+	if err != nil {
+		return err
+	}
+	a, err := s.accounts.Lookup(ctx, name)
+	if err == nil {
+		s.logUser("user has another quota", a, "quota_bytes", q.Bytes, "quota_messages", q.Messages)
+	}
+	return err
 }
 
 // withMail runs fn on a user's mail, which may change it.
