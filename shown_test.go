@@ -9,7 +9,7 @@ import (
 )
 
 // commandOfTests finds a package and what -run names in a command of docs/shown.md.
-var commandOfTests = regexp.MustCompile("go test (?:-v )?\\./([a-z/]+) (?:-v )?-run (?:'([^']+)'|([A-Za-z/]+))")
+var commandOfTests = regexp.MustCompile(`go test (?:-v )?\./([a-z/]+) (?:-v )?-run (?:'([^']+)'|([A-Za-z/]+))`)
 
 // TestShownIsThere: the tests that docs/shown.md names are there.
 func TestShownIsThere(t *testing.T) {
