@@ -24,20 +24,8 @@ func TestPlacementLost(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newConfig(t, twoPartitions)
 			r := start(t, c, Options{})
-			r.addUser("anna")
 			r.addUser("brong")
-			for n := range 4 {
-				if err := r.deliver(letterOf(n), "anna@example.org"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: "other"}); err != nil {
-				t.Fatal(err)
-			}
-			a, err := r.accounts.Lookup(t.Context(), "anna")
-			if err != nil {
-				t.Fatal(err)
-			}
+			a := r.addMoved("anna", 4)
 			r.stop()
 			if err := tc.spoil(filepath.Join(c.Conf, a.ID.Dir(), tc.file)); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"teraslot/account"
 	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/squatter"
@@ -245,19 +246,7 @@ func TestPartitionGone(t *testing.T) {
 func TestLostPlacement(t *testing.T) {
 	c := newConfig(t, "[jobs]\narchive_larger = \"2KB\"\n"+twoPartitions)
 	r := start(t, c, Options{})
-	r.addUser("anna")
-	for n := range 20 {
-		if err := r.deliver(letterOf(n), "anna@example.org"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: "other"}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := r.accounts.Lookup(t.Context(), "anna")
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := r.addMoved("anna", 20)
 	path := c.placementFile(a.ID, mailPlacement)
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -440,4 +429,24 @@ func TestPartitionsRefused(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
+}
+
+// addMoved adds a user who gets letters and then moves to the partition "other".
+func (r *running) addMoved(name string, letters int) account.Account {
+	t := r.t
+	t.Helper()
+	r.addUser(name)
+	for n := range letters {
+		if err := r.deliver(letterOf(n), name+"@example.org"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.client.Move(t.Context(), MoveUser{Name: name, To: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := r.accounts.Lookup(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

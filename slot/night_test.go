@@ -159,13 +159,7 @@ func TestStopSavesTemp(t *testing.T) {
 
 // TestStopSavesTempOfTimers: also where a timer compacts, which knows of no stop.
 func TestStopSavesTempOfTimers(t *testing.T) {
-	c := newConfig(t, "[compact]\nby = \"timer\"\n")
-	r := start(t, c, Options{})
-	r.addUser("anna")
-	if err := r.deliver("Subject: x\r\n\r\nlunch\r\n", "anna@example.org"); err != nil {
-		t.Fatal(err)
-	}
-	r.indexed("anna", 1)
+	r, c := startOfTimers(t)
 	r.stop()
 	r = start(t, c, Options{})
 	if got := tiersOf(r.indexed("anna", 1)); got != "meta" {
@@ -456,4 +450,17 @@ func TestNightAllDay(t *testing.T) {
 	if k.Now().Day() != 23 {
 		t.Errorf("done again at %s", k.Now())
 	}
+}
+
+// startOfTimers starts a slot that timers compact, with a user whose one message is indexed.
+func startOfTimers(t *testing.T) (*running, *Config) {
+	t.Helper()
+	c := newConfig(t, "[compact]\nby = \"timer\"\n")
+	r := start(t, c, Options{})
+	r.addUser("anna")
+	if err := r.deliver("Subject: x\r\n\r\nlunch\r\n", "anna@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	r.indexed("anna", 1)
+	return r, c
 }

@@ -12,13 +12,7 @@ import (
 // TestOthersInMetrics: what another process compacts, by timer or by hand, is in the
 // daemon's metrics, once, and so is a round of it that fails.
 func TestOthersInMetrics(t *testing.T) {
-	c := newConfig(t, "[compact]\nby = \"timer\"\n")
-	r := start(t, c, Options{})
-	r.addUser("anna")
-	if err := r.deliver("Subject: x\r\n\r\nlunch\r\n", "anna@example.org"); err != nil {
-		t.Fatal(err)
-	}
-	r.indexed("anna", 1)
+	r, c := startOfTimers(t)
 	a, err := r.accounts.Lookup(t.Context(), "anna")
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,7 @@
 package powercut
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
-	"teraslot/search"
 	"teraslot/slot"
 	"teraslot/tiers"
 )
@@ -170,38 +167,9 @@ func (k *opened) moved(ctx context.Context, c *slot.Config, name string, u mailb
 	if err := k.verified(ctx, u); err != nil {
 		return err
 	}
-	m, err := k.store.Acquire(ctx, u)
+	err := k.eachMessage(ctx, u, func(box string, sum [32]byte) { owners[sum] = append(owners[sum], name+" "+box) })
 	if err != nil {
 		return err
-	}
-	defer m.Release()
-	boxes, err := m.Mailboxes(ctx)
-	if err != nil {
-		return err
-	}
-	searcher := search.New(search.Options{Store: k.store, Tiers: k.index, Workers: 1})
-	for _, b := range boxes {
-		view, err := m.View(ctx, b.ID)
-		if err != nil {
-			return err
-		}
-		var texts [][]byte
-		for _, rec := range view.Records {
-			raw, err := read(ctx, m, b.ID, rec)
-			if err != nil {
-				return fmt.Errorf("%s: UID %d: %w", b.Name, rec.UID, err)
-			}
-			i := bytes.Index(raw, []byte(firstLine))
-			if i < 0 {
-				return fmt.Errorf("%s: UID %d is nothing that was sent", b.Name, rec.UID)
-			}
-			sum := sha256.Sum256(raw[i:])
-			owners[sum] = append(owners[sum], name+" "+b.Name)
-			texts = append(texts, raw)
-		}
-		if err := k.searched(ctx, searcher, search.Request{User: u, Mailbox: b.ID}, view, texts); err != nil {
-			return fmt.Errorf("%s: %w", b.Name, err)
-		}
 	}
 	if err := k.indexed(ctx, u); err != nil {
 		return fmt.Errorf("index: %w", err)

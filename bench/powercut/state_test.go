@@ -110,6 +110,20 @@ func (k *opened) user(ctx context.Context, c *slot.Config) (mailbox.User, error)
 
 // holds reads all mail, has it searched, and compares.
 func (k *opened) holds(ctx context.Context, user mailbox.User) error {
+	stored := map[[32]byte]bool{}
+	if err := k.eachMessage(ctx, user, func(_ string, sum [32]byte) { stored[sum] = true }); err != nil {
+		return err
+	}
+	for _, i := range k.want {
+		if !stored[k.r.sent[i]] {
+			return fmt.Errorf("message %d, acknowledged, is gone; %d are there", i, len(stored))
+		}
+	}
+	return nil
+}
+
+// eachMessage reads all mail of a user and has it searched: see gets the mailbox and the sum of each message, which was sent.
+func (k *opened) eachMessage(ctx context.Context, user mailbox.User, see func(box string, sum [32]byte)) error {
 	m, err := k.store.Acquire(ctx, user)
 	if err != nil {
 		return err
@@ -119,7 +133,6 @@ func (k *opened) holds(ctx context.Context, user mailbox.User) error {
 	if err != nil {
 		return err
 	}
-	stored := map[[32]byte]bool{}
 	searcher := search.New(search.Options{Store: k.store, Tiers: k.index, Workers: 1})
 	for _, b := range boxes {
 		view, err := m.View(ctx, b.ID)
@@ -137,16 +150,11 @@ func (k *opened) holds(ctx context.Context, user mailbox.User) error {
 			if i < 0 || !slices.Contains(k.r.sent, sha256.Sum256(raw[i:])) {
 				return fmt.Errorf("%s: UID %d is nothing that was sent", b.Name, rec.UID)
 			}
-			stored[sha256.Sum256(raw[i:])] = true
+			see(b.Name, sha256.Sum256(raw[i:]))
 			texts = append(texts, raw)
 		}
 		if err := k.searched(ctx, searcher, search.Request{User: user, Mailbox: b.ID}, view, texts); err != nil {
 			return fmt.Errorf("%s: %w", b.Name, err)
-		}
-	}
-	for _, i := range k.want {
-		if !stored[k.r.sent[i]] {
-			return fmt.Errorf("message %d, acknowledged, is gone; %d are there", i, len(stored))
 		}
 	}
 	return nil
