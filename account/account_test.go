@@ -22,7 +22,16 @@ import (
 	"teraslot/sealed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(migrateEnv); path != "" {
+		if err := openOld(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // cheap is a cost for tests that are not about it.
 var cheap = Cost{Memory: 64, Passes: 1, Lanes: 1}

@@ -48,6 +48,8 @@ var proofs = []proof{
 	{name: "store damaged anywhere, repaired or made anew", pkg: "mailstore", test: "TestRepairAnyDamage", count: 10000, pieces: 20},
 	{name: "any value of mail.db damaged: right answers or errors, and mended", pkg: "mailstore", test: "TestAnyValueDamaged", count: 10000, pieces: 20},
 	{name: "any value of slot.db damaged: right answers or errors, and mended", pkg: "account", test: "TestAnyValueDamaged", count: 5000, pieces: 4},
+	{name: "power cuts of the migrations of slot.db", pkg: "account", test: "TestPowerCutOfMigration", count: 200},
+	{name: "power cuts of the migrations of mail.db", pkg: "mailstore", test: "TestPowerCutOfMigration", count: 20},
 	{name: "any file of a user damaged, at rest and at work: right answers or errors", pkg: "search", test: "TestAnyDamage", count: 10000, pieces: 20},
 	{name: "plans of compactions, of any state", pkg: "squatter", test: "TestPlanHolds", count: 10000},
 	{name: "search against a scan, any index state", pkg: "search", test: "TestSearchAgreesWithTheOracle", count: 60},
