@@ -1,6 +1,7 @@
 package slot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -269,6 +270,44 @@ func TestLostPlacement(t *testing.T) {
 	r.stop()
 	if got := start(t, c, Options{}).hits("anna", "heron"); got != 20 {
 		t.Errorf("with the file back, %d messages are found, of 20", got)
+	}
+}
+
+// TestMoveOverUnknownMail: what lies where a user is to move to, and no move has left there, is somebody's mail: it stays, and
+// so does the user.
+func TestMoveOverUnknownMail(t *testing.T) {
+	c := newConfig(t, twoPartitions)
+	r := start(t, c, Options{})
+	a := r.addMoved("anna", 3)
+	packs, err := filepath.Glob(filepath.Join(c.Partitions["other"].Spool, a.ID.Dir(), "*.pack"))
+	if err != nil || len(packs) == 0 {
+		t.Fatalf("no packs on the other partition: %v", err)
+	}
+	unknown := filepath.Join(c.Spool, a.ID.Dir(), filepath.Base(packs[0]))
+	if err := os.MkdirAll(filepath.Dir(unknown), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(packs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(unknown, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: DefaultPartition, MailOnly: true}); err == nil {
+		t.Error("a user was moved to where mail is of which nothing knows")
+	}
+	if got, err := os.ReadFile(unknown); err != nil || !bytes.Equal(got, b) {
+		t.Errorf("the mail that lay there is not as it was: %v", err)
+	}
+	if got := r.hits("anna", "heron"); got != 3 {
+		t.Errorf("%d messages are found, of 3", got)
+	}
+	if err := os.Remove(unknown); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.client.Move(t.Context(), MoveUser{Name: "anna", To: DefaultPartition, MailOnly: true}); err != nil {
+		t.Errorf("with that gone: %v", err)
 	}
 }
 
