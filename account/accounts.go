@@ -58,6 +58,7 @@ type Options struct {
 	// GOMAXPROCS.
 	Hashing int
 	Logger  *slog.Logger // nil: slog.Default()
+	FS      disk.FS      // of copies; nil: disk.OS()
 	// Owner says that this process alone writes slot.db until Close, as the holder
 	// of slot.lock does. Lookup then answers from memory what it was asked before.
 	Owner bool
@@ -109,6 +110,9 @@ func Open(ctx context.Context, path string, o Options) (*Accounts, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.FS == nil {
+		o.FS = disk.OS()
 	}
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("accounts: %w", err)

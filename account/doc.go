@@ -5,6 +5,8 @@
 // table). Nothing opens that file but SQLite: closing a plain file handle would
 // drop its locks.
 //
+// A copy of it (Save) is a single file, synced, that is replaced as a whole; whoever repairs slot.db reads it.
+//
 // What always holds:
 //
 //   - an id is never given to two users, nor again after a user was removed;

@@ -67,16 +67,16 @@ func (a *Accounts) Entry(ctx context.Context, id mailbox.User) (Entry, error) {
 
 // Entries returns all users by id, also those who were removed; where rows are damaged, as List does.
 func (a *Accounts) Entries(ctx context.Context) ([]Entry, error) {
-	all, err := a.entries(ctx, rows(selectEntry+" ORDER BY id"))
+	all, err := readEntries(ctx, a.db, rows(selectEntry+" ORDER BY id"))
 	if err = a.told(err); errors.Is(err, ErrDamaged) {
-		sound, others := a.entries(ctx, usersTable.Intact(selectEntry+" ORDER BY id"))
+		sound, others := readEntries(ctx, a.db, usersTable.Intact(selectEntry+" ORDER BY id"))
 		return sound, errors.Join(err, others)
 	}
 	return all, err
 }
 
-func (a *Accounts) entries(ctx context.Context, query string) ([]Entry, error) {
-	found, err := a.db.QueryContext(ctx, query)
+func readEntries(ctx context.Context, db *sql.DB, query string) ([]Entry, error) {
+	found, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("list entries: %w", err)
 	}

@@ -2,11 +2,9 @@ package account
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 
 	"teraslot/sealed"
 )
@@ -74,19 +72,12 @@ func (a *Accounts) damagedRows(ctx context.Context) (out []damagedRow, err error
 	}
 	defer found.Close()
 	for found.Next() {
-		read := make([]any, len(usersTable.Sealed())+1)
-		into := make([]any, len(read))
-		for i := range read {
-			into[i] = &read[i]
-		}
-		if err := found.Scan(into...); err != nil {
+		row, err := scanRow(found, len(usersTable.Sealed())+1)
+		if err != nil {
 			return nil, err
 		}
-		d := damagedRow{}
-		for _, v := range read[:len(read)-1] {
-			d.values = append(d.values, v)
-		}
-		d.seal, _ = read[len(read)-1].(int64)
+		d := damagedRow{values: row[:len(row)-1]}
+		d.seal, _ = row[len(row)-1].(int64)
 		out = append(out, d)
 	}
 	return out, found.Err()
@@ -99,62 +90,5 @@ func (a *Accounts) Verify(ctx context.Context, report func(string)) error {
 		report(all[i].String())
 	}
 	a.damaged.Store(len(all) > 0)
-	return err
-}
-
-// Repair mends the rows of which the CRC proves what they were: one bit of them is wrong, or one value, for
-// which there is another in known: entries of users as a backup or another slot has them. It reports each
-// row, and returns how many are left as they are.
-func (a *Accounts) Repair(ctx context.Context, known []Entry, report func(string)) (left int, err error) {
-	all, err := a.damagedRows(ctx)
-	if err != nil || len(all) == 0 {
-		return len(all), err
-	}
-	values := make([][]driver.Value, len(usersTable.Sealed()))
-	for _, e := range known {
-		for i, v := range []driver.Value{string(e.ID), e.Name, e.Hash, e.Quota.Bytes, e.Quota.Messages, e.Created.Unix(), truth(e.Disabled)} {
-			values[i] = append(values[i], v)
-		}
-	}
-	for i := range values {
-		values[i] = append(values[i], int64(0), int64(1), nil)
-	}
-	err = a.update(ctx, func(tx *sql.Tx) error {
-		// A value that is another in the row may be the old one in an index.
-		if _, err := tx.ExecContext(ctx, "REINDEX users"); err != nil {
-			return err
-		}
-		for i := range all {
-			was, ok := usersTable.Mend(all[i].values, all[i].seal, values)
-			if !ok {
-				left++
-				report(all[i].String() + ": its entry in a backup has to be put in its place, or the user made anew")
-				continue
-			}
-			if err := replaceRow(ctx, tx, &all[i], was); err != nil {
-				return err
-			}
-			report(all[i].String() + ": mended, as the CRC proves")
-		}
-		return nil
-	})
-	if err != nil {
-		return len(all), fmt.Errorf("%s: %w", a.path, err)
-	}
-	a.damaged.Store(left > 0)
-	return left, nil
-}
-
-// replaceRow puts a row in the place of a damaged one.
-func replaceRow(ctx context.Context, tx *sql.Tx, d *damagedRow, was []driver.Value) error {
-	columns := usersTable.Sealed()
-	var old, next []any
-	for i := range columns {
-		old, next = append(old, d.values[i]), append(next, was[i])
-	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM users WHERE "+strings.Join(columns, " IS ? AND ")+" IS ?", old...); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO users VALUES (?"+strings.Repeat(", ?", len(columns)-1)+")", next...)
 	return err
 }

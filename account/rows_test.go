@@ -72,7 +72,7 @@ func TestAnyValueDamaged(t *testing.T) {
 			t.Errorf("%s of %s: a copy: %v", v.Column, v.Key, err)
 		}
 		found += damaged
-		left, err := a.Repair(t.Context(), known, func(string) {})
+		left, err := a.Repair(t.Context(), []Copy{{"a backup", known}}, func(string) {})
 		check(t, err)
 		if left > 0 {
 			t.Errorf("%s of %s was not mended", v.Column, v.Key)

@@ -64,6 +64,8 @@ var (
 	ErrInUse = errors.New("another backup or restore works on the directory")
 	// ErrNoGeneration is returned for a generation that is not there.
 	ErrNoGeneration = errors.New("no such generation of the backup")
+	// ErrNoAccounts is returned for a generation that is of mail alone.
+	ErrNoAccounts = errors.New("it has no accounts")
 )
 
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"teraslot/disk"
@@ -15,6 +16,26 @@ import (
 type Checked struct {
 	Users    int
 	Findings int
+}
+
+// Accounts writes the copy of slot.db that a generation has to a new file of the real disk, mode 0600.
+func (r *Repository) Accounts(g *Generation, path string) (err error) {
+	lock, err := r.lock(disk.Shared)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if g.Accounts == (Object{}) {
+		return fmt.Errorf("generation %s: %w", g.Name, ErrNoAccounts)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(r.load(g.Accounts, f), f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("generation %s: accounts: %w", g.Name, err), os.Remove(path))
+	}
+	return nil
 }
 
 // Verify reads all that a generation names, as far as its users are wanted (nil is

@@ -97,6 +97,15 @@ func (s *Slot) handleJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lines := json.NewEncoder(w)
+	if q.Job == JobSnapshot && len(q.Users) == 0 {
+		res := JobResult{User: AccountsName}
+		if res.Did, err = s.saveAccounts(r.Context()); err != nil {
+			res.Error = err.Error()
+		}
+		if lines.Encode(res) != nil {
+			return
+		}
+	}
 	for _, name := range names {
 		res := JobResult{User: name}
 		a, err := s.accounts.Lookup(r.Context(), name)

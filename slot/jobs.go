@@ -20,7 +20,7 @@ type Jobs struct {
 	Repack int `toml:"repack"`
 	// Scrub is how often every byte of mail is read. Default: 30d.
 	Scrub Duration `toml:"scrub"`
-	// NoSnapshots leaves out the nightly copy of each mail.db on the archive
+	// NoSnapshots leaves out the nightly copies of slot.db and of each mail.db on the archive
 	// partition. Default: false.
 	NoSnapshots bool `toml:"no_snapshots"`
 	// RepairAtOnce mends a user's mail as soon as it is found to be damaged, as slotctl

@@ -23,6 +23,7 @@ import (
 type night struct {
 	s       *Slot
 	done    map[mailbox.User]int64 // the night of the last time, of those who are there
+	saved   int64                  // the night of the last copy of slot.db; 0 is none of ours
 	metrics *nightMetrics
 }
 
@@ -79,6 +80,7 @@ func (n *night) all(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.accounts(ctx)
 	for _, u := range n.turns(users) {
 		if ctx.Err() != nil || !n.quiet() {
 			return nil
@@ -93,6 +95,14 @@ func (n *night) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// accounts makes the copy of slot.db, once in each night.
+func (n *night) accounts(ctx context.Context) {
+	if night := n.night(); !n.s.c.Jobs.NoSnapshots && n.saved != night {
+		n.saved = night
+		n.did(ctx, JobSnapshot, AccountsName, func() (string, error) { return n.s.saveAccounts(ctx) })
+	}
 }
 
 // turns puts those whose turn it is tonight in order: who has waited longest first, so
@@ -151,25 +161,30 @@ func (n *night) user(ctx context.Context, u mailbox.User) {
 		jobs = append(jobs, JobScrub)
 	}
 	for _, job := range jobs {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !n.did(ctx, job, n.s.nameOf(u), func() (string, error) { return n.s.job(ctx, job, u, false) }) {
 			return
-		}
-		begun := time.Now()
-		text, err := n.s.job(ctx, job, u, false)
-		n.metrics.seconds.WithLabelValues(job).Observe(time.Since(begun).Seconds())
-		switch {
-		case errors.Is(err, mailstore.ErrNoUser), err != nil && ctx.Err() != nil:
-			return
-		case err != nil:
-			n.metrics.jobs.WithLabelValues(job, "failed").Inc()
-			n.s.o.Logger.Error("a job failed", "job", job, "user", n.s.nameOf(u), "err", err)
-		default:
-			n.metrics.jobs.WithLabelValues(job, "done").Inc()
-			if text != "" {
-				n.s.o.Logger.Info("job done", "job", job, "user", n.s.nameOf(u), "result", text)
-			}
 		}
 	}
+}
+
+// did does a job, counts and logs what became of it, and reports whether its user is still there.
+func (n *night) did(ctx context.Context, job, name string, do func() (string, error)) bool {
+	begun := time.Now()
+	text, err := do()
+	n.metrics.seconds.WithLabelValues(job).Observe(time.Since(begun).Seconds())
+	switch {
+	case errors.Is(err, mailstore.ErrNoUser), err != nil && ctx.Err() != nil:
+		return false
+	case err != nil:
+		n.metrics.jobs.WithLabelValues(job, "failed").Inc()
+		n.s.o.Logger.Error("a job failed", "job", job, "user", name, "err", err)
+	default:
+		n.metrics.jobs.WithLabelValues(job, "done").Inc()
+		if text != "" {
+			n.s.o.Logger.Info("job done", "job", job, "user", name, "result", text)
+		}
+	}
+	return true
 }
 
 // scrubs reports whether tonight is a user's turn: the nights of the period are shared

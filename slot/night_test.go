@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"teraslot/account"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/tiers"
@@ -264,6 +265,9 @@ func TestNight(t *testing.T) {
 	}
 	if packs(c.Archive) != 1 || packs(c.Spool) != 1 {
 		t.Errorf("%d packs in the archive, %d on the spool", packs(c.Archive), packs(c.Spool))
+	}
+	if all, err := account.ReadCopy(t.Context(), c.AccountsCopy()); err != nil || len(all) != 1 || all[0].ID != a.ID {
+		t.Errorf("of the accounts the night saved %+v, %v", all, err)
 	}
 	k.until(t, "scrubbed", 10*time.Minute, func() bool { return counter(t, r.registry, "teraslot_jobs_total", JobScrub, "done") > 0 })
 	for _, job := range []string{JobArchive, JobExpire, JobRepack, JobSnapshot} {

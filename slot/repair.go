@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"time"
 
 	"teraslot/account"
@@ -22,6 +24,14 @@ type RepairRequest struct {
 	Reconstruct bool     // make mail.db anew, from its copy and the packs
 	Force       bool     // also one that is whole
 	Alone       bool     // do not ask the other slots of the store
+	// Copies are of slot.db, besides that of the night. Nobody may write them until the answer is there.
+	Copies []AccountsCopy
+}
+
+// AccountsCopy is a copy of slot.db of this program's version.
+type AccountsCopy struct {
+	Name string // what reports call it
+	Path string
 }
 
 // handleRepair mends users' mail and indexes and streams what it does.
@@ -35,7 +45,7 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 	for _, name := range q.Users {
 		say := func(text string) { _ = lines.Encode(JobResult{User: name, Did: text}) } // a client that went away cancels the request
 		if name == AccountsName {
-			if _, err := s.accounts.Repair(r.Context(), nil, say); err != nil && lines.Encode(JobResult{User: name, Error: err.Error()}) != nil {
+			if err := s.repairAccounts(r.Context(), q.Copies, say); err != nil && lines.Encode(JobResult{User: name, Error: err.Error()}) != nil {
 				return
 			}
 			continue
@@ -52,6 +62,42 @@ func (s *Slot) handleRepair(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// repairAccounts mends what can be mended of slot.db, with what copies of it say, that of the night first.
+func (s *Slot) repairAccounts(ctx context.Context, more []AccountsCopy, say func(string)) error {
+	var copies []account.Copy
+	path := s.c.AccountsCopy()
+	info, err := os.Stat(path)
+	if err == nil {
+		var all []account.Entry
+		all, err = account.ReadCopy(ctx, path)
+		copies = append(copies, account.Copy{Name: "the copy of " + info.ModTime().Format(time.DateTime), Entries: all})
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		say("the copy of the night cannot be read: " + err.Error()) // and what the CRC proves needs none
+	}
+	for _, c := range more {
+		all, err := account.ReadCopy(ctx, c.Path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		copies = append(copies, account.Copy{Name: c.Name, Entries: all})
+	}
+	_, err = s.accounts.Repair(ctx, copies, say)
+	return err
+}
+
+// saveAccounts makes the copy of slot.db of the night, and says so, unless it is there.
+func (s *Slot) saveAccounts(ctx context.Context) (string, error) {
+	if err := s.c.present(s.c.Archive); err != nil {
+		return "", err
+	}
+	saved, err := s.accounts.Save(ctx, s.c.AccountsCopy())
+	if saved {
+		return "slot.db saved", err
+	}
+	return "", err
 }
 
 // repair mends what can be mended of a user's mail and index. What this slot has lost

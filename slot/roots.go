@@ -67,6 +67,9 @@ func (c *Config) AdminSocket() string { return filepath.Join(c.Conf, "admin.sock
 // AccountsFile is the accounts' database.
 func (c *Config) AccountsFile() string { return filepath.Join(c.Conf, "slot.db") }
 
+// AccountsCopy is the copy of it that the night makes.
+func (c *Config) AccountsCopy() string { return filepath.Join(c.Archive, "slot.saved") }
+
 // SyncDir is the directory of a channel's sync log.
 func (c *Config) SyncDir(channel string) string { return filepath.Join(c.Conf, "sync", channel) }
 
@@ -79,7 +82,7 @@ func (c *Config) roots() []root {
 	return append([]root{
 		{"conf", c.Conf, []string{"users", "sync", "tls", "slot.db", "slot.lock", "admin.sock", "lmtp.sock"}},
 		{"spool", c.Spool, mail},
-		{"archive", c.Archive, mail},
+		{"archive", c.Archive, []string{"users", "incoming", "slot.saved"}},
 		{"tiers.temp", c.Tiers.Temp, users},
 		{"tiers.meta", c.Tiers.Meta, users},
 		{"tiers.data", c.Tiers.Data, users},

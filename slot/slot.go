@@ -158,7 +158,7 @@ func (s *Slot) openData(ctx context.Context) (err error) {
 		return err
 	}
 	if s.accounts, err = account.Open(ctx, s.c.AccountsFile(), account.Options{Logger: s.o.Logger, Now: s.o.Now, Owner: true,
-		Cost: s.c.Hooks.Passwords}); err != nil {
+		Cost: s.c.Hooks.Passwords, FS: s.c.Hooks.FS}); err != nil {
 		return err
 	}
 	s.log, err = synclog.Open(synclog.Options{Dir: s.c.SyncDir(SquatterChannel), Logger: s.o.Logger,

@@ -53,7 +53,7 @@ Exit status: 0 if all was done, 1 if not.`,
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		return slot.Administer(ctx, config, slot.Options{Logger: log})
 	})
-	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect), statusCommand(connect))
+	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect, file), statusCommand(connect))
 	c.AddCommand(searchCommand(file), exportCommand(file), backupCommand(file), restoreCommand(file, connect))
 	c.AddCommand(jobCommands(connect)...)
 	c.AddCommand(unexpungeCommand(connect), settingCommand(connect), mailboxCommand(connect), reconstructCommand(connect))

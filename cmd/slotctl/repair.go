@@ -59,7 +59,7 @@ func repair(ctx context.Context, s *slot.Client, q slot.RepairRequest) error {
 
 // verifyAndRepair verifies, repairs those of whom something is wrong, and verifies them
 // again.
-func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, alone bool) error {
+func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, q slot.RepairRequest) error {
 	var wrong []string
 	seen := map[string]bool{}
 	err := s.Verify(ctx, users, func(f slot.Finding) {
@@ -71,15 +71,17 @@ func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, alone 
 	})
 	if err != nil && seen[slot.AccountsName] && !slices.Contains(users, slot.AccountsName) {
 		// Nobody's mail can be looked at before.
-		if err := repair(ctx, s, slot.RepairRequest{Users: []string{slot.AccountsName}}); err != nil {
+		q.Users = []string{slot.AccountsName}
+		if err := repair(ctx, s, q); err != nil {
 			return err
 		}
-		return verifyAndRepair(ctx, s, append(users, slot.AccountsName), alone)
+		return verifyAndRepair(ctx, s, append(users, slot.AccountsName), q)
 	}
 	if err != nil || len(wrong) == 0 {
 		return err
 	}
-	failed := repair(ctx, s, slot.RepairRequest{Users: wrong, Alone: alone})
+	q.Users = wrong
+	failed := repair(ctx, s, q)
 	left := 0
 	err = s.Verify(ctx, wrong, func(f slot.Finding) {
 		left++

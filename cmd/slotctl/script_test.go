@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"teraslot/bench/behind"
 	"teraslot/bench/daemon"
 )
 
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"terminate": terminate,
 			"perms":     perms,
 			"lose":      lose,
+			"spoil":     spoil,
 			"store":     func(ts *testscript.TestScript, _ bool, _ []string) { makeStore(t, ts) },
 		},
 	})
@@ -105,6 +107,11 @@ func lose(ts *testscript.TestScript, _ bool, args []string) {
 	if found == 0 {
 		ts.Fatalf("there is no %s", args[0])
 	}
+}
+
+// spoil runs a statement on slot.db of which no CRC knows.
+func spoil(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(behind.Exec(ts.MkAbs("data/conf/slot.db"), args[0]))
 }
 
 // perms compares the permissions of a file: perms FILE 0600.

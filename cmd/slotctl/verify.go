@@ -1,26 +1,50 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
-	"os"
-
 	"github.com/spf13/cobra"
 
+	"teraslot/account"
+	"teraslot/backup"
+	"teraslot/cmd/internal/steps"
 	"teraslot/slot"
 )
 
-func verifyCommand(connect connector) *cobra.Command {
-	mend, alone := false, false
+const verifyHelp = `Reads all mail and indexes of users, or of all with the accounts, and names what is
+wrong. The exit status tells if all is well.
+
+With --repair it mends what can be mended: in a store from the other slots first,
+then from what is there, and from the copies that the night saves on the archive
+partition. With --backup, users whose rows of slot.db are lost come from the latest
+generation in that directory too; for mail, see slotctl restore.`
+
+func verifyCommand(connect connector, config *string) *cobra.Command {
+	mend, q, from := false, slot.RepairRequest{}, ""
 	c := &cobra.Command{
 		Use:   "verify [USER]...",
 		Short: "Check mail and indexes of users, or of all; the exit status tells if all is well",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Long:  verifyHelp,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if !mend && (q.Alone || from != "") {
+				return errors.New("--alone and --backup are for --repair")
+			}
+			if from != "" {
+				q.Copies = make([]slot.AccountsCopy, 1)
+				if q.Copies[0], err = copyAccounts(cmd.Context(), *config, from); err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, os.RemoveAll(filepath.Dir(q.Copies[0].Path))) }()
+			}
 			return connect.do(cmd.Context(), func(s *slot.Client) error {
 				if mend {
-					return verifyAndRepair(cmd.Context(), s, args, alone)
+					return verifyAndRepair(cmd.Context(), s, args, q)
 				}
 				findings := 0
 				err := s.Verify(cmd.Context(), args, func(f slot.Finding) {
@@ -35,8 +59,40 @@ func verifyCommand(connect connector) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&mend, "repair", false, "mend what can be mended, in a store from the other slots first, and check again")
-	c.Flags().BoolVar(&alone, "alone", false, "with --repair: do not ask the other slots of the store; what they have and this one has lost is dropped here, and then there")
+	c.Flags().StringVar(&from, "backup", "", "with --repair: `directory` of backups, from which lost rows of slot.db are taken as well")
+	c.Flags().BoolVar(&q.Alone, "alone", false, "with --repair: do not ask the other slots of the store; what they have and this one has lost is dropped here, and then there")
 	return c
+}
+
+// copyAccounts puts the accounts of the latest generation of a backup into a directory of their own, which is the caller's to remove.
+func copyAccounts(ctx context.Context, config, dir string) (copied slot.AccountsCopy, err error) {
+	c, err := steps.Load(config)
+	if err != nil {
+		return copied, err
+	}
+	r, err := backup.Open(dir, backup.Options{Logger: stderrLog(), FS: c.Hooks.FS})
+	if err != nil {
+		return copied, err
+	}
+	g, err := r.Generation("")
+	if err != nil {
+		return copied, err
+	}
+	into, err := os.MkdirTemp("", "slotctl")
+	if err != nil {
+		return copied, err
+	}
+	copied = slot.AccountsCopy{Name: "generation " + g.Name, Path: filepath.Join(into, "slot.db")}
+	if err = r.Accounts(g, copied.Path); err == nil { // which may be of an earlier version
+		var a *account.Accounts
+		if a, err = account.Open(ctx, copied.Path, account.Options{Logger: stderrLog()}); err == nil {
+			err = a.Close()
+		}
+	}
+	if err != nil {
+		return copied, errors.Join(err, os.RemoveAll(into))
+	}
+	return copied, nil
 }
 
 func statusCommand(connect connector) *cobra.Command {
