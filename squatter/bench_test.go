@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// benchMail are the messages of the corpus that MAIL names, or spamassassin's.
+// benchMail are the messages of the corpus that MAIL names, or spamassassin's; the first
+// COUNT of them, if it says so.
 func benchMail(b *testing.B) [][]byte {
 	b.Helper()
 	name := os.Getenv("MAIL")
@@ -34,6 +36,9 @@ func benchMail(b *testing.B) [][]byte {
 	var mail [][]byte
 	for _, m := range corpus.Messages(b, name) {
 		mail = append(mail, m.Raw)
+	}
+	if n, err := strconv.Atoi(os.Getenv("COUNT")); err == nil {
+		mail = mail[:min(max(n, 0), len(mail))]
 	}
 	return mail
 }

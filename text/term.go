@@ -33,6 +33,10 @@ func ValueFields() []string { return []string{"from", "to", "cc", "bcc", "subjec
 // Sink takes what an index holds of a message's units. A method that returns false
 // ends it.
 type Sink interface {
+	// Line begins a header line, and LineEnds ends it. The terms between depend on nothing but
+	// the line: if Line returns false they are left out, and LineEnds with them.
+	Line(u Unit) bool
+	LineEnds()
 	// Field says of which field the terms that follow are.
 	Field(name string)
 	// Term takes a term of that field; most come as often as they occur. It shares the
@@ -51,7 +55,10 @@ func Feed(units []Unit, to Sink) {
 		ok := true
 		if u.Kind == Header {
 			header.add(u.Text)
-			ok = feedHeader(u, to)
+			if to.Line(u) {
+				ok = feedHeader(u, to)
+				to.LineEnds()
+			}
 		} else {
 			body.add(u.Text)
 			to.Field(FieldBody)
@@ -151,6 +158,8 @@ type yielder struct {
 	field string
 }
 
+func (y *yielder) Line(Unit) bool                 { return true }
+func (y *yielder) LineEnds()                      {}
 func (y *yielder) Field(name string)              { y.field = name }
 func (y *yielder) Term(term string) bool          { return y.yield(y.field, term) }
 func (y *yielder) Border(left, right string) bool { return y.yield(FieldBorder, Border(left, right)) }

@@ -16,6 +16,10 @@ type analysis struct {
 	terms  uint32            // how many there are; their numbers are below
 	short  shortTable
 	long   longTable
+	last   []uint32 // of each term, by number: its last post in a line that was known, and 1
+
+	own   ownTerms // of the document at hand
+	lines knownLines
 
 	posts  []uint32 // the terms of each document, document by document
 	counts []uint8  // of each of posts, how often: 1 in fields that are not counted
@@ -25,7 +29,7 @@ type analysis struct {
 	counted bool   // its terms are counted
 	border  uint32 // the number of text.FieldBorder
 	mark    uint32 // where the posts of the document at hand begin
-	most    uint32 // of them
+	most    int    // of them
 
 	room ordering
 }
@@ -66,7 +70,9 @@ func (a *analysis) reset(docs int) {
 	a.long.reset(size / 4)
 	a.posts = slices.Grow(a.posts[:0], min(docs, 1<<10)*usualPosts)
 	a.counts = slices.Grow(a.counts[:0], cap(a.posts))
-	a.ends, a.terms = a.ends[:0], 0
+	a.ends, a.last, a.terms = a.ends[:0], a.last[:0], 0
+	a.own.reset()
+	a.lines.reset(docs)
 	a.border = a.number(text.FieldBorder)
 }
 
@@ -75,12 +81,14 @@ func (a *analysis) forget() {
 	clear(a.fields)
 	clear(a.byName)
 	clear(a.long.terms)
+	a.own.forget()
+	a.lines.forget()
 	a.fields, a.long.terms = a.fields[:0], a.long.terms[:0]
 }
 
 // small reports whether its memory is worth being kept for another one.
 func (a *analysis) small() bool {
-	return len(a.short.slots) <= smallTable && len(a.long.slots) <= smallTable && cap(a.posts) <= smallBatch*usualPosts
+	return len(a.short.slots) <= smallTable && len(a.long.slots) <= smallTable && len(a.own.slots) <= ownSlots && len(a.lines.slots) == 0 && cap(a.posts) <= smallBatch*usualPosts
 }
 
 // What is kept of the memory of an analysis: that of some dozens of messages.
@@ -107,9 +115,15 @@ func (a *analysis) number(field string) uint32 {
 // add analyses the next document. It returns false for one that has more than
 // maxTerms terms; nothing of that is taken.
 func (a *analysis) add(units []text.Unit, maxTerms int) bool {
-	a.mark, a.most = uint32(len(a.posts)), uint32(min(maxTerms, math.MaxInt32))
+	a.mark, a.most = uint32(len(a.posts)), min(maxTerms, math.MaxInt32)
+	a.own.begin()
+	a.lines.begin()
 	text.Feed(units, a)
-	ok := uint32(len(a.posts))-a.mark <= a.most
+	ok := a.own.len() <= a.most
+	if ok {
+		a.join()
+		ok = len(a.posts)-int(a.mark) <= a.most
+	}
 	if !ok {
 		a.undo()
 	}
@@ -122,66 +136,83 @@ func (a *analysis) Field(name string) {
 	a.field, a.counted = a.number(name), counted(name)
 }
 
+// Line begins a header line. The terms of one that is known are taken at once.
+func (a *analysis) Line(u text.Unit) bool {
+	terms, known := a.lines.of(u)
+	for _, t := range terms {
+		if a.last[t] <= a.mark {
+			a.posts, a.counts = append(a.posts, t), append(a.counts, 1)
+			a.last[t] = uint32(len(a.posts))
+		}
+	}
+	return !known
+}
+
+// LineEnds ends a header line.
+func (a *analysis) LineEnds() { a.lines.end() }
+
 // Term takes a term of the document and field at hand.
 func (a *analysis) Term(term string) bool {
-	key, whole := packed(term)
-	if !whole {
-		return a.take(a.long.find(key, term, a.field), a.counted)
+	if key, whole := packed(term); whole {
+		a.lines.note(a.own.addShort(key, a.field, a.counted) << 1)
+	} else {
+		a.lines.note(a.own.addLong(key, term, a.field, a.counted)<<1 | 1)
 	}
-	return a.take(a.short.find(key, a.field), a.counted)
+	return a.own.len() <= a.most
 }
 
 // Border takes a place where two words of the document at hand meet.
 func (a *analysis) Border(left, right string) bool {
 	if key, ok := packedBorder(left, right); ok {
-		return a.take(a.short.find(key, a.border), false)
+		a.own.addShort(key, a.border, false)
+	} else {
+		border := text.Border(left, right)
+		a.own.addLong(borderKey(border), border, a.border, false)
 	}
-	border := text.Border(left, right)
-	return a.take(a.long.find(borderKey(border), border, a.border), false)
+	return a.own.len() <= a.most
 }
 
-// take counts a term, by its place, for the document at hand.
-func (a *analysis) take(at *termPlace, counted bool) bool {
-	if at.term == 0 {
-		a.terms++
-		at.term = a.terms
-	}
-	if at.post > a.mark {
-		if n := &a.counts[at.post-1]; counted && *n < 255 {
-			*n++
+// touched is how many terms are touched at once.
+const touched = 32
+
+// join takes the document's own terms into the segment's.
+func (a *analysis) join() {
+	a.short.room(len(a.own.short))
+	for from := 0; from < len(a.own.short); from += touched {
+		some := a.own.short[from:min(from+touched, len(a.own.short))]
+		a.short.touch(some)
+		for i := range some {
+			t := &some[i]
+			t.term = a.short.number(t.key, t.field, a.terms)
+			a.post(t.term, t.count)
 		}
-		return true
 	}
-	a.posts, a.counts = append(a.posts, at.term-1), append(a.counts, 1)
-	at.post = uint32(len(a.posts))
-	return at.post-a.mark <= a.most
+	for i := range a.own.long {
+		t := &a.own.long[i]
+		t.term = a.long.number(t, a.terms)
+		a.post(t.term, t.count)
+	}
+	a.lines.learn(&a.own)
+}
+
+// post notes that the document has a term, unless a known line said so.
+func (a *analysis) post(term uint32, count uint8) {
+	if term == a.terms {
+		a.terms++
+		a.last = append(a.last, 0)
+	} else if a.last[term] > a.mark {
+		return
+	}
+	a.posts, a.counts = append(a.posts, term), append(a.counts, count)
 }
 
 // undo takes back the posts of the document at hand. Its terms stay, with no
 // document to their name.
 func (a *analysis) undo() {
-	for at := range a.places() {
-		if at.post > a.mark {
-			at.post = 0
-		}
+	for _, t := range a.posts[a.mark:] {
+		a.last[t] = 0
 	}
 	a.posts, a.counts = a.posts[:a.mark], a.counts[:a.mark]
-}
-
-// places yields the places of all terms.
-func (a *analysis) places() func(yield func(*termPlace) bool) {
-	return func(yield func(*termPlace) bool) {
-		for i := range a.short.slots {
-			if at := &a.short.slots[i].termPlace; at.term != 0 && !yield(at) {
-				return
-			}
-		}
-		for i := range a.long.terms {
-			if !yield(&a.long.terms[i].termPlace) {
-				return
-			}
-		}
-	}
 }
 
 // each calls fn with the terms of all fields, in order, and their documents. The

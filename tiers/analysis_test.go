@@ -83,10 +83,15 @@ func checkAnalysis(t interface{ Errorf(string, ...any) }, a *analysis, want term
 // those with too many terms left out.
 func TestAnalysisIsMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, want := newAnalysis(1), termMap{}
+		a, want := newAnalysis(rapid.SampledFrom([]int{1, linesWorth}).Draw(t, "expected")), termMap{}
+		var known []text.Unit // so that lines come again
 		most := rapid.SampledFrom([]int{5, 40, 1000}).Draw(t, "most")
 		for doc := range uint32(rapid.IntRange(0, 8).Draw(t, "documents")) {
 			units := anyUnits(t)
+			for range rapid.IntRange(0, min(3, len(known))).Draw(t, "again") {
+				units = append(units, rapid.SampledFrom(known).Draw(t, "unit"))
+			}
+			known = append(known, units...)
 			distinct := termMap{}
 			distinct.add(0, units)
 			ok := len(distinct) <= most
@@ -178,6 +183,120 @@ func TestUndo(t *testing.T) {
 	want := termMap{}
 	want.add(1, body("delta internationalisation"))
 	want.add(3, body("alpha alpha"))
+	checkAnalysis(t, a, want)
+}
+
+// headers are the units of header lines.
+func headers(lines ...string) (units []text.Unit) {
+	for _, l := range lines {
+		units = append(units, text.HeaderUnit("X-Line", l))
+	}
+	return units
+}
+
+// A line is known when it comes for the third time, unless its batch is small or it is long.
+func TestKnownLine(t *testing.T) {
+	long := strings.Repeat("word ", lineMost/5)
+	for _, c := range []struct {
+		docs int
+		line string
+		want []bool // for each document, whether the line's terms have to come
+	}{
+		{linesWorth, "a list of lists", []bool{true, true, false, false}},
+		{linesWorth - 1, "a list of lists", []bool{true, true, true, true}},
+		{linesWorth, long, []bool{true, true, true, true}},
+	} {
+		a, want := newAnalysis(c.docs), termMap{}
+		for doc, wanted := range c.want {
+			units := headers(c.line)
+			probe := a.lines // what of does to hashes is done again
+			probe.met = slices.Clone(probe.met)
+			if _, known := probe.of(units[0]); known == wanted {
+				t.Errorf("of a batch of %d, document %d: the line is known: %t", c.docs, doc, known)
+			}
+			a.add(units, maxTerms)
+			want.add(uint32(doc), units)
+		}
+		checkAnalysis(t, a, want)
+	}
+}
+
+// Lines of one name or one text only are not the same line.
+func TestKnownLineIsTheSame(t *testing.T) {
+	a, want := newAnalysis(linesWorth), termMap{}
+	for doc := range uint32(9) {
+		u := text.HeaderUnit("X-One", "one two")
+		if doc > 5 {
+			u.Name = "x-two" // as where a folded name is not the name
+		}
+		a.add([]text.Unit{u}, maxTerms)
+		want.add(doc, []text.Unit{u})
+	}
+	checkAnalysis(t, a, want)
+}
+
+// More lines than are kept take the places of each other.
+func TestManyLines(t *testing.T) {
+	a, want := newAnalysis(linesWorth), termMap{}
+	r := rand.New(rand.NewPCG(5, 6))
+	for doc := range uint32(60) {
+		var units []text.Unit
+		for range 400 {
+			units = append(units, headers(fmt.Sprintf("line %d of a good many", r.IntN(3*linesKnown)*r.IntN(2)))...)
+		}
+		a.add(units, maxTerms)
+		want.add(doc, units)
+	}
+	checkAnalysis(t, a, want)
+}
+
+// Nor do lines that were known of a document of too many terms count for the next one, nor
+// those that it would have made known.
+func TestUndoLines(t *testing.T) {
+	a, want := newAnalysis(linesWorth), termMap{}
+	add := func(doc uint32, taken bool, units ...text.Unit) {
+		t.Helper()
+		if a.add(units, 40) != taken {
+			t.Fatalf("document %d is taken: %t", doc, !taken)
+		}
+		if taken {
+			want.add(doc, units)
+		}
+	}
+	known, many := headers("alpha beta gamma internationalisation"), []text.Unit{text.BodyUnit("six seven eight nine ten eleven twelve")}
+	for doc := range uint32(3) {
+		add(doc, true, known...)
+	}
+	others := headers("one two three", "four five")
+	add(3, false, slices.Concat(known, others, many)...)
+	add(4, true, known...)
+	add(5, true, others...)
+	add(6, false, slices.Concat(others, known, many)...)
+	add(7, true, others...)
+	add(8, true, others...)
+	checkAnalysis(t, a, want)
+}
+
+// A document of very many terms is taken, and leaves no large table behind.
+func TestOwnTable(t *testing.T) {
+	a, want := newAnalysis(1), termMap{}
+	for doc, words := range []int{maxOwn, 10, 3 * ownSlots, 10} {
+		var s strings.Builder
+		for i := range words {
+			fmt.Fprintf(&s, "%d ", i*i)
+			if i%7 == 0 {
+				fmt.Fprintf(&s, "antidisestablishment%d ", i)
+			}
+		}
+		units := []text.Unit{text.BodyUnit(s.String())}
+		if !a.add(units, maxTerms) {
+			t.Fatalf("a document of %d words is not taken", words)
+		}
+		want.add(uint32(doc), units)
+		if small := words == 10; small && (len(a.own.slots) != ownSlots || cap(a.own.short)+cap(a.own.long) > maxOwn) {
+			t.Errorf("after a document of %d words there are %d slots, and room for %d terms", words, len(a.own.slots), cap(a.own.short)+cap(a.own.long))
+		}
+	}
 	checkAnalysis(t, a, want)
 }
 

@@ -74,7 +74,7 @@ func (a *analysis) byField(fields []string, starts []int) []termKey {
 	}
 	for i := range a.long.terms {
 		t := &a.long.terms[i]
-		put(termKey{t.key, t.field, t.term - 1, uint32(i) + 1})
+		put(termKey{t.key, t.field, t.term, uint32(i) + 1})
 	}
 	return keys
 }

@@ -2,7 +2,6 @@ package tiers
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -85,10 +84,14 @@ func borderKey(border string) uint64 {
 	return r | l>>32
 }
 
-// termPlace is what the tables know of a term.
-type termPlace struct {
-	term uint32 // its number and 1; 0: none yet
-	post uint32 // its last post and 1; 0: none
+// seeds make hashes that nobody outside can tell: so nobody can make many terms meet.
+type seeds [2]uint64
+
+func newSeeds() seeds { return seeds{rand.Uint64(), rand.Uint64()} }
+
+func (s seeds) hash(key uint64, field uint32) uint64 {
+	high, low := bits.Mul64(key^s[0], s[1]^uint64(field)*0x9E3779B97F4A7C15)
+	return high ^ low
 }
 
 // shortTable finds terms that are told apart by key and field: at the place that
@@ -96,57 +99,66 @@ type termPlace struct {
 type shortTable struct {
 	slots []shortSlot // a power of two
 	used  int
-	seeds [2]uint64 // nobody outside can tell which terms meet
+	seeds seeds
+	sum   uint32 // of what was touched
 }
 
 type shortSlot struct {
 	key   uint64
 	field uint32
-	termPlace
+	term  uint32 // its number and 1; 0: free
 }
 
 // reset empties the table, which has so many slots then, a power of two.
 func (t *shortTable) reset(size int) {
 	t.slots = sized(t.slots, size)
 	clear(t.slots)
-	t.used, t.seeds = 0, [2]uint64{rand.Uint64(), rand.Uint64()}
+	t.used, t.seeds = 0, newSeeds()
 }
 
-func (t *shortTable) hash(key uint64, field uint32) uint64 {
-	high, low := bits.Mul64(key^t.seeds[0], t.seeds[1]^uint64(field)*0x9E3779B97F4A7C15)
-	return high ^ low
-}
-
-// find returns the place of a term, which is valid until the next call.
-func (t *shortTable) find(key uint64, field uint32) *termPlace {
+// number is the number of a term; next, if it is a new one, for which there must be room.
+func (t *shortTable) number(key uint64, field, next uint32) uint32 {
 	mask := uint64(len(t.slots) - 1)
-	for at := t.hash(key, field) & mask; ; at = (at + 1) & mask {
+	for at := t.seeds.hash(key, field) & mask; ; at = (at + 1) & mask {
 		s := &t.slots[at]
-		if s.key == key && s.field == field && s.term != 0 {
-			return &s.termPlace
-		}
 		if s.term == 0 {
-			if 4*t.used >= 3*len(t.slots) {
-				t.grow()
-				return t.find(key, field)
-			}
 			t.used++
-			s.key, s.field = key, field
-			return &s.termPlace
+			*s = shortSlot{key, field, next + 1}
+			return next
+		}
+		if s.key == key && s.field == field {
+			return s.term - 1
 		}
 	}
 }
 
-// grow makes the table twice as large.
-func (t *shortTable) grow() {
-	old := t.slots
-	t.slots = make([]shortSlot, 2*len(old))
+// touch reads where terms belong, one after the other without waiting for any: the table is
+// larger than what the processor holds of it, so each has to come from memory, and all
+// come at once.
+func (t *shortTable) touch(terms []ownShort) {
 	mask := uint64(len(t.slots) - 1)
+	for i := range terms {
+		t.sum += t.slots[t.seeds.hash(terms[i].key, terms[i].field)&mask].term
+	}
+}
+
+// room makes room for n more terms.
+func (t *shortTable) room(n int) {
+	size := len(t.slots)
+	for 4*(t.used+n) >= 3*size {
+		size *= 2
+	}
+	if size == len(t.slots) {
+		return
+	}
+	old := t.slots
+	t.slots = make([]shortSlot, size)
+	mask := uint64(size - 1)
 	for i := range old {
 		if old[i].term == 0 {
 			continue
 		}
-		at := t.hash(old[i].key, old[i].field) & mask
+		at := t.seeds.hash(old[i].key, old[i].field) & mask
 		for t.slots[at].term != 0 {
 			at = (at + 1) & mask
 		}
@@ -158,7 +170,6 @@ func (t *shortTable) grow() {
 type longTable struct {
 	slots []longSlot // a power of two
 	terms []longTerm
-	seed  maphash.Seed
 }
 
 type longSlot struct{ hash, place uint32 } // place: in terms, and 1; 0: free
@@ -168,7 +179,7 @@ type longTerm struct {
 	key   uint64
 	text  string
 	field uint32
-	termPlace
+	term  uint32 // its number
 }
 
 // reset empties the table, whose terms are forgotten already. It has so many slots then,
@@ -177,28 +188,27 @@ func (t *longTable) reset(size int) {
 	t.slots = sized(t.slots, size)
 	clear(t.slots)
 	t.terms = slices.Grow(t.terms, size/2)
-	t.seed = maphash.MakeSeed()
 }
 
-// find returns the place of a term, which is valid until the next call.
-func (t *longTable) find(key uint64, term string, field uint32) *termPlace {
-	hash := uint32(maphash.String(t.seed, term)) + field*0x9E3779B9
+// number is the number of a term; next, if it is a new one.
+func (t *longTable) number(own *ownLong, next uint32) uint32 {
+	hash := uint32(own.hash) + own.field*0x9E3779B9
 	mask := uint32(len(t.slots) - 1)
 	at := hash & mask
 	for ; t.slots[at].place != 0; at = (at + 1) & mask {
 		if t.slots[at].hash != hash {
 			continue
 		}
-		if f := &t.terms[t.slots[at].place-1]; f.key == key && f.field == field && f.text == term {
-			return &f.termPlace
+		if f := &t.terms[t.slots[at].place-1]; f.field == own.field && f.text == own.text {
+			return f.term
 		}
 	}
-	t.terms = append(t.terms, longTerm{key: key, text: term, field: field})
+	t.terms = append(t.terms, longTerm{key: own.key, text: own.text, field: own.field, term: next})
 	t.slots[at] = longSlot{hash, uint32(len(t.terms))}
 	if 2*len(t.terms) > len(t.slots) {
 		t.grow()
 	}
-	return &t.terms[len(t.terms)-1].termPlace
+	return next
 }
 
 // grow makes the table twice as large, with room for the terms that it takes.
