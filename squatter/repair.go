@@ -19,7 +19,10 @@ type Repaired struct {
 	Rewritten     []string // databases
 }
 
-// Repair audits a user's index and mends what is wrong: databases that are damaged,
+// activeName is what a damaged activefile is called among what Repair has rewritten.
+const activeName = "index.active"
+
+// Repair audits a user's index and mends what is wrong: a damaged activefile is replaced, databases that are damaged,
 // or have dead or double documents, are rewritten, or dropped where nothing of
 // them can be kept; then what is missing is indexed, messages in quarantine
 // included. What it could not mend is in After, and an error where it says why.
@@ -54,6 +57,12 @@ func (q *Squatter) rewriteBad(ctx context.Context, u mailbox.User, out *Repaired
 	bad := make(map[string]bool)
 	for _, d := range out.Before.Damage {
 		bad[d.Database] = true
+	}
+	if bad[activeName] {
+		if err := q.o.Tiers.User(u).Reset(ctx); err != nil {
+			return err
+		}
+		out.Rewritten = append(out.Rewritten, activeName)
 	}
 	dead, err := q.dead(ctx, u)
 	if err != nil {

@@ -157,10 +157,11 @@ func (x *Index) take(s *Snapshot, lock *activefile.Lock) (out []listedDatabase, 
 
 // Claims lists the stamps of the databases that claim documents, which the IDs of
 // their segments begin with: those that a snapshot would have, but for damage that
-// nobody has met yet. It reads their manifests alone, and takes no lock.
+// nobody has met yet. It reads their manifests alone, and takes no lock. A damaged
+// activefile claims nothing: the next commit replaces it.
 func (x *Index) Claims() ([]string, error) {
 	active, err := x.file.Peek()
-	if err != nil {
+	if err != nil && !errors.Is(err, activefile.ErrDamaged) {
 		return nil, fmt.Errorf("index of %s: %w", x.user, x.advised(err))
 	}
 	var out []string

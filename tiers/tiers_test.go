@@ -840,3 +840,33 @@ func TestCancel(t *testing.T) {
 }
 
 func testLogger(b *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
+// Reset takes nothing from an index whose activefile can be read; of a damaged one nothing
+// is claimed, before and after.
+func TestResetOfIndex(t *testing.T) {
+	x := newSet(t, testOptions(t.TempDir())).User(testUser)
+	commit(t, x, docsOf(0, 10)...)
+	claims := func() int {
+		t.Helper()
+		ids, err := x.Claims()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(ids)
+	}
+	if err := x.Reset(t.Context()); err != nil || claims() != 1 {
+		t.Errorf("Reset of a whole index: %v, %d claims", err, claims())
+	}
+	if err := os.WriteFile(filepath.Join(x.dir, "index.active"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if claims() != 0 {
+		t.Error("a damaged activefile claims something")
+	}
+	if err := x.Reset(t.Context()); err != nil || claims() != 0 {
+		t.Errorf("Reset of a damaged one: %v, %d claims", err, claims())
+	}
+	verify(t, x)
+	commit(t, x, docsOf(0, 10)...)
+	verify(t, x)
+}
