@@ -48,6 +48,11 @@ var (
 	// ErrWhole: a mail.db that has all that it was given is not replaced unless that is forced.
 	ErrWhole = errors.New("mail.db is whole, and reconstruct would lose flags, copies and moves: " +
 		"run slotctl verify --repair for what is wrong otherwise, or slotctl reconstruct --force to replace it nevertheless")
+	// ErrBeyondRepair: a mail.db is lost, or cannot be read as a database, and so not mended where it lies.
+	ErrBeyondRepair = errors.New("mail.db is lost or no longer a database: it has to be made anew")
+	// ErrNoCopy: there is no copy of mail.db of which it could be made anew.
+	ErrNoCopy = errors.New("there is no copy of mail.db that can be used: slotctl reconstruct makes what can be made of the packs alone, " +
+		"with all mail below " + Recovered)
 	// ErrVersion: a file has a version that this program does not know.
 	ErrVersion = errors.New("unknown version")
 )

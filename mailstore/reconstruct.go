@@ -37,10 +37,10 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, o ReconstructOp
 	if err := s.present(u); err != nil {
 		return err
 	}
-	how := basis{copied: true, whole: o.Force}
+	how := basis{copied: true, whole: o.Force, only: o.CopyOnly}
 	err := s.reconstructFrom(ctx, u, how, report)
 	var d *Damage
-	if errors.As(err, &d) && databaseDamaged(d) {
+	if !o.CopyOnly && errors.As(err, &d) && databaseDamaged(d) {
 		report(fmt.Sprintf("the copy of mail.db is damaged after all; only the packs are left: %v", err))
 		err = s.reconstructFrom(ctx, u, basis{whole: true}, report) // what the first try has put in place may go
 	}
@@ -50,12 +50,15 @@ func (s *Store) Reconstruct(ctx context.Context, u mailbox.User, o ReconstructOp
 // ReconstructOptions say what Reconstruct may replace.
 type ReconstructOptions struct {
 	Force bool // also a mail.db that is whole, or cannot be looked at
+	// CopyOnly leaves all as it is, with ErrNoCopy, where there is no copy that can be used.
+	CopyOnly bool
 }
 
 // basis is what a reconstruction is made of, and what it may replace.
 type basis struct {
 	copied bool // of the copy, too, and not of the packs alone
 	whole  bool // whatever mail.db is there
+	only   bool // not at all without the copy
 }
 
 // reconstructFrom is Reconstruct, with the copy or without it. Until it ends nobody else
@@ -68,6 +71,11 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, how basis, 
 	defer s.vanish(e)
 	if !how.whole {
 		if err := s.refuseWhole(u); err != nil {
+			return fmt.Errorf("reconstruct user %s: %w", u, err)
+		}
+	}
+	if how.only {
+		if err := s.needCopy(u); err != nil {
 			return fmt.Errorf("reconstruct user %s: %w", u, err)
 		}
 	}
@@ -91,6 +99,18 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, how basis, 
 		}
 		return r.t.c.exec(finished)
 	})
+}
+
+// needCopy returns an error that wraps ErrNoCopy if a user's copy of mail.db is not to be had.
+func (s *Store) needCopy(u mailbox.User) error {
+	path, err := s.savedPath(u)
+	if err != nil {
+		return err
+	}
+	if err := checkSaved(path, u); err != nil {
+		return fmt.Errorf("%w (%w)", ErrNoCopy, err)
+	}
+	return nil
 }
 
 func (s *Store) forgetMail(u mailbox.User) {

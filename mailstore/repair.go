@@ -23,9 +23,18 @@ const Recovered = "Recovered"
 // checksums, sums and cached structures, from the records. Messages that no record
 // holds any longer go to Recovered, and so do those that lie whole behind the end of their
 // pack: deliveries that were interrupted, or mail of a newer mail.db. report is told of each
-// thing, mended or lost. What cannot be read as a database at all is for Reconstruct;
-// where the WAL is damaged, Repair is Reconstruct.
+// thing, mended or lost. What cannot be read as a database at all is for Reconstruct, and the error
+// wraps ErrBeyondRepair; where the WAL is damaged, Repair is Reconstruct.
 func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string)) error {
+	err := s.repairInPlace(ctx, u, report)
+	if errors.Is(err, ErrNoUser) || notDatabase(err) && !errors.Is(err, sealed.ErrRow) {
+		return fmt.Errorf("%w (%w)", ErrBeyondRepair, err)
+	}
+	return err
+}
+
+// repairInPlace is Repair of a mail.db that can be opened.
+func (s *Store) repairInPlace(ctx context.Context, u mailbox.User, report func(string)) error {
 	if err := s.present(u); err != nil {
 		return err
 	}

@@ -204,3 +204,46 @@ func TestReconstructCannotLook(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestBeyondRepair: what is no database any longer is told from what Repair mends, and is made of its
+// copy alone, where there is one; without it, all stays as it is.
+func TestBeyondRepair(t *testing.T) {
+	for name, ruin := range map[string]func(path string) error{
+		"lost":     os.Remove,
+		"cut":      func(path string) error { return os.Truncate(path, 3*4096) },
+		"no magic": func(path string) error { flip(t, path, 0, 1); return nil },
+		"schema":   func(path string) error { flip(t, path, 120, 900); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPatient(t)
+			p.damageDatabase(t, func(path string) {
+				if err := ruin(path); err != nil {
+					t.Fatal(err)
+				}
+			})
+			err := p.s.Repair(t.Context(), user1, func(line string) { t.Errorf("said %s", line) })
+			if !errors.Is(err, ErrBeyondRepair) {
+				t.Fatalf("Repair: %v", err)
+			}
+			saved := savedOf(t, p.s)
+			move(t, saved, saved+".away")
+			was, _ := os.ReadFile(p.o.DatabaseFile(user1))
+			err = p.s.Reconstruct(t.Context(), user1, ReconstructOptions{CopyOnly: true}, func(line string) { t.Errorf("said %s", line) })
+			if is, _ := os.ReadFile(p.o.DatabaseFile(user1)); !errors.Is(err, ErrNoCopy) || !bytes.Equal(was, is) {
+				t.Errorf("without a copy: %v; mail.db had %d octets, has %d", err, len(was), len(is))
+			}
+			move(t, saved+".away", saved)
+			if said := p.reconstructWith(t, ReconstructOptions{CopyOnly: true}); !strings.Contains(said, "made of its copy") {
+				t.Errorf("said\n%s", said)
+			}
+			p.look(t, 9, 10, 11, 12)
+		})
+	}
+}
+
+func move(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -114,7 +115,8 @@ func (s *Slot) orEverybody(ctx context.Context, names []string) ([]string, error
 	return names, err
 }
 
-// handleVerify streams findings; what ends it early comes last, as a Trouble.
+// handleVerify streams findings; that somebody could not be verified is said last, as a Trouble, when
+// all others have been.
 func (s *Slot) handleVerify(w http.ResponseWriter, r *http.Request) {
 	asked := r.URL.Query()["user"]
 	lines := json.NewEncoder(w)
@@ -127,14 +129,23 @@ func (s *Slot) handleVerify(w http.ResponseWriter, r *http.Request) {
 		_ = lines.Encode(Trouble{err.Error()})
 		return
 	}
+	var errs []error
 	for _, name := range names {
 		err := s.verify(r.Context(), name, func(f Finding) {
 			f.What = strings.ReplaceAll(f.What, "\n", "; ")
 			_ = lines.Encode(f) // a client that went away cancels the request
 		})
-		if err != nil {
-			_ = lines.Encode(Trouble{err.Error()})
+		if r.Context().Err() != nil {
 			return
 		}
+		if errors.Is(err, account.ErrNoAccount) && len(asked) == 0 {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		_ = lines.Encode(Trouble{err.Error()})
 	}
 }

@@ -111,7 +111,7 @@ func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say fu
 			return err
 		}
 	}
-	if err := s.store.Repair(ctx, a.ID, func(line string) { say("mail: " + line) }); err != nil {
+	if err := s.repairMail(ctx, a, func(line string) { say("mail: " + line) }); err != nil {
 		return err
 	}
 	// Where the account's row of mail.db was lost, the quota was.
@@ -128,6 +128,17 @@ func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say fu
 		}
 	}
 	return err
+}
+
+// repairMail mends a user's mail where it lies; a mail.db that is none any longer is made of
+// its copy, if that can be used. To make one of the packs alone is for a person to ask for.
+func (s *Slot) repairMail(ctx context.Context, a account.Account, say func(string)) error {
+	err := s.store.Repair(ctx, a.ID, say)
+	if !errors.Is(err, mailstore.ErrBeyondRepair) {
+		return err
+	}
+	say(err.Error())
+	return s.reconstruct(ctx, a, mailstore.ReconstructOptions{CopyOnly: true}, say)
 }
 
 // reconstruct makes a user's mail.db anew, with the account's quota. Sessions end:

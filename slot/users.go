@@ -347,7 +347,16 @@ func (s *Slot) verifyUser(ctx context.Context, u mailbox.User, name string, repo
 		}
 	}
 	err := s.store.Verify(ctx, u, func(f mailstore.Finding) { report(Finding{name, "mail", f.String()}) })
-	if err != nil {
+	var damage *mailstore.Damage
+	switch {
+	case errors.Is(err, mailstore.ErrNoUser):
+		if a, err := s.accounts.ByID(ctx, u); err != nil || a.Removing {
+			return err
+		}
+		report(Finding{name, "mail", "mail.db is lost"})
+	case errors.As(err, &damage):
+		report(Finding{name, "mail", err.Error()})
+	case err != nil:
 		return err
 	}
 	return s.tiers.User(u).Verify(ctx, func(d *tiers.Damage) { report(Finding{name, "index", d.Error()}) })

@@ -58,7 +58,7 @@ func repair(ctx context.Context, s *slot.Client, q slot.RepairRequest) error {
 }
 
 // verifyAndRepair verifies, repairs those of whom something is wrong, and verifies them
-// again.
+// again. Who cannot be verified keeps nobody else from being repaired.
 func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, q slot.RepairRequest) error {
 	var wrong []string
 	seen := map[string]bool{}
@@ -77,17 +77,19 @@ func verifyAndRepair(ctx context.Context, s *slot.Client, users []string, q slot
 		}
 		return verifyAndRepair(ctx, s, append(users, slot.AccountsName), q)
 	}
-	if err != nil || len(wrong) == 0 {
+	if len(wrong) == 0 {
 		return err
 	}
 	q.Users = wrong
 	failed := repair(ctx, s, q)
 	left := 0
-	err = s.Verify(ctx, wrong, func(f slot.Finding) {
+	again := s.Verify(ctx, wrong, func(f slot.Finding) {
 		left++
 		fmt.Printf("%s: %s: still: %s\n", f.User, f.Where, f.What)
 	})
 	switch {
+	case again != nil:
+		return again
 	case err != nil:
 		return err
 	case left > 0:
