@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"teraslot/text"
@@ -221,6 +222,7 @@ type keptText struct {
 	r       io.ReaderAt
 	docs    uint32
 	streams [streams]keptTable
+	rooms   sync.Pool // of *[]byte, for blocks as they lie there
 }
 
 // keptTable says where the documents of a stream lie.
@@ -325,10 +327,11 @@ func (k *keptText) has(doc uint32) bool {
 	return (k.streams[headStream].offsets[doc]|k.streams[bodyStream].offsets[doc])&notKept == 0
 }
 
-// packed reads a block of a stream as it lies there and checks it.
-func (k *keptText) packed(stream int, block uint32) ([]byte, error) {
+// packed reads a block of a stream as it lies there and checks it; it uses the memory of
+// room, if that is enough.
+func (k *keptText) packed(stream int, block uint32, room []byte) ([]byte, error) {
 	info := k.streams[stream].blocks[block]
-	b := make([]byte, info.packed)
+	b := sized(room, int(info.packed))
 	if _, err := k.r.ReadAt(b, int64(info.offset)); err != nil {
 		return nil, err
 	}
@@ -348,10 +351,16 @@ func (k *keptText) unpack(dec *zstd.Decoder, stream int, block uint32) (string, 
 	if info.rawSize == 0 {
 		return "", nil
 	}
-	b, err := k.packed(stream, block)
+	room, ok := k.rooms.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	defer k.rooms.Put(room)
+	b, err := k.packed(stream, block, *room)
 	if err != nil {
 		return "", err
 	}
+	*room = b
 	raw, err := dec.DecodeAll(b, make([]byte, 0, info.rawSize+unpackRoom))
 	if err != nil || len(raw) != int(info.rawSize) {
 		return "", fmt.Errorf("%w: block %d does not unpack: %v", errKept, block, err)

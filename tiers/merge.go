@@ -420,7 +420,7 @@ func copyBlock(k *keptWriter, stream int, h *handle, block uint32, drop docSet) 
 			return false, nil
 		}
 	}
-	packed, err := h.kept.packed(stream, block)
+	packed, err := h.kept.packed(stream, block, nil)
 	if err != nil {
 		return false, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -50,6 +52,62 @@ func TestPass(t *testing.T) {
 		if len(h.helpers) != 0 {
 			t.Errorf("%d of %d helpers were not given back", len(h.helpers), helpers)
 		}
+	}
+}
+
+// Terms behind whose space a string stands are found in all blocks, those in the middle of
+// many that are the same up to the space, and in parts of a field as in all of it.
+func TestBehindSpace(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	distinct := map[string]bool{}
+	for head, most := range map[string]int{"": 500, "A": 1, "AB": 3000, "AND": 9000, "É": 400, "ÉÉ": 64, "THE": 5000, "ZZZZ": 300} {
+		for range most {
+			tail := make([]byte, r.IntN(5))
+			for i := range tail {
+				tail[i] = "ABEHNTZ"[r.IntN(7)]
+			}
+			distinct[head+" "+string(tail)] = true
+		}
+	}
+	var all []testTerm
+	for _, term := range slices.Sorted(maps.Keys(distinct)) {
+		all = append(all, testTerm{text.FieldBorder, term, []uint32{1}, nil})
+	}
+	x, err := openSegmentIndex(makeIndex(t, 2, all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := x.lookupField(text.FieldBorder)
+	over := 0
+	for _, pattern := range []string{" ", " A", " AB", " E", " HEN", " N", " T", " TTT", " ZZZZ", " B", " Q", "  ", " A ", " É"} {
+		l := text.Lookup{Field: text.FieldBorder, Op: text.Inside, Text: pattern}
+		for n := uint32(1); n <= 5; n++ {
+			var got, want []string
+			for _, term := range all {
+				if l.Means(term.text) {
+					want = append(want, term.text)
+				}
+			}
+			for i := range n {
+				for at, term := range x.lookup(x.someBlocks(f, i, n), l) {
+					got = append(got, string(term))
+					if w, ok := x.walkFrom(f, at); !ok || string(w.term) != string(term) {
+						t.Errorf("%q: %q does not begin at %d", pattern, term, at)
+					}
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q in %d parts: %d terms, want %d", pattern, n, len(got), len(want))
+			}
+		}
+		for block := f.first; block < f.first+f.blocks; block++ {
+			if x.passedOver(f, block, []byte(pattern)) {
+				over++
+			}
+		}
+	}
+	if over == 0 {
+		t.Error("no block is passed over")
 	}
 }
 

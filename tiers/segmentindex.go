@@ -9,6 +9,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"strings"
 
 	"teraslot/mailbox"
 	"teraslot/text"
@@ -283,6 +284,8 @@ func (x *segmentIndex) lookup(f fieldRange, l text.Lookup) iter.Seq2[uint64, []b
 			_, rest, _ := bytes.Cut(term, []byte{' '})
 			return bytes.HasPrefix(rest, then) && (!l.Ends || len(rest) == len(then))
 		})
+	case f.ends && l.Op == text.Inside && strings.HasPrefix(l.Text, " "):
+		return x.behindSpace(f, l.Text)
 	case f.none != 0:
 		pattern := []byte(l.Text)
 		return x.prefixed(f, "", func(term []byte) bool {
@@ -315,6 +318,44 @@ func (x *segmentIndex) prefixed(f fieldRange, prefix string, wanted func([]byte)
 			}
 		}
 	}
+}
+
+// behindSpace yields the terms of a field of borders that go on with pattern, a space and what
+// comes behind it, after their only space. Of terms that are the same up to the space,
+// which are most where words are frequent, those lie together: blocks of others are passed over.
+func (x *segmentIndex) behindSpace(f fieldRange, pattern string) iter.Seq2[uint64, []byte] {
+	wanted := []byte(pattern)
+	return func(yield func(uint64, []byte) bool) {
+		for block := f.first; block < f.first+f.blocks; block++ {
+			if x.passedOver(f, block, wanted) {
+				continue
+			}
+			w, end := x.walkBlock(f, block), x.blockEnd(f, block)
+			for w.next < end && w.forth() {
+				if bytes.HasPrefix(fromSpace(w.term), wanted) && !yield(w.at, w.term) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// fromSpace is a term from its first space on.
+func fromSpace(term []byte) []byte { return term[max(bytes.IndexByte(term, ' '), 0):] }
+
+// passedOver reports whether no term of a block can have wanted from its space on: because the
+// first one and that of the next block are the same up to there, and what follows rises from the
+// one to the other without coming by.
+func (x *segmentIndex) passedOver(f fieldRange, block uint32, wanted []byte) bool {
+	if block+1 >= f.first+f.blocks {
+		return false
+	}
+	first, next := x.first(f, x.blockText(block)), x.first(f, x.blockText(block+1))
+	from, to := fromSpace(first), fromSpace(next)
+	if !bytes.Equal(first[:len(first)-len(from)], next[:len(next)-len(to)]) {
+		return false
+	}
+	return bytes.Compare(to, wanted) < 0 || bytes.Compare(from, wanted) > 0 && !bytes.HasPrefix(from, wanted)
 }
 
 // containing yields the terms around each place where pattern is found, which may
