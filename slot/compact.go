@@ -128,7 +128,7 @@ func (c *Config) ScheduleOptions() squatter.ScheduleOptions {
 			TempSize: int64(c.Tiers.TempSize), Full: float64(k.Full) / 100, Target: float64(k.Target) / 100, Quiet: c.hours(),
 			Remerge: time.Duration(k.Merge), Most: k.Most, Dead: float64(k.Dead) / 100, Expunged: time.Duration(k.Expunged),
 		},
-		Every: time.Duration(k.Every), Bandwidth: int64(k.Bandwidth), TempOf: c.tempKeyOf,
+		Every: time.Duration(k.Every), Bandwidth: int64(k.Bandwidth), TempOf: c.tempKeyOf, Now: c.Hooks.Now,
 	}
 }
 

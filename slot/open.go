@@ -138,7 +138,7 @@ func (c *Config) MailstoreOptions() mailstore.Options {
 		more = append(more, c.Partitions[name].mail())
 	}
 	return mailstore.Options{Conf: c.Conf, Spool: c.Spool, Archive: c.Archive, Roots: c.mailRootsOf, Partitions: more, MaxMessage: int64(c.MaxMessage),
-		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, Present: c.present, FS: c.Hooks.FS, Step: c.Hooks.Of("mailstore")}
+		ArchiveSize: int64(c.Jobs.ArchiveLarger), RetainDeleted: true, Present: c.present, FS: c.Hooks.FS, Now: c.Hooks.Now, Step: c.Hooks.Of("mailstore")}
 }
 
 // TiersOptions are the indexes' places.
@@ -149,7 +149,7 @@ func (c *Config) TiersOptions() tiers.Options {
 	}
 	return tiers.Options{
 		Conf: c.Conf, Roots: c.Tiers.Roots(), RootsOf: c.tierRootsOf, Partitions: more, DefaultTier: c.Tiers.Default,
-		ExtractVersion: uint32(message.ExtractVersion), FS: c.Hooks.FS, Step: c.Hooks.Of("tiers"),
+		ExtractVersion: uint32(message.ExtractVersion), FS: c.Hooks.FS, Now: c.Hooks.Now, Step: c.Hooks.Of("tiers"),
 	}
 }
 

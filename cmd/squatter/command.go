@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ var undone = []struct {
 }
 
 // newCommand makes the command line's parser.
-func newCommand(stdout, stderr io.Writer) *cobra.Command {
+func newCommand(o options) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:           "squatter -C FILE [flags] [MAILBOX... | -u USER...]",
@@ -72,11 +71,11 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 			if err := f.check(cmd.Flags(), args); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
-			return f.run(cmd.Context(), args, stdout, stderr)
+			return f.run(cmd.Context(), args, o)
 		},
 	}
-	cmd.SetOut(stdout)
-	cmd.SetErr(stderr)
+	cmd.SetOut(o.stdout)
+	cmd.SetErr(o.stderr)
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	f.define(cmd.Flags())
@@ -176,8 +175,8 @@ func trim(names []string) bool {
 }
 
 // run opens the slot and does what the flags say.
-func (f *flags) run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	j, err := openJob(ctx, f, stdout, stderr)
+func (f *flags) run(ctx context.Context, args []string, o options) error {
+	j, err := openJob(ctx, f, o)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,21 +20,21 @@ import (
 
 // job is one run of the command on an open slot.
 type job struct {
-	f              *flags
-	stdout, stderr io.Writer
-	config         *slot.Config
-	store          *mailstore.Store
-	tiers          *tiers.Set
-	accounts       *account.Accounts
-	squatter       *squatter.Squatter
-	byHand         *squatter.Schedule // of -z
-	log            *slog.Logger
-	names          map[mailbox.User]string // login names
-	failed         int                     // users or mailboxes for whom something was not done
+	options
+	f        *flags
+	config   *slot.Config
+	store    *mailstore.Store
+	tiers    *tiers.Set
+	accounts *account.Accounts
+	squatter *squatter.Squatter
+	byHand   *squatter.Schedule // of -z
+	log      *slog.Logger
+	names    map[mailbox.User]string // login names
+	failed   int                     // users or mailboxes for whom something was not done
 }
 
 // openJob opens the slot's mail for reading, and its indexes. The daemon may run.
-func openJob(ctx context.Context, f *flags, stdout, stderr io.Writer) (*job, error) {
+func openJob(ctx context.Context, f *flags, o options) (*job, error) {
 	c, err := steps.Load(f.config)
 	if err != nil {
 		return nil, err
@@ -46,7 +45,10 @@ func openJob(ctx context.Context, f *flags, stdout, stderr io.Writer) (*job, err
 	if _, err := os.Stat(c.AccountsFile()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: there is no slot yet (%w): start the daemon once, or make a user", c.Conf, err)
 	}
-	j := &job{f: f, stdout: stdout, stderr: stderr, config: c, names: make(map[mailbox.User]string)}
+	if o.now != nil {
+		c.Hooks.Now = o.now
+	}
+	j := &job{options: o, f: f, config: c, names: make(map[mailbox.User]string)}
 	if err := j.open(ctx); err != nil {
 		return nil, errors.Join(err, j.close())
 	}
@@ -57,7 +59,7 @@ func (j *job) open(ctx context.Context) (err error) {
 	if j.log, err = j.logger(); err != nil {
 		return err
 	}
-	if j.accounts, err = account.Open(ctx, j.config.AccountsFile(), account.Options{Logger: j.log}); err != nil {
+	if j.accounts, err = account.Open(ctx, j.config.AccountsFile(), account.Options{Logger: j.log, Now: j.config.Hooks.Now}); err != nil {
 		return err
 	}
 	all, err := j.accounts.List(ctx)
@@ -80,7 +82,7 @@ func (j *job) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf, FS: j.config.Hooks.FS,
-		Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
+		Now: j.config.Hooks.Now, Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"teraslot/slot"
 )
@@ -26,24 +27,30 @@ var errUsage = errors.New("usage")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], options{stdout: os.Stdout, stderr: os.Stderr}))
+}
+
+// options are what a run has of the world outside.
+type options struct {
+	stdout, stderr io.Writer
+	now            func() time.Time // nil: as the configuration's hooks have it, or time.Now
 }
 
 // run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := newCommand(stdout, stderr)
+func run(ctx context.Context, args []string, o options) int {
+	cmd := newCommand(o)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "squatter: %v\n%s", err, cmd.UsageString())
+		fmt.Fprintf(o.stderr, "squatter: %v\n%s", err, cmd.UsageString())
 		return exitUsage
 	case errors.Is(err, slot.ErrConfig):
-		fmt.Fprintf(stderr, "squatter: %v\n", err)
+		fmt.Fprintf(o.stderr, "squatter: %v\n", err)
 		return exitConfig
 	}
-	fmt.Fprintf(stderr, "squatter: %v\n", err)
+	fmt.Fprintf(o.stderr, "squatter: %v\n", err)
 	return exitTempFail
 }

@@ -30,6 +30,7 @@ type fixture struct {
 	config *slot.Config
 	store  *mailstore.Store
 	ids    map[string]mailbox.User
+	now    func() time.Time // of the command; nil: time.Now
 }
 
 func newFixture(t *testing.T, extra string) *fixture {
@@ -114,7 +115,7 @@ func (f *fixture) forgetHalf(name string) {
 func (f *fixture) squatter(code int, args ...string) (stdout, stderr string) {
 	f.t.Helper()
 	var out, err bytes.Buffer
-	if got := run(f.t.Context(), append([]string{"-C", f.file}, args...), &out, &err); got != code {
+	if got := run(f.t.Context(), append([]string{"-C", f.file}, args...), options{&out, &err, f.now}); got != code {
 		f.t.Fatalf("squatter %v: exit %d, want %d\n%s%s", args, got, code, &out, &err)
 	}
 	return out.String(), err.String()
@@ -241,20 +242,20 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"-i"}, &out, &errs); code != exitUsage {
+	if code := run(t.Context(), []string{"-i"}, options{stdout: &out, stderr: &errs}); code != exitUsage {
 		t.Errorf("without -C: exit %d", code)
 	}
-	if code := run(t.Context(), []string{"-C", filepath.Join(t.TempDir(), "none"), "-i"}, &out, &errs); code != exitTempFail {
+	if code := run(t.Context(), []string{"-C", filepath.Join(t.TempDir(), "none"), "-i"}, options{stdout: &out, stderr: &errs}); code != exitTempFail {
 		t.Errorf("without a file: exit %d", code)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.toml")
 	f.must(os.WriteFile(bad, []byte("nonsense = 1\n"), 0o600))
-	if code := run(t.Context(), []string{"-C", bad, "-i"}, &out, &errs); code != exitConfig {
+	if code := run(t.Context(), []string{"-C", bad, "-i"}, options{stdout: &out, stderr: &errs}); code != exitConfig {
 		t.Errorf("with an unknown key: exit %d", code)
 	}
 	empty := filepath.Join(t.TempDir(), "empty.toml")
 	f.must(os.WriteFile(empty, fmt.Appendf(nil, "root = %q\n", t.TempDir()), 0o600))
-	if code := run(t.Context(), []string{"-C", empty, "-i"}, &out, &errs); code != exitTempFail {
+	if code := run(t.Context(), []string{"-C", empty, "-i"}, options{stdout: &out, stderr: &errs}); code != exitTempFail {
 		t.Errorf("without a slot: exit %d", code)
 	}
 }
@@ -306,7 +307,9 @@ func TestRolling(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	var errs bytes.Buffer
-	go func() { done <- run(ctx, []string{"-C", f.file, "-R", "-d"}, &bytes.Buffer{}, &errs) }()
+	go func() {
+		done <- run(ctx, []string{"-C", f.file, "-R", "-d"}, options{stdout: &bytes.Buffer{}, stderr: &errs})
+	}()
 	f.untilIndexed("brong")
 	if _, errs := f.squatter(exitTempFail, "-R"); !strings.Contains(errs, "another squatter -R") {
 		t.Errorf("a second -R says %q", errs)
@@ -325,7 +328,7 @@ func (f *fixture) untilIndexed(name string) {
 	deadline := time.After(30 * time.Second)
 	for {
 		var out, errs bytes.Buffer
-		if run(f.t.Context(), []string{"-C", f.file, "-A", "-u", name}, &out, &errs) == exitOK {
+		if run(f.t.Context(), []string{"-C", f.file, "-A", "-u", name}, options{stdout: &out, stderr: &errs}) == exitOK {
 			return
 		}
 		select {

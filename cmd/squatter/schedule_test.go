@@ -87,6 +87,39 @@ func TestPlanApply(t *testing.T) {
 	f.squatter(exitOK, "-A")
 }
 
+// TestClock: hours and ages are those of the clock that the command is given: by day it plans nothing, at night what is new, and a week later the merge of
+// what lies in data.
+func TestClock(t *testing.T) {
+	f := newFixture(t, "[compact]\nby = \"timer\"\nbandwidth = \"1GB\"\n")
+	f.deliver("brong", "INBOX", 3)
+	f.squatter(exitOK, "-i")
+	today := time.Now()
+	at := func(days, hour int) {
+		now := time.Date(today.Year(), today.Month(), today.Day()+days, hour, 0, 0, 0, time.Local)
+		f.now = func() time.Time { return now }
+	}
+	at(0, 12)
+	out, _ := f.squatter(exitOK, "--plan")
+	wants(t, out, "nothing to do")
+	out, _ = f.squatter(exitOK, "-v", "--apply")
+	wants(t, out, `0 of 0 compactions done, 0 bytes`)
+	for range 2 {
+		at(1, 3)
+		out, _ = f.squatter(exitOK, "--plan")
+		wants(t, out, `user\.brong +temp,meta to data +\d+ bytes +quiet: quiet hours 01:00-05:00`)
+		out, _ = f.squatter(exitOK, "-v", "--apply")
+		wants(t, out, `compressing temp:\d+ to data:\d+ for user\.brong .*`, `1 of 1 compactions done, \d+ bytes`)
+		f.deliver("brong", "INBOX", 2)
+		f.squatter(exitOK, "-i")
+	}
+	at(9, 12)
+	out, _ = f.squatter(exitOK, "--plan")
+	wants(t, out, "nothing to do")
+	at(9, 3)
+	out, _ = f.squatter(exitOK, "--plan")
+	wants(t, out, `user\.brong +temp,meta,data to data +\d+ bytes +\w+: the oldest of 2 databases in data is [89] days old`)
+}
+
 // lookout calls found when what is written has a text.
 type lookout struct {
 	bytes.Buffer
@@ -132,7 +165,7 @@ func (f *fixture) waits(args ...string) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	out, errs := &bytes.Buffer{}, &lookout{text: "searches are slow; compacting waits", found: cancel}
-	if code := run(ctx, append([]string{"-C", f.file, "-v"}, args...), out, errs); code != exitTempFail || strings.Contains(out.String(), "compressing") ||
+	if code := run(ctx, append([]string{"-C", f.file, "-v"}, args...), options{stdout: out, stderr: errs}); code != exitTempFail || strings.Contains(out.String(), "compressing") ||
 		!strings.Contains(errs.String(), errs.text) {
 		f.t.Errorf("squatter %v: exit %d while searches are slow\n%s%s", args, code, out, errs)
 	}
