@@ -135,7 +135,7 @@ var constant = map[string]string{
 // an answer for every panel.
 func TestPrometheus(t *testing.T) {
 	k := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)}
-	c := newConfig(t, "[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\nmax_connections = 3\n[lmtp]\nlisten = [\"127.0.0.1:0\"]\nmax_connections = 8\n[squatter]\ndelay = \"1s\"\n[jobs]\nscrub = \"1d\"\n")
+	c := newConfig(t, "[imap]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\nmax_connections = 3\n[lmtp]\nlisten = [\"127.0.0.1:0\"]\nmax_connections = 8\n[squatter]\ndelay = \"1s\"\n[jobs]\nscrub = \"1d\"\n"+twoPartitions)
 	r := start(t, c, Options{Now: k.Now, After: k.After})
 	p := startPrometheus(t, r.Addresses().Metrics[0])
 	p.sees("count_over_time(up[15m]) >= 10") // what is new after these has moved
@@ -286,11 +286,34 @@ func (r *running) busyDay(k *clock, p *prometheusServer) {
 	r.searches.slow.Store(false)
 	k.until(t, "compacted", 30*time.Minute, func() bool { return counter(t, r.registry, "teraslot_compactions_total", "quiet", "done") > 0 })
 	k.until(t, "archived", 10*time.Minute, func() bool { return counter(t, r.registry, "teraslot_jobs_total", JobArchive, "done") > 0 })
+	r.elsewhere(k, p)
 	r.poison(p)
 	if count("teraslot_log_lines_total", "ERROR", "damage") == 0 {
 		t.Error("damage is not in the metrics of the log")
 	}
 	p.sees("teraslot_quarantined_messages == 0")
+}
+
+// elsewhere has a user's index in a temp of a partition's own, until Prometheus has seen a round that tells both.
+func (r *running) elsewhere(k *clock, p *prometheusServer) {
+	r.t.Helper()
+	r.addUser("carl")
+	if err := r.client.Move(r.t.Context(), MoveUser{Name: "carl", To: "other"}); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.deliver("Subject: elsewhere\r\n\r\nlunch\r\n", "carl@example.org"); err != nil {
+		r.t.Fatal(err)
+	}
+	r.indexed("carl", 1)
+	rounds := func() float64 { return observed(r.t, r.registry, "teraslot_compaction_rounds_total", "done") }
+	before := rounds()
+	k.until(r.t, "a round that saw him", 30*time.Minute, func() bool {
+		_, exported := r.get("/metrics")
+		return rounds() > before && strings.Contains(exported, "\nteraslot_temp_bytes{root=\"partitions.other.tiers.temp\"} ")
+	})
+	p.sees(`teraslot_temp_bytes{root="partitions.other.tiers.temp"}`)
+	p.sees(`teraslot_temp_bytes{root="tiers.temp"}`)
+	p.sees(fmt.Sprintf(`teraslot_compaction_rounds_total{outcome="done"} > %v`, before))
 }
 
 // refusals opens more connections than there may be, until Prometheus has seen them.
