@@ -22,21 +22,40 @@ func readMissed(ctx context.Context, m *mailstore.Mail, q *wire.QResync, sel *ma
 	if q == nil || q.UIDValidity != sel.State.UIDValidity {
 		return nil, nil
 	}
-	since, sample := q.ModSeq, agreed(q, sel.UIDs)
-	if since > sel.State.HighestModSeq {
-		since, sample = 0, 0 // of a slot whose last writes are not here: what differs is not known
-	}
-	missed, err := m.Missed(ctx, sel.State.ID, since)
+	missed, err := m.Missed(ctx, sel.State.ID, q.ModSeq)
 	if err != nil {
 		return nil, err
 	}
-	r := &resync{missed: missed, agreed: sample}
+	r := &resync{missed: missed}
+	if !missed.Strange {
+		r.agreed = agreed(q, sel.UIDs)
+	}
 	if q.Known != nil {
 		r.known = *q.Known
 	} else {
-		r.known.AddRange(0, sel.State.UIDNext-1)
+		r.known.AddRange(0, highest(&missed))
 	}
 	return r, nil
+}
+
+// highest returns the highest UID that a client may know: UIDNEXT less one (RFC 7162 §3.2.5.1), or above that what
+// another slot may have told it.
+func highest(missed *mailstore.Missed) mailbox.UID {
+	last := missed.State.UIDNext - 1
+	if all := missed.Vanished.Ranges(); len(all) > 0 {
+		last = max(last, all[len(all)-1].Hi)
+	}
+	return last
+}
+
+// goneOf returns what vanished among the UIDs that a client asks for: of what another slot has told it, all that are not here.
+func goneOf(missed *mailstore.Missed, asked mailbox.UIDSet) mailbox.UIDSet {
+	gone, all := missed.Vanished, asked.Ranges()
+	if missed.Strange && len(all) > 0 && all[len(all)-1].Hi >= missed.State.UIDNext {
+		gone = gone.Clone()
+		gone.AddRange(missed.State.UIDNext, all[len(all)-1].Hi)
+	}
+	return gone
 }
 
 // agreed returns the highest UID of a client's sample that has the sequence number which it had: none was
@@ -58,7 +77,7 @@ func (s *session) tellMissed(r *resync) {
 	if r == nil {
 		return
 	}
-	gone := s.view.vanished(r.missed.Vanished, r.known)
+	gone := s.view.vanished(goneOf(&r.missed, r.known), r.known)
 	if r.agreed > 0 {
 		gone = without(gone, mailbox.UIDRange(1, r.agreed))
 	}
@@ -86,9 +105,9 @@ func (s *session) tellVanished(ctx context.Context, c *wire.Fetch) (missed mails
 		}
 		asked := s.view.found
 		if !c.Set.Saved {
-			asked = c.Set.UIDs(missed.State.UIDNext - 1)
+			asked = c.Set.UIDs(highest(&missed))
 		}
-		n.earlier = without(s.view.vanished(missed.Vanished, asked), mailbox.UIDs(n.expunged...))
+		n.earlier = without(s.view.vanished(goneOf(&missed, asked), asked), mailbox.UIDs(n.expunged...))
 		return nil
 	})
 	return missed, err

@@ -108,8 +108,9 @@ func (t *txn) adopt(b *box, o Origin) error {
 		// What was expunged over there has no record here.
 		b.horizon = t.account.modseq
 	}
-	if b.HighestModSeq < o.HighestModSeq {
-		b.changed(t.nextModSeq())
+	if b.HighestModSeq < o.HighestModSeq || !sameSpan(b.HighestModSeq, t.account.modseq) {
+		// Its UIDs do not leap: every slot knows those of the other server by the same messages.
+		b.HighestModSeq = t.nextModSeq()
 	}
 	b.dirty = true
 	return nil
@@ -138,7 +139,8 @@ func (t *txn) admitUIDs(d *delivery) error {
 		a := &d.items[i]
 		least, known := next[a.Mailbox]
 		if !known {
-			least = t.boxes[a.Mailbox].UIDNext
+			b := t.boxes[a.Mailbox]
+			least = leap(b.UIDNext, b.HighestModSeq, t.account.modseq+1)
 		}
 		uid := a.UID
 		if uid == 0 {

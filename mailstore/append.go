@@ -183,6 +183,9 @@ func (t *txn) admit(d *delivery) error {
 		}
 		sum.Bytes += a.Message.Size
 	}
+	if err := t.succeed(); err != nil {
+		return err
+	}
 	if err := t.admitUIDs(d); err != nil {
 		return err
 	}
@@ -229,6 +232,7 @@ func (t *txn) deliver(d *delivery) error {
 
 // add adds one message to a mailbox.
 func (t *txn) add(b *box, a Append, modseq mailbox.ModSeq) (mailbox.Record, error) {
+	b.pass(modseq)
 	uid, err := b.giveUID(a.UID)
 	if err != nil {
 		return mailbox.Record{}, err

@@ -22,6 +22,8 @@
 //     they are no whole messages, and nobody touches those below.
 //   - UIDs, content numbers, pack numbers and mailbox numbers are never used
 //     twice; UIDNEXT, HIGHESTMODSEQ and UIDVALIDITY only rise.
+//   - A mod-sequence tells which slot gave it, so that what a client knows of another slot is not taken
+//     for known here; UIDs leap over what that may have given (succession.go).
 //   - Counters, checksum and usage change in the transaction that changes the
 //     records. Verify checks that they agree.
 //   - Bytes are handed out only after frame, GUID, length and CRC were checked.

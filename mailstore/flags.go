@@ -184,6 +184,7 @@ func usageOf(records []mailbox.Record) Usage {
 }
 
 func (t *txn) copyRecord(to *box, old *mailbox.Record, modseq mailbox.ModSeq) (mailbox.UID, error) {
+	to.pass(modseq)
 	uid, err := to.nextUID()
 	if err != nil {
 		return 0, err

@@ -194,6 +194,7 @@ func (m *Mail) yield(ctx context.Context, ids []mailbox.ID, to mailbox.User, tak
 			if own, err := t.ownLast(); own || err != nil {
 				return err
 			}
+			t.own = t.account.modseq
 		}
 		for _, id := range ids {
 			if err := t.yield(id, to); err != nil && !(silent && errors.Is(err, ErrNoMailbox)) {
@@ -297,6 +298,8 @@ func (m *Mail) take(ctx context.Context, from mailbox.User, name string, h *Hand
 		if err := t.createParents(name); err != nil {
 			return err
 		}
+		t.account.modseq = max(t.account.modseq, h.Box.HighestModSeq)
+		modseq := t.nextModSeq()
 		if err := t.flush(); err != nil { // the image is read from the tables
 			return err
 		}
@@ -305,7 +308,7 @@ func (m *Mail) take(ctx context.Context, from mailbox.User, name string, h *Hand
 		if err != nil {
 			return err
 		}
-		change, err := t.taken(&image, name, h)
+		change, err := t.taken(&image, name, h, modseq)
 		if err != nil {
 			return err
 		}
@@ -317,19 +320,14 @@ func (m *Mail) take(ctx context.Context, from mailbox.User, name string, h *Hand
 	})
 }
 
-// taken is what the mail becomes by a mailbox that another user had.
-func (t *txn) taken(before *Image, name string, h *Handover) (*Change, error) {
+// taken is what the mail becomes by a mailbox that another user had, with a mod-sequence that was given for that.
+func (t *txn) taken(before *Image, name string, h *Handover, modseq mailbox.ModSeq) (*Change, error) {
 	if before.Box(h.Box.ID) != nil {
 		return nil, fmt.Errorf("mailbox %s: %w", h.Box.ID, ErrExists)
 	}
 	out := &Change{Image: *before, Boxes: []BoxChange{{ID: h.Box.ID, Whole: true}}}
-	modseq := max(before.ModSeq, h.Box.HighestModSeq) + 1
-	_, slot, err := t.m.wholeLineage(t.c, before.ModSeq)
-	if err != nil {
-		return nil, err
-	}
-	out.Image.ModSeq, out.Image.Lineage = modseq, before.Lineage.with(slot, modseq)
 	b := h.Box
+	b.UIDNext = leap(b.UIDNext, b.HighestModSeq, modseq)
 	b.Name, b.HighestModSeq, b.CreatedModSeq, b.Made, b.Named = name, modseq, modseq, Dot{}, Dot{}
 	entered := &box{State: b.State}
 	if err := t.enter(entered, name); err != nil {

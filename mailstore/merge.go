@@ -177,8 +177,11 @@ type merger struct {
 }
 
 func newMerger(name string, here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map[mailbox.ID][]Entry) *merger {
-	return &merger{here: newVersion(here, own), there: newVersion(there, theirs), name: name,
-		modseq: max(here.ModSeq, there.ModSeq) + 1, renewed: map[mailbox.ID]bool{}}
+	last := max(here.ModSeq, there.ModSeq)
+	if last > here.ModSeq || !here.Lineage.with(name, last).gives(name, last+1) {
+		last = nextSpan(last, name)
+	}
+	return &merger{here: newVersion(here, own), there: newVersion(there, theirs), name: name, modseq: last + 1, renewed: map[mailbox.ID]bool{}}
 }
 
 // now is the merge itself, as a write.
@@ -272,6 +275,7 @@ func (g *merger) take(b *BoxImage, side *version) {
 	}
 	taken := *b
 	taken.Made, taken.Named = side.made(b), side.named(b)
+	taken.UIDNext = leap(b.UIDNext, b.HighestModSeq, g.modseq) // the other side may give more, before it hears of this
 	taken.HighestModSeq, taken.CreatedModSeq, taken.Counts, taken.Checksum = g.modseq, g.modseq, mailbox.Counts{}, mailbox.Checksum{}
 	change := BoxChange{ID: b.ID, Whole: true}
 	for _, e := range side.entries[b.ID] {
@@ -295,7 +299,13 @@ func (g *merger) both(h, t *BoxImage) error {
 		b.Made = y
 	}
 	g.call(&b, h, t)
-	b.UIDValidity, b.UIDNext = max(h.UIDValidity, t.UIDValidity), max(h.UIDNext, t.UIDNext)
+	next := max(h.UIDNext, t.UIDNext)
+	b.UIDValidity, b.UIDNext = max(h.UIDValidity, t.UIDValidity), next
+	for _, side := range []*BoxImage{h, t} {
+		if b.UIDNext == next { // the other side may give more, before it hears of this
+			b.UIDNext = leap(next, side.HighestModSeq, g.modseq)
+		}
+	}
 	b.Horizon, b.Recent = max(h.Horizon, t.Horizon), max(h.Recent, t.Recent)
 	m := newBoxMerger(g, h, t, &b)
 	if err := m.run(); err != nil {
@@ -304,6 +314,8 @@ func (g *merger) both(h, t *BoxImage) error {
 	if len(m.change.Entries) > 0 || h.HighestModSeq != t.HighestModSeq || h.UIDNext != t.UIDNext || h.UIDValidity != t.UIDValidity {
 		b.HighestModSeq = g.modseq
 		g.out.Boxes = append(g.out.Boxes, m.change)
+	} else {
+		b.UIDNext = next
 	}
 	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, b)
 	return nil

@@ -104,7 +104,10 @@ type split struct {
 	opened    int  // slots, after disasters
 	met       *Merged
 	away      []*absentee
-	returns   *int // mailboxes to which one of them came back
+	returns   *int      // mailboxes to which one of them came back
+	roamers   []*roamer // none where UIDs may collide
+	roamed    *int      // mailboxes to which they came with a cache
+	colliding bool
 	ops       *int
 	merges    *int
 }
@@ -431,7 +434,9 @@ func (p *split) step() {
 		}
 	}
 	m := rapid.SampledFrom(masters).Draw(p.t, "master")
-	switch k := rapid.IntRange(0, 20).Draw(p.t, "kind"); {
+	switch k := rapid.IntRange(0, 21).Draw(p.t, "kind"); {
+	case k == 21 && !p.colliding:
+		p.roam(rapid.SampledFrom(p.roamers).Draw(p.t, "roamer"), rapid.SampledFrom(p.sides).Draw(p.t, "visits"))
 	case k == 20:
 		p.disasterOf(rapid.IntRange(0, len(p.sides)-1).Draw(p.t, "slot"))
 	case k > 12 && k < 15 && len(masters) > 1:
@@ -439,6 +444,9 @@ func (p *split) step() {
 			p.contend(m, other)
 		}
 	case k < 15 || len(others) == 0 && len(masters) == 1:
+		if p.colliding && len(masters) > 1 {
+			p.collide(m, rapid.SampledFrom(masters).Draw(p.t, "with"))
+		}
 		p.work(m)
 	case k < 17 && len(others) > 0:
 		p.sync(m, rapid.SampledFrom(others).Draw(p.t, "replica"))
@@ -517,9 +525,10 @@ func (p *split) end() {
 // number of runs, of up to 400 steps each.
 func TestSplitBrain(t *testing.T) {
 	var met Merged
-	ops, runs, merges, broken, disasters, returns := 0, 0, 0, 0, 0, 0
+	ops, runs, merges, broken, disasters, returns, roamed := 0, 0, 0, 0, 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, puts: map[mailbox.GUID][]boxArrival{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters, returns: &returns,
+		p := &split{t: rt, sent: map[mailbox.GUID]bool{}, given: map[mailbox.GUID]int{}, puts: map[mailbox.GUID][]boxArrival{}, broken: &broken, met: &met, ops: &ops, merges: &merges, disasters: &disasters, returns: &returns, roamed: &roamed,
+			roamers: []*roamer{newRoamer(), newRoamer()}, colliding: rapid.Bool().Draw(rt, "colliding"),
 			copies: make([]string, 4)}
 		clock := time.Unix(1_800_000_000, 0)
 		for i, name := range []string{"A", "B", "C", "D"}[:rapid.IntRange(2, 4).Draw(rt, "slots")] {
@@ -542,5 +551,5 @@ func TestSplitBrain(t *testing.T) {
 		}
 		runs++
 	})
-	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway, %d disasters, %d mailboxes that clients came back to: %+v", runs, ops, merges, broken, disasters, returns, met)
+	t.Logf("proof: %d runs, %d operations, %d merges, %d more broken off halfway, %d disasters, %d mailboxes that clients came back to, %d to which they came from any slot: %+v", runs, ops, merges, broken, disasters, returns, roamed, met)
 }

@@ -14,16 +14,16 @@ import (
 func TestMergeAgainAfterWrites(t *testing.T) {
 	const before, onA, onB, late = "Subject: before\r\n\r\n", "Subject: on a\r\n\r\n", "Subject: on b\r\n\r\n", "Subject: late\r\n\r\n"
 	ops := map[string]struct {
-		do   func(t *testing.T, b *side, box mailbox.ID)
+		do   func(t *testing.T, b *side, box mailbox.ID, own mailbox.UID)
 		want []string
 		seen bool // the message on b
 	}{
-		"nothing":  {func(*testing.T, *side, mailbox.ID) {}, []string{before, onA, onB}, false},
-		"delivery": {func(t *testing.T, b *side, _ mailbox.ID) { b.deliver(t, late) }, []string{before, late, onA, onB}, false},
-		"flags": {func(t *testing.T, b *side, box mailbox.ID) { b.store(t, box, 2, `\Seen`) },
+		"nothing":  {func(*testing.T, *side, mailbox.ID, mailbox.UID) {}, []string{before, onA, onB}, false},
+		"delivery": {func(t *testing.T, b *side, _ mailbox.ID, _ mailbox.UID) { b.deliver(t, late) }, []string{before, late, onA, onB}, false},
+		"flags": {func(t *testing.T, b *side, box mailbox.ID, own mailbox.UID) { b.store(t, box, own, `\Seen`) },
 			[]string{before, onA, onB}, true},
-		"expunge": {func(t *testing.T, b *side, box mailbox.ID) {
-			b.store(t, box, 2, `\Deleted`)
+		"expunge": {func(t *testing.T, b *side, box mailbox.ID, own mailbox.UID) {
+			b.store(t, box, own, `\Deleted`)
 			if _, _, err := b.m.Expunge(t.Context(), "", box, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +36,7 @@ func TestMergeAgainAfterWrites(t *testing.T) {
 				a.deliver(t, before)
 				mustConverge(t, a, b)
 				a.deliver(t, onA)
-				b.deliver(t, onB)
+				own := b.deliver(t, onB).UID
 				if _, _, err := mergeOnly(t.Context(), a, b); err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func TestMergeAgainAfterWrites(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				op.do(t, b, box.ID)
+				op.do(t, b, box.ID, own)
 				from, to := c, b
 				if backwards {
 					from, to = b, c

@@ -19,10 +19,13 @@ func TestUnitedMessageOfThirdSlot(t *testing.T) {
 		for i := range map[string]int{"a": 2, "b": 0}[late] { // who delivers later gives a higher mod-sequence
 			a.put(t, "Drafts", fmt.Sprintf("Subject: %d\r\n\r\n", i))
 		}
-		r := a.deliver(t, text)
-		b.deliver(t, text)
-		mustConverge(t, b, c)
 		box := named(t, a.m, "INBOX").ID
+		r := b.deliver(t, text)
+		if err := a.m.RaiseUIDNext(t.Context(), "", box, r.UID); err != nil { // as if it had given more than b lacks
+			t.Fatal(err)
+		}
+		a.deliver(t, text)
+		mustConverge(t, b, c)
 		for i := range 5 {
 			c.put(t, "Drafts", fmt.Sprintf("Subject: on c, %d\r\n\r\n", i))
 		}

@@ -16,25 +16,33 @@ type Missed struct {
 	Damaged []mailbox.UID
 	// Vanished are UIDs below State.UIDNext under which there is no message: those that were
 	// expunged since. Where that is not known any more of all of them, it is every such UID.
+	// Of somebody who knew what was never so here, it is also those that another slot may have given.
 	Vanished mailbox.UIDSet
 	// Forgot says that Vanished is every such UID.
 	Forgot bool
+	// Strange says that nothing here is what was known: all is told, changed or not.
+	Strange bool
 }
 
-// Missed returns what changed in a mailbox after since (RFC 7162 §3.2.6), all of one moment. A since that the
-// mailbox has not reached comes from a slot whose last writes are not here: what was
-// expunged before it there is not known.
-func (m *Mail) Missed(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) (Missed, error) {
+// Missed returns what changed in a mailbox after known (RFC 7162 §3.2.6), all of one moment. One that this
+// mail has not reached comes from a slot some of whose writes are not here: what differs is not known.
+func (m *Mail) Missed(ctx context.Context, id mailbox.ID, known mailbox.ModSeq) (Missed, error) {
 	var out Missed
 	_, _, err := m.refresh(ctx, id, func(c *conn, b *box, old cached) (now cached, err error) {
+		since := known
 		out = Missed{State: b.State}
 		if since == b.HighestModSeq && since >= b.horizon {
 			return old, nil
 		}
+		if reached, err := m.reached(c, since); err != nil {
+			return old, err
+		} else if !reached || since > b.HighestModSeq {
+			out.Strange, since = true, 0
+		}
 		if now, out.Changed, out.Damaged, err = m.liveSince(ctx, c, b, old, since); err != nil {
 			return now, err
 		}
-		whole := since >= b.horizon && since <= b.HighestModSeq
+		whole := since >= b.horizon && !out.Strange
 		if whole {
 			var gone []mailbox.Record
 			gone, whole, err = m.expungedSince(c, b, since)
@@ -47,6 +55,9 @@ func (m *Mail) Missed(ctx context.Context, id mailbox.ID, since mailbox.ModSeq) 
 		if err == nil && !whole {
 			out.Forgot = true
 			now, out.Vanished, err = m.unheld(ctx, c, b, now)
+		}
+		if out.Strange {
+			out.Vanished.AddSet(strangers(b.UIDNext, b.HighestModSeq, known))
 		}
 		return now, err
 	})

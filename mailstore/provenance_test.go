@@ -42,25 +42,26 @@ func mustMergeOnly(t *testing.T, from, to *side) {
 // it; the message gets another UID on each. It stays one message, and what is done to it
 // under any of its UIDs is done to it.
 func TestTwoMergesOfAThird(t *testing.T) {
-	want := []string{"Subject: first\r\n\r\n", "Subject: of a\r\n\r\n", "Subject: of b\r\n\r\n", "Subject: of c\r\n\r\n"}
+	const ofC = "Subject: of c\r\n\r\n"
+	want := []string{"Subject: first\r\n\r\n", "Subject: of a\r\n\r\n", "Subject: of b\r\n\r\n", ofC}
 	for name, op := range map[string]struct {
 		do   func(a, b, c *side, box mailbox.ID)
 		want []string
 		seen int
 	}{
 		"nothing":           {func(a, b, c *side, box mailbox.ID) {}, want, 0},
-		"flag at the third": {func(a, b, c *side, box mailbox.ID) { c.store(t, box, 2, `\Seen`) }, want, 1},
+		"flag at the third": {func(a, b, c *side, box mailbox.ID) { c.store(t, box, c.uidOf(t, ofC), `\Seen`) }, want, 1},
 		"flags at two": {func(a, b, c *side, box mailbox.ID) {
-			c.store(t, box, 2, `\Seen`)
-			b.store(t, box, b.uidOf(t, "Subject: of c\r\n\r\n"), `\Flagged`) // later
+			c.store(t, box, c.uidOf(t, ofC), `\Seen`)
+			b.store(t, box, b.uidOf(t, ofC), `\Flagged`) // later
 		}, want, 0},
 		"expunged by a merger": {func(a, b, c *side, box mailbox.ID) {
-			a.remove(t, box, a.uidOf(t, "Subject: of c\r\n\r\n"))
+			a.remove(t, box, a.uidOf(t, ofC))
 		}, want[:3], 0},
-		"expunged at the third": {func(a, b, c *side, box mailbox.ID) { c.remove(t, box, 2) }, want[:3], 0},
+		"expunged at the third": {func(a, b, c *side, box mailbox.ID) { c.remove(t, box, c.uidOf(t, ofC)) }, want[:3], 0},
 		"expunged, and then changed elsewhere": {func(a, b, c *side, box mailbox.ID) {
-			c.remove(t, box, 2)
-			uid := b.uidOf(t, "Subject: of c\r\n\r\n")
+			c.remove(t, box, c.uidOf(t, ofC))
+			uid := b.uidOf(t, ofC)
 			for _, flag := range []string{`\Flagged`, `\Answered`, `\Seen`} {
 				b.store(t, box, uid, flag)
 			}

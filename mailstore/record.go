@@ -143,8 +143,9 @@ func (t *txn) count(b *box, r *mailbox.Record, by int) {
 	b.dirty = true
 }
 
-// changed notes that r is b's latest change.
+// changed notes b's latest change.
 func (b *box) changed(modseq mailbox.ModSeq) {
+	b.pass(modseq)
 	b.HighestModSeq = max(b.HighestModSeq, modseq)
 	b.dirty = true
 }

@@ -104,6 +104,7 @@ func (r *repair) recountBox(b *box, live bool) (Usage, error) {
 	if got.counts != b.Counts || got.sum != b.Checksum || next != b.UIDNext || modseq != b.HighestModSeq || got.first != b.firstUnseen {
 		r.sayf("mailbox %s: counters were %+v and are %+v", b.Name, b.Counts, got.counts)
 		modseq = max(modseq, r.change())
+		next = leap(next, b.HighestModSeq, modseq)
 	}
 	r.t.account.modseq = max(r.t.account.modseq, modseq)
 	table := "mailbox"

@@ -15,6 +15,7 @@ type remembered struct {
 	// same, no other connection has committed anything.
 	version int64
 	account account
+	own     mailbox.ModSeq
 	boxes   map[mailbox.ID]*box // as they are in mail.db
 }
 
@@ -27,7 +28,7 @@ func (t *txn) recall() (err error) {
 		return err
 	}
 	if known := t.m.known.Load(); known != nil && known.version == t.version {
-		t.account, t.before = known.account, known.account
+		t.account, t.before, t.own = known.account, known.account, known.own
 		return nil
 	}
 	return t.loadAccount()
@@ -44,7 +45,7 @@ func (t *txn) recallBoxes() {
 
 // remember keeps what was committed for the next transaction.
 func (t *txn) remember() {
-	known := &remembered{version: t.version, account: t.account}
+	known := &remembered{version: t.version, account: t.account, own: t.own}
 	if t.keepBoxes && len(t.boxes) <= maxRemembered {
 		known.boxes = t.boxes
 		for _, b := range t.boxes {

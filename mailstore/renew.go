@@ -16,7 +16,7 @@ import (
 // told, so all counters are raised by more than can have been given.
 const (
 	renewUIDs    = 1 << 20
-	renewModSeqs = 1 << 32
+	renewModSeqs = 1 << (spanBits + 6)
 	renewPacks   = 1 << 20
 	renewNums    = 1 << 20
 	renewBoxes   = 1 << 10
@@ -72,7 +72,7 @@ func (m *Mail) Renew(ctx context.Context) error {
 }
 
 func (t *txn) renewBox(b *box, modseq mailbox.ModSeq) error {
-	if uint64(b.UIDNext)+renewUIDs < math.MaxUint32 {
+	if b.pass(modseq); uint64(b.UIDNext)+renewUIDs < math.MaxUint32 {
 		b.UIDNext += renewUIDs
 	} else {
 		if err := t.retire(b); err != nil {

@@ -710,6 +710,7 @@ func (r *repair) recover(name string, l *located, c content) error {
 	if err != nil {
 		return err
 	}
+	b.pass(r.change())
 	rec := r.recordOf(l)
 	if rec.UID, err = b.nextUID(); err != nil {
 		return err

@@ -237,7 +237,7 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.State.UIDValidity != before.State.UIDValidity || after.State.UIDNext != before.State.UIDNext+renewUIDs {
+	if after.State.UIDValidity != before.State.UIDValidity || after.State.UIDNext < before.State.UIDNext+renewUIDs {
 		t.Errorf("%+v became %+v", before.State, after.State)
 	}
 	for i, r := range after.Records {

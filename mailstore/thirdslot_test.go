@@ -101,7 +101,12 @@ func TestApplyForgetsWhatNobodyHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := mailbox.UIDRange(1, 9)
+	// a has given more than b lacks.
+	next := named(t, b.m, "Archive").UIDNext - 1
+	if err := a.m.RaiseUIDNext(ctx, "", archive.ID, next); err != nil {
+		t.Fatal(err)
+	}
+	all := mailbox.UIDRange(1, next)
 	if _, err := a.m.Copy(ctx, "", inbox.ID, all, archive.ID); err != nil { // the same UID
 		t.Fatal(err)
 	}

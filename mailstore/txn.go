@@ -19,6 +19,8 @@ type txn struct {
 	now     int64 // seconds since 1970
 	account account
 	before  account
+	own     mailbox.ModSeq // the last that this slot gave, and may go on from; another: see succeed
+	failed  error          // of succeed, told by flush
 	boxes   map[mailbox.ID]*box
 	events  []mailbox.Event
 
@@ -137,6 +139,9 @@ func (t *txn) loadAccount() error {
 
 // flush writes back the account and the mailboxes that changed.
 func (t *txn) flush() error {
+	if t.failed != nil {
+		return t.failed
+	}
 	if a := &t.account; *a != t.before {
 		err := t.c.exec(`UPDATE account SET modseq = ?, uidvalidity = ?, box = ?, num = ?, pack = ?, bytes = ?, messages = ?,
 			quota_bytes = ?, quota_messages = ? WHERE sound`, int64(a.modseq), int64(a.uidvalidity), a.box, a.num, a.pack,
@@ -168,7 +173,9 @@ func (t *txn) flush() error {
 
 // nextModSeq gives out the user's next mod-sequence.
 func (t *txn) nextModSeq() mailbox.ModSeq {
+	t.failed = errors.Join(t.failed, t.succeed())
 	t.account.modseq++
+	t.own = t.account.modseq
 	return t.account.modseq
 }
 
@@ -176,6 +183,9 @@ func (t *txn) nextModSeq() mailbox.ModSeq {
 // follows the clock where it can, so that mail restored from an old copy does
 // not repeat values given since (RFC 9051 §2.3.1.1).
 func (t *txn) nextUIDValidity(name string) (mailbox.UIDValidity, error) {
+	if err := t.succeed(); err != nil {
+		return 0, err
+	}
 	next := max(int64(t.account.uidvalidity)+1, t.now)
 	if next > math.MaxUint32 {
 		next = int64(t.account.uidvalidity) + 1

@@ -199,14 +199,14 @@ func TestSplitBrainIsMerged(t *testing.T) {
 	u := a.user("anna")
 	a.deliver(u, "INBOX", letter(1))
 	a.sync(a.client(b), u)
-	a.deliver(u, "INBOX", letter(2)) // the same UID
+	a.deliver(u, "INBOX", letter(2))
 	b.deliver(u, "INBOX", letter(3))
 	v, w := a.user("bert"), b.user("bert")
 	a.deliver(v, "INBOX", letter(4))
 	b.stop()
 	a.serve(false, "b")
 	c := b.client(a)
-	if s := b.sync(c, u); s.Merged.Users != 1 || s.Merged.Mail.SameUID != 1 {
+	if s := b.sync(c, u); s.Merged.Users != 1 || s.Merged.Mail.Taken != 1 || s.Merged.Mail.SameUID != 0 {
 		t.Errorf("met %+v", s.Merged)
 	}
 	same(t, u, a, b)
