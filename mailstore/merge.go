@@ -172,8 +172,12 @@ type merger struct {
 	name        string              // this slot's
 	modseq      mailbox.ModSeq      // of all that the merge changes: above both sides'
 	renewed     map[mailbox.ID]bool // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
-	out         Change
-	merged      Merged
+	known       struct {            // what either side can tell of messages that the other found in packs
+		here, there map[mailbox.GUID]bool
+	}
+	emptied bool // a mailbox of such messages went
+	out     Change
+	merged  Merged
 }
 
 func newMerger(name string, here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map[mailbox.ID][]Entry) *merger {
@@ -199,6 +203,7 @@ func (g *merger) run() (*Change, error) {
 	image.UIDValidity = max(g.here.UIDValidity, g.there.UIDValidity)
 	image.Subscriptions = union(g.here.Subscriptions, g.there.Subscriptions, cmp.Compare)
 	g.descend()
+	g.known.here, g.known.there = g.here.known(true), g.there.known(false)
 	ids := map[mailbox.ID]bool{}
 	for _, v := range []*version{g.here, g.there} {
 		for i := range v.Mailboxes {
@@ -211,6 +216,7 @@ func (g *merger) run() (*Change, error) {
 		}
 	}
 	slices.SortFunc(image.Mailboxes, func(a, b BoxImage) int { return cmp.Compare(a.ID, b.ID) })
+	g.dropUnused()
 	g.settleNames()
 	g.retire()
 	return &g.out, nil
@@ -269,8 +275,13 @@ func (v *version) touched(b *BoxImage, other *version) bool {
 // take takes a mailbox over as one side has it. The other's is new here: its mod-sequences
 // are above all that clients of this slot know.
 func (g *merger) take(b *BoxImage, side *version) {
+	stays, entries, gone := g.giveUp(b, side)
+	if !stays {
+		g.emptied = true
+		return
+	}
 	if side == g.here {
-		g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, *b)
+		g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, g.without(b, entries, gone))
 		return
 	}
 	taken := *b
@@ -278,7 +289,7 @@ func (g *merger) take(b *BoxImage, side *version) {
 	taken.UIDNext = leap(b.UIDNext, b.HighestModSeq, g.modseq) // the other side may give more, before it hears of this
 	taken.HighestModSeq, taken.CreatedModSeq, taken.Counts, taken.Checksum = g.modseq, g.modseq, mailbox.Counts{}, mailbox.Checksum{}
 	change := BoxChange{ID: b.ID, Whole: true}
-	for _, e := range side.entries[b.ID] {
+	for _, e := range entries {
 		of := side.arrival(&e)
 		e.Provenance = Provenance{of.made, of.uid, side.changed(&e)}
 		e.ModSeq, e.CreatedModSeq = g.modseq, g.modseq

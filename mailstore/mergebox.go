@@ -157,10 +157,18 @@ func (m *boxMerger) decide(w *twin) {
 		return
 	}
 	w.changed = side.changed(w.entry)
-	w.stays = !w.entry.Expunged && m.survives(w, other)
+	w.stays = !w.entry.Expunged && !m.knows(w.entry, side, m.sameOn(other)) && m.survives(w, other)
 	if w.stays && side == m.there {
 		m.merged.Taken++
 	}
+}
+
+// sameOn is the mailbox on a side.
+func (m *boxMerger) sameOn(side *version) *BoxImage {
+	if side == m.here {
+		return m.h
+	}
+	return m.t
 }
 
 // survives reports whether a message of which the other side has no record stays: it has never

@@ -141,6 +141,9 @@ func TestNamesOfTwoMailboxes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, s := range []*side{a, b} { // one that never had a message would go
+			s.put(t, name, "Subject: there\r\n\r\n")
+		}
 		loser := max(x.ID, y.ID)
 		for n := 4; n <= len(loser) && len(name) < 100; n++ {
 			if _, err := a.m.Create(ctx, "", fmt.Sprintf("%s (%s)", name, loser[:n]), ""); err != nil {

@@ -726,5 +726,8 @@ func (r *repair) hold(b *box, rec mailbox.Record) error {
 	if err := r.t.c.exec(`UPDATE content SET refs = refs + 1 WHERE num = ?`, int64(rec.Num)); err != nil {
 		return err
 	}
+	if err := r.t.noteRecovered(b, &rec); err != nil {
+		return err
+	}
 	return r.t.insert(b, &rec)
 }
