@@ -265,10 +265,10 @@ func (t *txn) hold(msg *Message, f frame) (num uint32, err error) {
 	if !found {
 		return t.addContent(msg, f)
 	}
-	if t.fresh(old) || t.m.readable(old) {
+	if t.fresh(old) || t.m.genuine(old) {
 		return old.num, t.c.exec(`UPDATE content SET refs = refs + 1 WHERE num = ?`, int64(old.num))
 	}
-	// The bytes that are there are damaged; these are the same and whole.
+	// The bytes that are there are damaged, or another message's; these are whole.
 	err = t.c.exec(`UPDATE pack SET held = held - ? WHERE sound AND n = ?`, old.size+frameHeaderSize, int64(old.pack))
 	if err != nil {
 		return 0, err

@@ -85,6 +85,25 @@ func (m *Mail) readable(c content) bool {
 	return r.Close() == nil
 }
 
+// genuine reports whether a content's bytes are on disk and whole, and the message that has its GUID.
+func (m *Mail) genuine(c content) bool {
+	r, err := m.packs.read(c.where, c.pack, c.start, c.guid, c.size)
+	return err == nil && checkGUID(c.guid, r) == nil
+}
+
+// checkGUID closes a message that it has read, and returns why it is not the one of a GUID.
+func checkGUID(g mailbox.GUID, r *Content) error {
+	h := mailbox.NewGUIDHash()
+	_, err := r.WriteTo(h)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	if mailbox.GUID(h.Sum(nil)) != g {
+		return errors.New("bytes have another GUID")
+	}
+	return nil
+}
+
 // Open opens the message of a record, checked whole against its frame's CRC and
 // GUID. Damage is a *Damage that names the place; then no bytes are returned.
 func (m *Mail) Open(ctx context.Context, id mailbox.ID, rec mailbox.Record) (*Content, error) {

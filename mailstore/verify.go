@@ -377,7 +377,7 @@ func (v *verification) bytes(ctx context.Context) error {
 		}
 		r, err := v.m.OpenGUID(ctx, c.guid)
 		if err == nil {
-			err = v.guid(c, r)
+			err = checkGUID(c.guid, r)
 		}
 		if errors.Is(err, ErrNoMessage) {
 			continue // forgotten since
@@ -387,18 +387,6 @@ func (v *verification) bytes(ctx context.Context) error {
 		}
 	}
 	return v.files()
-}
-
-func (v *verification) guid(c content, r *Content) error {
-	h := mailbox.NewGUIDHash()
-	_, err := r.WriteTo(h)
-	if err = errors.Join(err, r.Close()); err != nil {
-		return err
-	}
-	if mailbox.GUID(h.Sum(nil)) != c.guid {
-		return errors.New("bytes have another GUID")
-	}
-	return nil
 }
 
 // files compares the packs on disk with those of mail.db.

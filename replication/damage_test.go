@@ -72,6 +72,9 @@ var harms = map[string]func(n *node, u mailbox.User, uid mailbox.UID){
 	"a message": func(n *node, u mailbox.User, uid mailbox.UID) {
 		n.damageMessage(u, fmt.Sprintf("body of %d\r\n", uid-1))
 	},
+	"another message under a good CRC": func(n *node, u mailbox.User, uid mailbox.UID) {
+		n.replaceMessage(u, fmt.Sprintf("body of %d\r\n", uid-1))
+	},
 	"a frame": func(n *node, u mailbox.User, uid mailbox.UID) {
 		n.damageMessage(u, fmt.Sprintf("Message-ID: <%d@x>\r\n", uid-1))
 	},

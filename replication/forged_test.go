@@ -3,6 +3,9 @@ package replication
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -51,4 +54,48 @@ func TestForgedMessagesAreRefused(t *testing.T) {
 	}
 	a.sync(c, u)
 	same(t, u, a, b)
+}
+
+// TestReplacedMessageIsNeverSent: octets in the place of a message, under a good CRC, do not leave the slot, neither with a sync nor for
+// a repair of the other; the message does when it is there again.
+func TestReplacedMessageIsNeverSent(t *testing.T) {
+	a, b, c := pair(t)
+	u := a.user("anna")
+	for i := range 3 {
+		a.deliver(u, "INBOX", letter(i))
+	}
+	a.replaceMessage(u, "body of 1\r\n")
+	if _, err := c.Sync(t.Context(), u); err == nil {
+		t.Error("a message that is not there was sent")
+	}
+	if strings.Contains(packs(t, b, u), "replac") {
+		t.Error("a sync brought octets that are another message's")
+	}
+	a.restage(u, letter(1))
+	a.sync(c, u)
+	same(t, u, a, b)
+	b.damageMessage(u, "body of 2\r\n")
+	a.replaceMessage(u, "body of 2\r\n")
+	before := packs(t, b, u)
+	must(t, c.Heal(t.Context(), u, func(string) {}))
+	if strings.Contains(packs(t, b, u)[len(before):], "replac") {
+		t.Error("a repair brought octets that are another message's")
+	}
+	b.restage(u, letter(2))
+	must(t, c.Heal(t.Context(), u, func(string) {}))
+	same(t, u, a, b)
+}
+
+// packs is all that a user's packs have, new octets last.
+func packs(t *testing.T, n *node, u mailbox.User) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(n.dir, u.Dir(), "*.pack"))
+	must(t, err)
+	var out strings.Builder
+	for _, p := range all {
+		b, err := os.ReadFile(p)
+		must(t, err)
+		out.Write(b)
+	}
+	return out.String()
 }
