@@ -117,29 +117,49 @@ type folded struct {
 
 // fold takes a text and folds it as text.Normalize does.
 func (f *folded) fold(s string) {
-	out, from := slices.Grow(f.text[:0], len(s)+len(s)/8), slices.Grow(f.from[:0], len(s)+len(s)/8)
+	f.written = s
+	f.text, f.from = slices.Grow(f.text[:0], len(s)+len(s)/8), slices.Grow(f.from[:0], len(s)+len(s)/8)
 	wasSpace := false
 	for i := 0; i < len(s); {
-		c, n := s[i], 1
-		space := c == ' ' || c-'\t' <= '\r'-'\t'
-		switch {
-		case c >= utf8.RuneSelf:
-			_, n = utf8.DecodeRuneInString(s[i:])
-			out, wasSpace = appendFolded(out, s[i:i+n], wasSpace)
-			for len(from) < len(out) {
-				from = append(from, int32(i))
-			}
-		case !space:
-			if c-'a' <= 'z'-'a' {
-				c -= 'a' - 'A'
-			}
-			out, from, wasSpace = append(out, c), append(from, int32(i)), false
-		case !wasSpace:
-			out, from, wasSpace = append(out, ' '), append(from, int32(i)), true
+		if s[i] < utf8.RuneSelf {
+			i, wasSpace = f.foldASCII(i, wasSpace)
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(s[i:])
+		f.text, wasSpace = appendFolded(f.text, s[i:i+n], wasSpace)
+		for len(f.from) < len(f.text) {
+			f.from = append(f.from, int32(i))
 		}
 		i += n
 	}
-	f.written, f.text, f.from = s, out, from
+}
+
+// foldASCII folds the characters from i on that are ASCII, and returns where they end and
+// whether what is there now ends with a space.
+func (f *folded) foldASCII(i int, wasSpace bool) (end int, space bool) {
+	at := len(f.text)
+	f.text, f.from = slices.Grow(f.text, len(f.written)-i), slices.Grow(f.from, len(f.written)-i)
+	out, from := f.text[at:cap(f.text)], f.from[at:cap(f.from)]
+	n := 0
+	for ; i < len(f.written) && f.written[i] < utf8.RuneSelf; i++ {
+		c := f.written[i]
+		switch {
+		case c == ' ' || c-'\t' <= '\r'-'\t':
+			if wasSpace {
+				continue
+			}
+			c, wasSpace = ' ', true
+		case c-'a' <= 'z'-'a':
+			c -= 'a' - 'A'
+			fallthrough
+		default:
+			wasSpace = false
+		}
+		out[n], from[n] = c, int32(i)
+		n++
+	}
+	f.text, f.from = f.text[:at+n], f.from[:at+n]
+	return i, wasSpace
 }
 
 // appendFolded appends the fold of a code point, and returns whether it ends with a
@@ -194,26 +214,28 @@ func (f *folded) occurrences(out []mark, pattern string, what int) []mark {
 // terms appends where terms like the words of a fuzzy key are; the words are numbered
 // from what on.
 func (f *folded) terms(out []mark, k *fuzzyKey, what int, known map[string]int) []mark {
-	at, end := 0, 0
+	if len(f.text) == 0 {
+		return out
+	}
 	s := unsafe.String(unsafe.SliceData(f.text), len(f.text)) // nobody changes it while the tokens last
 	for token := range text.Tokens(s) {
-		// Tokens come in the order of their ends and may overlap: the next one begins
-		// behind this one's beginning, and ends behind its end.
-		at = max(at, end+1-len(token))
-		at += strings.Index(s[at:], token)
-		end = at + len(token)
-		if k.first[token[0]] && isWord(token) {
-			n, ok := known[token]
-			if !ok {
-				n = slices.IndexFunc(k.words, func(w *fuzzyWord) bool { return w.like(token).kind != unlike })
-				known[strings.Clone(token)] = n
-			}
-			if n >= 0 {
-				out = append(out, f.mark(at, end, what+n))
-			}
+		if !k.first[token[0]] || !isWord(token) {
+			continue
 		}
-		_, n := utf8.DecodeRuneInString(token)
-		at += n
+		n, ok := known[token]
+		if !ok {
+			n = slices.IndexFunc(k.words, func(w *fuzzyWord) bool { return w.like(token).kind != unlike })
+			known[strings.Clone(token)] = n
+		}
+		if n >= 0 {
+			at := offsetIn(s, token)
+			out = append(out, f.mark(at, at+len(token), what+n))
+		}
 	}
 	return out
+}
+
+// offsetIn is where a part of s, that shares its memory, begins in it.
+func offsetIn(s, part string) int {
+	return int(uintptr(unsafe.Pointer(unsafe.StringData(part))) - uintptr(unsafe.Pointer(unsafe.StringData(s))))
 }

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"pgregory.net/rapid"
+
 	"teraslot/text"
 )
 
@@ -114,4 +116,45 @@ func visible(s string) string {
 		}
 		return r
 	}, s)), " ")
+}
+
+// Where a token stands is told by its memory: also of pieces of long words, of pairs, and of
+// words that stand there several times.
+func TestOffsetIn(t *testing.T) {
+	s := "AB ABAB 会会会料 " + strings.Repeat("ÉX", 120) + " AB--AB ก็กก 𐐀AB " + strings.Repeat("A", 200)
+	end := 0
+	for token := range text.Tokens(s) {
+		at := offsetIn(s, token)
+		if at < 0 || at+len(token) > len(s) || s[at:at+len(token)] != token {
+			t.Fatalf("%q does not stand at %d", token, at)
+		}
+		if at+len(token) <= end {
+			t.Errorf("%q at %d ends before the one before it, %d", token, at, end)
+		}
+		end = at + len(token)
+	}
+	if end != len(s) {
+		t.Errorf("the last token ends at %d of %d", end, len(s))
+	}
+}
+
+// A text folded for its marks is what Normalize makes of it, and each octet knows its
+// character.
+func TestFoldedIsNormalized(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "Zz", " ", "\r\n\t", "é", "½", "\u00a0", "\u3000 ", "ﬁ", "会", "\xff", "\u0308", "𐐨", "long word "}), 0, 40).Draw(t, "parts")
+		written := strings.Join(parts, "")
+		f := folded{text: make([]byte, 3), from: make([]int32, 5)} // of a text before
+		f.fold(written)
+		if want := text.Normalize(written); string(f.text) != want || len(f.from) != len(want) {
+			t.Fatalf("%q is folded to %q, %d places, want %q", written, f.text, len(f.from), want)
+		}
+		last := int32(0)
+		for i, from := range f.from {
+			if from < last || int(from) >= len(written) || !utf8.RuneStart(written[from]) && written[from] != 0xFF {
+				t.Fatalf("octet %d of %q comes from %d", i, f.text, from)
+			}
+			last = from
+		}
+	})
 }
