@@ -44,9 +44,9 @@
 // guard only these caches and are never held while anything is read. Messages and kept
 // text are read on at most Options.Workers goroutines, which end before Search returns, some
 // at a time: for each of these portions a user takes a turn (turns), of which there are as
-// many at once, for all searches, and users who wait are called in a ring. No lock on a
-// user's mail or index is held while messages are matched: the view is a copy,
-// and the snapshot holds handles, not locks.
+// many at once, for all searches, and users who wait are called in a ring. The words of a fuzzy
+// key are looked up in the dictionary on as many goroutines. No lock on a user's mail or
+// index is held while messages are matched: the view is a copy, and the snapshot holds handles, not locks.
 //
 // The package writes nothing and knows no protocol: imapd resolves sequence
 // numbers, "*" and "$" to UIDs before it asks.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"golang.org/x/sync/errgroup"
 
 	"teraslot/text"
 	"teraslot/tiers"
@@ -36,38 +37,54 @@ type expandedTerm struct {
 	like  likeness
 }
 
-// expand looks for the terms like each word in the fields.
-func expand(ctx context.Context, snap *tiers.Snapshot, words []*fuzzyWord, fields []string) (*expansion, error) {
+// expand looks for the terms like each word in the fields, for as many words at once as there
+// are workers.
+func expand(ctx context.Context, snap *tiers.Snapshot, words []*fuzzyWord, fields []string, workers int) (*expansion, error) {
 	x := &expansion{fields: fields, words: make([]expandedWord, len(words)), size: snap.Docs()}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(1, workers))
 	for i, w := range words {
-		for f, field := range fields {
-			for _, prefix := range w.prefixes {
-				if err := x.words[i].add(ctx, snap, w, f, field, prefix); err != nil {
-					return nil, err
-				}
-			}
-		}
+		group.Go(func() error { return x.words[i].expand(ctx, snap, w, fields) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return x, nil
 }
 
-// add adds the terms of a field that begin with prefix and are like w.
-func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, f int, field, prefix string) error {
-	found := map[string]likeness{}
+// expand adds the terms of all fields that are like w.
+func (e *expandedWord) expand(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, fields []string) error {
+	known := map[string]likeness{}
+	for f, field := range fields {
+		for _, prefix := range w.prefixes {
+			if err := e.add(ctx, snap, w, f, field, prefix, known); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add adds the terms of a field that begin with prefix and are like w. Known are the
+// likenesses of those that other fields had.
+func (e *expandedWord) add(ctx context.Context, snap *tiers.Snapshot, w *fuzzyWord, f int, field, prefix string, known map[string]likeness) error {
 	terms, err := snap.Select(ctx, field, prefix, func(term []byte) bool {
 		if w.farFrom(string(term)) {
 			return false
+		}
+		if _, ok := known[string(term)]; ok {
+			return true
 		}
 		l := w.like(string(term))
 		if l.kind == unlike || !text.IsToken(string(term)) {
 			return false
 		}
-		found[string(term)] = l
+		known[string(term)] = l
 		return true
 	})
 	for _, t := range terms {
 		word := string(t.Text)
-		e.terms = append(e.terms, expandedTerm{word, f, t.Docs, found[word]})
+		e.terms = append(e.terms, expandedTerm{word, f, t.Docs, known[word]})
 		e.docs += t.Docs
 	}
 	return err

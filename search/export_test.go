@@ -19,7 +19,7 @@ func (s *Searcher) SearchView(ctx context.Context, r Request, view *mailstore.Vi
 		return nil, err
 	}
 	defer mail.Release()
-	return s.answer(ctx, r, &attempt{root: root, mail: mail, shared: newShared()}, view)
+	return s.answer(ctx, r, &attempt{root: root, mail: mail, shared: newShared(1)}, view)
 }
 
 // HoldTurns takes so many turns for a user, and returns how to give them back.

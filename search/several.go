@@ -125,7 +125,7 @@ func (s *Searcher) begin(ctx context.Context, u mailbox.User, plan func() (node,
 	if snap != nil {
 		defer snap.Close()
 	}
-	if err := run(ctx, &attempt{root, mail, snap, newShared()}); err != nil {
+	if err := run(ctx, &attempt{root, mail, snap, newShared(s.o.Workers)}); err != nil {
 		return cause(ctx, err)
 	}
 	return nil
@@ -136,6 +136,7 @@ func (s *Searcher) begin(ctx context.Context, u mailbox.User, plan func() (node,
 type shared struct {
 	documents       map[text.Key]documents
 	expansions      map[text.Key]*expanded
+	workers         int // goroutines that look words up
 	reranked        int // messages of each mailbox that are ranked by their text
 	messages, bytes atomic.Int64
 }
@@ -144,8 +145,8 @@ type shared struct {
 // of one snapshot.
 type documents struct{ sure, open *roaring.Bitmap }
 
-func newShared() *shared {
-	return &shared{documents: map[text.Key]documents{}, expansions: map[text.Key]*expanded{}, reranked: reranked}
+func newShared(workers int) *shared {
+	return &shared{documents: map[text.Key]documents{}, expansions: map[text.Key]*expanded{}, workers: workers, reranked: reranked}
 }
 
 // match asks the snapshot about a key, once.
@@ -174,7 +175,7 @@ func (sh *shared) expand(ctx context.Context, snap *tiers.Snapshot, k *fuzzyKey,
 		return x, nil
 	}
 	fields, _ := k.fields()
-	x, err := expand(ctx, snap, k.words, fields)
+	x, err := expand(ctx, snap, k.words, fields, sh.workers)
 	if err != nil {
 		return nil, err
 	}

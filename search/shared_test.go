@@ -12,7 +12,7 @@ import (
 // the same search asks no snapshot (it has none here).
 func TestWordsAreLookedUpOnce(t *testing.T) {
 	key := text.NewKey(text.InText, "", "meeting minutes")
-	sh := newShared()
+	sh := newShared(1)
 	known := &expanded{&expansion{size: 7}, weights{[]wordWeights{{rarity: 3}, {rarity: 5}}}}
 	sh.expansions[key] = known
 	e := &evaluation{join: &join{covered: roaring.BitmapOf(1)}, shared: sh}
@@ -28,7 +28,7 @@ func TestWordsAreLookedUpOnce(t *testing.T) {
 // The index is asked about an exact key once for all mailboxes: another time no snapshot is
 // asked (there is none here).
 func TestKeysAreAskedOnce(t *testing.T) {
-	sh := newShared()
+	sh := newShared(1)
 	key := text.NewKey(text.InBody, "", "minutes of the")
 	known := documents{roaring.BitmapOf(1, 5), roaring.BitmapOf(9)}
 	sh.documents[key] = known
@@ -39,7 +39,7 @@ func TestKeysAreAskedOnce(t *testing.T) {
 
 // Of several mailboxes fewer messages each are ranked by their text, of one as many as ever.
 func TestRerankedOfSeveral(t *testing.T) {
-	if sh := newShared(); sh.reranked != reranked {
+	if sh := newShared(1); sh.reranked != reranked {
 		t.Errorf("%d messages of one mailbox are ranked by their text", sh.reranked)
 	}
 	for boxes, want := range map[int]int{1: reranked, 2: reranked / 2, 20: leastReranked, 1000: leastReranked} {

@@ -125,7 +125,7 @@ func spokenIn(ctx context.Context, snap *tiers.Snapshot) (in languages, err erro
 		}
 		var counts []uint32
 		for _, word := range l.common {
-			n, err := documentsWith(ctx, snap, word)
+			n, err := snap.DocsWith(ctx, text.FieldBody, word)
 			if err != nil {
 				return 0, err
 			}
@@ -141,15 +141,4 @@ func spokenIn(ctx context.Context, snap *tiers.Snapshot) (in languages, err erro
 		return ^languages(0), nil
 	}
 	return in, nil
-}
-
-// documentsWith counts the documents with a word in their body.
-func documentsWith(ctx context.Context, snap *tiers.Snapshot, word string) (uint32, error) {
-	for term, err := range snap.Terms(ctx, text.FieldBody, word) {
-		if err != nil || string(term.Text) != word {
-			return 0, err
-		}
-		return term.Docs, nil
-	}
-	return 0, nil
 }

@@ -2,6 +2,7 @@ package tiers
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -333,9 +334,6 @@ func TestSharedTerms(t *testing.T) {
 		if !ok || string(w.term) != term.text {
 			t.Errorf("sought %q, found %q, %v", term.text, w.term, ok)
 		}
-		if again, ok := x.walkFrom(f, w.at); !ok || string(again.term) != term.text || again.at != w.at {
-			t.Errorf("from where %q begins: %q, %v", term.text, again.term, ok)
-		}
 		if begins := x.line(f, w.at)[0] == f.none; begins != (i%blockTerms == 0) {
 			t.Errorf("term %d of its block begins with %q", i%blockTerms, x.line(f, w.at)[0])
 		}
@@ -543,15 +541,19 @@ func TestDictionary(t *testing.T) {
 	n := 0
 	for field := range fields {
 		last := ""
-		for term, err := range s.Terms(t.Context(), field, "") {
-			if err != nil {
-				t.Fatal(err)
-			}
+		terms, err := s.Select(t.Context(), field, "", anyTerm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, term := range terms {
 			w := want[place{field, string(term.Text)}]
 			if string(term.Text) <= last || int(term.Docs) != len(w) {
 				t.Errorf("%s: %q has %d documents after %q, want %d", field, term.Text, term.Docs, last, len(w))
 			}
 			last = string(term.Text)
+			if docs, err := s.DocsWith(t.Context(), field, last); err != nil || int(docs) != len(w) {
+				t.Errorf("%s: %d documents are said to have %q, want %d; %v", field, docs, last, len(w), err)
+			}
 			checkPostings(t, s, field, last, w)
 			n++
 		}
@@ -559,20 +561,23 @@ func TestDictionary(t *testing.T) {
 	if n != len(want) {
 		t.Errorf("%d terms, want %d", n, len(want))
 	}
-	var got []string
-	for term := range s.Terms(t.Context(), text.FieldBody, "WORD") {
-		got = append(got, string(term.Text))
-		if len(got) == 3 {
-			break
+	for _, p := range []place{{text.FieldBody, "WORD"}, {text.FieldBody, "ZZZ"}, {"none", "WORD1"}, {text.FieldBody, ""}} {
+		if docs, err := s.DocsWith(t.Context(), p.field, p.term); docs != 0 || err != nil {
+			t.Errorf("%d documents have %v; %v", docs, p, err)
 		}
 	}
-	if !slices.Equal(got, []string{"WORD0", "WORD1", "WORD2"}) {
-		t.Errorf("terms with a prefix: %q", got)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("gone")
+	cancel(gone)
+	if _, err := s.DocsWith(ctx, text.FieldBody, "WORD1"); !errors.Is(err, gone) {
+		t.Errorf("after it was given up: %v", err)
 	}
 	if p, err := s.Postings(t.Context(), "none", "A"); len(p) != 0 || err != nil {
 		t.Errorf("postings of no field: %v, %v", p, err)
 	}
 }
+
+func anyTerm([]byte) bool { return true }
 
 func checkPostings(t *testing.T, s *Snapshot, field, term string, want map[mailbox.GUID]int) {
 	t.Helper()

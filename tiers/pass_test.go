@@ -91,7 +91,7 @@ func TestBehindSpace(t *testing.T) {
 			for i := range n {
 				for at, term := range x.lookup(x.someBlocks(f, i, n), l) {
 					got = append(got, string(term))
-					if w, ok := x.walkFrom(f, at); !ok || string(w.term) != string(term) {
+					if w, ok := x.seek(f, term); !ok || w.at != at {
 						t.Errorf("%q: %q does not begin at %d", pattern, term, at)
 					}
 				}

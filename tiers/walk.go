@@ -58,20 +58,6 @@ func (x *segmentIndex) walkBlock(f fieldRange, block uint32) walk {
 // walkAll begins at a field's first term.
 func (x *segmentIndex) walkAll(f fieldRange) walk { return walk{x: x, f: f, next: f.start} }
 
-// walkFrom goes to the term that begins at an offset; false if there is none.
-func (x *segmentIndex) walkFrom(f fieldRange, at uint64) (w walk, ok bool) {
-	if f.none == 0 {
-		w = walk{x: x, f: f, next: at}
-		return w, w.forth()
-	}
-	for w = x.walkBlock(f, x.blockOf(f, at)); w.forth(); {
-		if w.at >= at {
-			return w, true
-		}
-	}
-	return w, false
-}
-
 // forth goes to the next term; false if there is none.
 func (w *walk) forth() bool {
 	if w.next >= w.f.end || w.f.ends && w.next+1 >= w.f.end {
