@@ -223,7 +223,11 @@ func Read(r io.Reader, file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	given := zeros(c, meta.Keys())
 	if err := c.complete(base); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := refuseZeros(given); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if err := c.Validate(); err != nil {
