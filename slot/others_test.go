@@ -38,7 +38,7 @@ func TestOthersInMetrics(t *testing.T) {
 	}
 	wanted := []string{
 		`teraslot_compactions_total{outcome="done",rule="hand",tier="data"} 1`,
-		`teraslot_compaction_seconds_count{tier="data"} 1`,
+		`teraslot_compaction_seconds_count{outcome="done",tier="data"} 1`,
 		`teraslot_compaction_rounds_total{outcome="failed"} 1`,
 		`teraslot_compaction_rounds_total{outcome="done"} 1`,
 	}

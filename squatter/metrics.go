@@ -19,17 +19,17 @@ type scheduleMetrics struct {
 func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 	m := &scheduleMetrics{
 		bytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_bytes",
-			Help: "Bytes of all users' databases in a tier, in whole pages, at the last round."}, []string{"tier"}),
+			Help: "Bytes of all users' databases in a tier, in whole pages, when a round last began or ended."}, []string{"tier"}),
 		databases: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_databases",
-			Help: "Databases of all users in a tier, at the last round."}, []string{"tier"}),
+			Help: "Databases of all users in a tier, when a round last began or ended."}, []string{"tier"}),
 		dead: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_tier_dead_documents",
 			Help: "Documents in a tier that no mailbox holds, as far as they were counted."}, []string{"tier"}),
 		temp: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "teraslot_temp_bytes",
-			Help: "Bytes of databases in each root of temp, in whole pages, at the last round."}, []string{"root"}),
+			Help: "Bytes of databases in each root of temp, in whole pages, when a round last began or ended."}, []string{"root"}),
 		compactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compactions_total",
 			Help: "Compactions by destination, rule and outcome: done, nothing, raced, gone, stopped, failed."}, []string{"tier", "rule", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "teraslot_compaction_seconds",
-			Help: "Duration of compactions.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}, []string{"tier"}),
+			Help: "Duration of compactions that had something to do.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 10)}, []string{"tier", "outcome"}),
 		moved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "teraslot_compacted_bytes_total",
 			Help: "Bytes of the sources of compactions."}, []string{"tier"}),
 		pauses: prometheus.NewCounter(prometheus.CounterOpts{Name: "teraslot_compaction_pauses_total",
@@ -44,25 +44,41 @@ func newScheduleMetrics(r prometheus.Registerer, p Policy) *scheduleMetrics {
 			m.compactions.WithLabelValues(p.destOf(rule), string(rule), outcome)
 		}
 	}
+	m.see(State{}, p)
 	if r != nil {
 		r.MustRegister(m.bytes, m.temp, m.databases, m.dead, m.compactions, m.seconds, m.moved, m.pauses, m.rounds)
 	}
 	return m
 }
 
-// see takes in what a survey found.
+// tierSums are the sums over a tier.
+type tierSums struct{ bytes, databases, dead float64 }
+
+// see takes in what a survey found. Sums are made before they are shown: who scrapes sees
+// those of before or of now.
 func (m *scheduleMetrics) see(s State, p Policy) {
-	m.bytes.Reset()
-	m.temp.Reset()
-	m.databases.Reset()
-	m.dead.Reset()
+	tiers := map[string]*tierSums{p.Temp: {}, p.Meta: {}, p.Data: {}, p.Archive: {}}
+	temps := make(map[string]float64)
 	for _, u := range s.Users {
-		m.temp.WithLabelValues(u.Temp).Add(float64(p.temp(u)))
+		temps[u.Temp] += float64(p.temp(u))
 		for _, d := range u.Databases {
-			m.bytes.WithLabelValues(d.Tier).Add(float64(d.Room))
-			m.databases.WithLabelValues(d.Tier).Inc()
-			m.dead.WithLabelValues(d.Tier).Add(float64(d.Dead))
+			if tiers[d.Tier] == nil {
+				tiers[d.Tier] = &tierSums{}
+			}
+			sum := tiers[d.Tier]
+			sum.bytes += float64(d.Room)
+			sum.databases++
+			sum.dead += float64(d.Dead)
 		}
+	}
+	m.temp.Reset() // roots that have no users any longer go
+	for root, bytes := range temps {
+		m.temp.WithLabelValues(root).Set(bytes)
+	}
+	for tier, sum := range tiers {
+		m.bytes.WithLabelValues(tier).Set(sum.bytes)
+		m.databases.WithLabelValues(tier).Set(sum.databases)
+		m.dead.WithLabelValues(tier).Set(sum.dead)
 	}
 }
 
@@ -75,7 +91,9 @@ func (m *scheduleMetrics) count(d deed) {
 		m.rounds.WithLabelValues(d.Outcome).Inc()
 	case deedCompaction:
 		m.compactions.WithLabelValues(d.Tier, string(d.Rule), d.Outcome).Inc()
-		m.seconds.WithLabelValues(d.Tier).Observe(d.Seconds)
+		if d.Outcome != outcomeNothing { // that would make all others look fast
+			m.seconds.WithLabelValues(d.Tier, d.Outcome).Observe(d.Seconds)
+		}
 		if d.Outcome == outcomeDone {
 			m.moved.WithLabelValues(d.Tier).Add(float64(d.Bytes))
 		}

@@ -1,6 +1,7 @@
 package squatter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -159,6 +160,10 @@ func (s *Schedule) Round(ctx context.Context) (Done, error) {
 	s.round.Lock()
 	defer s.round.Unlock()
 	done, err := s.goRound(ctx)
+	if done.Compacted > 0 && ctx.Err() == nil && s.o.Registerer != nil {
+		_, seen := s.see(ctx, false) // what there is now; who cannot be looked at was told of
+		err = cmp.Or(err, seen)
+	}
 	outcome := outcomeDone
 	switch {
 	case ctx.Err() != nil:

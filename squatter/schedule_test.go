@@ -3,6 +3,7 @@ package squatter_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -238,4 +239,56 @@ func s2round(f *fixture, s *squatter.Schedule) (squatter.Done, error) {
 		err = nil // it waits for its turn: one compaction to disk at a time
 	}
 	return done, err
+}
+
+// TestTiersInMetrics: each tier is in the metrics from the start, those who scrape never see a part of
+// the sum, and what a round has done is seen when it ends, not an hour later.
+func TestTiersInMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, squatter.Options{})
+	f.now = atNight
+	s := f.schedule(squatter.ScheduleOptions{Registerer: registry})
+	databases := func() string {
+		t.Helper()
+		families, err := registry.Gather()
+		f.must(err)
+		var out []string
+		for _, family := range families {
+			if family.GetName() != "teraslot_tier_databases" {
+				continue
+			}
+			for _, m := range family.GetMetric() {
+				out = append(out, fmt.Sprint(m.GetLabel()[0].GetValue(), " ", m.GetGauge().GetValue()))
+			}
+		}
+		return strings.Join(out, ", ")
+	}
+	if got := databases(); got != "archive 0, data 0, meta 0, temp 0" {
+		t.Errorf("at the start: %q", got)
+	}
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	f.round(s, 1)
+	if got := databases(); got != "archive 0, data 1, meta 0, temp 1" {
+		t.Errorf("after a round: %q", got)
+	}
+}
+
+// TestNothingHasNoDuration: a compaction with nothing to do makes no other look faster.
+func TestNothingHasNoDuration(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, squatter.Options{})
+	s := f.schedule(squatter.ScheduleOptions{Registerer: registry})
+	f.deliver(0, 10)
+	f.index(10, squatter.IndexOptions{})
+	for range 2 {
+		f.must(s.ByHand(t.Context(), user, squatter.CompactOptions{Sources: []string{"temp"}, Dest: "data"}))
+	}
+	families, err := registry.Gather()
+	f.must(err)
+	for _, family := range families {
+		if m := family.GetMetric(); family.GetName() == "teraslot_compaction_seconds" && (len(m) != 1 || m[0].GetHistogram().GetSampleCount() != 1) {
+			t.Errorf("durations: %v", m)
+		}
+	}
 }
