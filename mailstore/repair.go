@@ -59,7 +59,10 @@ func (s *Store) repairInPlace(ctx context.Context, u mailbox.User, report func(s
 	if r.saved, err = openSaved(filepath.Join(m.packs.dir(archivePlace), savedName)); err == nil {
 		defer r.saved.close()
 	}
-	return r.run(ctx, r.repair)
+	if err := r.run(ctx, r.repair); err != nil {
+		return err
+	}
+	return m.wrap(m.mendCopy(ctx, report))
 }
 
 // run runs one transaction of a repair, which distrusts nothing: what it meets is what
@@ -168,6 +171,7 @@ func (r *repair) repair(ctx context.Context) error {
 		r.impossible,
 		r.account,
 		r.ends,
+		r.headers,
 		r.contents,
 		func() error { return r.eachBox(boxes, r.records) },
 		func() error { return r.eachBox(boxes, func(b *box) error { return r.contentless(ctx, b) }) },

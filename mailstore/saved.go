@@ -74,6 +74,28 @@ func (m *Mail) saveDatabase(ctx context.Context, path string) error {
 	return fsys.SyncDir(dir)
 }
 
+// checkCopy checks the copy of mail.db, if there is one: a repair may have nothing else some day.
+func (m *Mail) checkCopy() error {
+	path := filepath.Join(m.packs.dir(archivePlace), savedName)
+	if _, err := m.s.o.FS.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return checkWhole(path, m.user)
+}
+
+// mendCopy makes a copy of mail.db anew that is damaged; mail.db itself is whole.
+func (m *Mail) mendCopy(ctx context.Context, report func(string)) error {
+	err := m.checkCopy()
+	if err == nil {
+		return nil
+	}
+	if err := m.saveDatabase(ctx, filepath.Join(m.packs.dir(archivePlace), savedName)); err != nil {
+		return fmt.Errorf("the copy of mail.db: %w", err)
+	}
+	report(fmt.Sprintf("the copy of mail.db is made anew: %v", err))
+	return nil
+}
+
 // StepDatabaseCopied: a new copy of mail.db is written, and neither synced nor in
 // place.
 const StepDatabaseCopied = "database copied"

@@ -45,8 +45,8 @@ func (f Finding) String() string {
 
 // Verify checks all of a user's mail against itself: SQLite's own check, every
 // row against its CRC, and where none is damaged every record against its CRC and its mailbox's counters and checksum, contents
-// against the records that hold them, every message's bytes, packs, and cached
-// structures. report is told of each thing that is wrong. The error is only for
+// against the records that hold them, every message's bytes, packs and their headers, cached
+// structures, and the copy of mail.db. report is told of each thing that is wrong. The error is only for
 // a check that could not be finished.
 //
 // All records are read in one transaction, which lasts longer than others.
@@ -403,7 +403,12 @@ func (v *verification) files() error {
 			v.report(Finding{Pack: p.n, Problem: err.Error()})
 		} else if info.Size() < p.end {
 			v.report(Finding{Pack: p.n, Problem: fmt.Sprintf("has %d bytes of %d", info.Size(), p.end)})
+		} else if err := v.m.packs.checkHeader(p.place, p.n); err != nil && !v.repacked(p.n) {
+			v.report(Finding{Pack: p.n, Harmless: true, Problem: err.Error()})
 		}
+	}
+	if err := v.m.checkCopy(); err != nil {
+		v.report(Finding{Harmless: true, Problem: fmt.Sprintf("%s, the copy of mail.db: %v", savedName, err)})
 	}
 	for _, dir := range v.m.packs.dirs() {
 		if err := v.orphans(dir); err != nil {
