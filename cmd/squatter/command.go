@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -158,7 +159,9 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-u needs login names")
 	case f.recursive && len(args) == 0:
 		return fmt.Errorf("-r needs mailboxes")
-	case f.sleep < 0 || f.sleep > 1e6:
+	case !f.rolling && (fs.Changed("channel") || f.foreground):
+		return fmt.Errorf("-n and -d go with -R")
+	case math.IsNaN(f.sleep) || f.sleep < 0 || f.sleep > 1e6:
 		return fmt.Errorf("-S %v: not a number of seconds", f.sleep)
 	case !trim(f.sources) || !trim(f.again):
 		return fmt.Errorf("-t and -T: an empty tier")

@@ -232,7 +232,7 @@ func TestUsage(t *testing.T) {
 	f := newFixture(t, "")
 	for _, args := range [][]string{
 		{"-z", "data"}, {"-t", "temp"}, {"-F"}, {"-X"}, {"-i", "-A"}, {"-z", "data", "-t", "temp", "-A"}, {"-R", "user.brong"},
-		{"-u"}, {"-r"}, {"-S", "-1"}, {"-S", "x"}, {"--unknown"}, {"-z", "data", "-t", "temp,"},
+		{"-u"}, {"-r"}, {"-S", "-1"}, {"-S", "x"}, {"-S", "nan"}, {"-S", "inf"}, {"-n", "mine"}, {"-d", "-i"}, {"--unknown"}, {"-z", "data", "-t", "temp,"},
 		{"-T", "temp"}, {"--full-speed"}, {"--full-speed", "--apply"}, {"-z", "data", "-t", "temp", "-X", "-T", "temp"}, {"-o"}, {"-z", "data", "-t", "temp", "-o", "-F"}, {"-i", "-f", "x", "-A"}, {"-f", "x", "brong"}, {"--repair"}, {"--plan", "brong"},
 		{"--plan", "--apply"}, {"--stats", "-A"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
 		{"-R", "-n", "../x"}, {"-R", "-n", "squatter"},
