@@ -56,7 +56,7 @@ Exit status: 0 if all was done, 1 if not.`,
 	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect, file), statusCommand(connect))
 	c.AddCommand(searchCommand(file), exportCommand(file), backupCommand(file), restoreCommand(file, connect))
 	c.AddCommand(jobCommands(connect)...)
-	c.AddCommand(unexpungeCommand(connect), settingCommand(connect), mailboxCommand(connect), reconstructCommand(connect))
+	c.AddCommand(unexpungeCommand(connect), settingCommand(connect, file), mailboxCommand(connect), reconstructCommand(connect))
 	c.AddCommand(replicationCommand(connect))
 	return c
 }

@@ -75,20 +75,3 @@ func writeExpunged(list []slot.Expunged, back bool) error {
 	}
 	return w.Flush()
 }
-
-func settingCommand(connect connector) *cobra.Command {
-	return &cobra.Command{
-		Use:   "setting USER MAILBOX archive|expire [AGE]",
-		Short: "Say after what age a mailbox's mail is archived or expunged",
-		Long: `AGE is never, now or a duration such as 30d; without it the mailbox has no setting
-of its own: its mail is archived as the slot's configuration says, and kept.`,
-		Args: cobra.RangeArgs(3, 4),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q := slot.SettingRequest{User: args[0], Mailbox: args[1], Name: args[2]}
-			if len(args) == 4 {
-				q.Value = args[3]
-			}
-			return connect.do(cmd.Context(), func(s *slot.Client) error { return s.SetSetting(cmd.Context(), q) })
-		},
-	}
-}
