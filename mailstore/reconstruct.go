@@ -93,12 +93,16 @@ func (s *Store) reconstructFrom(ctx context.Context, u mailbox.User, how basis, 
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
 	r := &repair{m: m, report: report}
-	return r.run(ctx, func(ctx context.Context) error {
+	if err := r.run(ctx, func(ctx context.Context) error {
 		if err := r.reconstruct(ctx, before); err != nil {
 			return err
 		}
 		return r.t.c.exec(finished)
-	})
+	}); err != nil {
+		return err
+	}
+	m.mendCopy(context.WithoutCancel(ctx), report)
+	return nil
 }
 
 // needCopy returns an error that wraps ErrNoCopy if a user's copy of mail.db is not to be had.
@@ -397,6 +401,9 @@ func (r *repair) reconstruct(ctx context.Context, before map[mailbox.ID]mailbox.
 		return err
 	}
 	if err := r.ends(); err != nil {
+		return err
+	}
+	if err := r.headers(); err != nil {
 		return err
 	}
 	if err := r.contents(); err != nil {

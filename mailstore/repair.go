@@ -62,7 +62,8 @@ func (s *Store) repairInPlace(ctx context.Context, u mailbox.User, report func(s
 	if err := r.run(ctx, r.repair); err != nil {
 		return err
 	}
-	return m.wrap(m.mendCopy(ctx, report))
+	m.mendCopy(ctx, report)
+	return nil
 }
 
 // run runs one transaction of a repair, which distrusts nothing: what it meets is what

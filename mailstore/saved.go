@@ -83,17 +83,18 @@ func (m *Mail) checkCopy() error {
 	return checkWhole(path, m.user)
 }
 
-// mendCopy makes a copy of mail.db anew that is damaged; mail.db itself is whole.
-func (m *Mail) mendCopy(ctx context.Context, report func(string)) error {
+// mendCopy makes a copy of mail.db anew that is damaged; mail.db itself is whole. That it cannot
+// is told, and no failure of the repair.
+func (m *Mail) mendCopy(ctx context.Context, report func(string)) {
 	err := m.checkCopy()
 	if err == nil {
-		return nil
+		return
 	}
-	if err := m.saveDatabase(ctx, filepath.Join(m.packs.dir(archivePlace), savedName)); err != nil {
-		return fmt.Errorf("the copy of mail.db: %w", err)
+	if failed := m.saveDatabase(ctx, filepath.Join(m.packs.dir(archivePlace), savedName)); failed != nil {
+		report(fmt.Sprintf("the copy of mail.db is damaged (%v), and cannot be made anew: %v", err, failed))
+		return
 	}
 	report(fmt.Sprintf("the copy of mail.db is made anew: %v", err))
-	return nil
 }
 
 // StepDatabaseCopied: a new copy of mail.db is written, and neither synced nor in

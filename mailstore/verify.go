@@ -403,7 +403,7 @@ func (v *verification) files() error {
 			v.report(Finding{Pack: p.n, Problem: err.Error()})
 		} else if info.Size() < p.end {
 			v.report(Finding{Pack: p.n, Problem: fmt.Sprintf("has %d bytes of %d", info.Size(), p.end)})
-		} else if err := v.m.packs.checkHeader(p.place, p.n); err != nil && !v.repacked(p.n) {
+		} else if err := v.header(p); err != nil && !v.repacked(p.n) {
 			v.report(Finding{Pack: p.n, Harmless: true, Problem: err.Error()})
 		}
 	}
@@ -416,6 +416,14 @@ func (v *verification) files() error {
 		}
 	}
 	return nil
+}
+
+// header checks that of a pack; one that was cut within it has no messages.
+func (v *verification) header(p packRow) error {
+	if p.end < packHeaderSize {
+		return nil
+	}
+	return v.m.packs.checkHeader(p.place, p.n)
 }
 
 // repacked reports whether a pack has left mail.db since its rows were read.
