@@ -92,6 +92,10 @@ func TestOperationsMetrics(t *testing.T) {
 	}
 	r.indexed("anna", 1)
 	k.until(t, "compacted", 30*time.Minute, func() bool { return counter(t, r.registry, "teraslot_compactions_total", "quiet", "done") > 0 })
+	await(t, "the tiers as the round left them", func() bool {
+		_, exported := r.get("/metrics")
+		return strings.Contains(exported, "\nteraslot_tier_databases{tier=\"data\"} 1\n")
+	})
 	if _, err := r.client.Import(t.Context(), "anna", batch(t, Incoming{Mailbox: "INBOX"}, mailbox.Flags{}, "Subject: y\r\n\r\ny\r\n"), false); err != nil {
 		t.Fatal(err)
 	}
