@@ -92,7 +92,7 @@ func TestOperationsMetrics(t *testing.T) {
 	}
 	r.indexed("anna", 1)
 	k.until(t, "compacted", 30*time.Minute, func() bool { return counter(t, r.registry, "teraslot_compactions_total", "quiet", "done") > 0 })
-	await(t, "the tiers as the round left them", func() bool {
+	k.until(t, "the tiers as the round left them", time.Minute, func() bool {
 		_, exported := r.get("/metrics")
 		return strings.Contains(exported, "\nteraslot_tier_databases{tier=\"data\"} 1\n")
 	})
