@@ -22,7 +22,7 @@ func (m *Mail) takeReader() (*conn, error) {
 	if c := m.freeReader(); c != nil {
 		return c, nil
 	}
-	return openConn(m.path, m.s.o.ReadOnly)
+	return m.connect()
 }
 
 // freeReader takes an open connection that nobody uses; nil if there is none.
@@ -77,7 +77,7 @@ func (m *Mail) connectWriter() (err error) {
 		m.abandonWriter() // what it has in memory may be part of the damage
 	}
 	if m.writer == nil {
-		m.writer, err = openConn(m.path, false)
+		m.writer, err = m.connect()
 	}
 	return err
 }

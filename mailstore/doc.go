@@ -34,6 +34,8 @@
 //     match, nothing is written to it: a delivery fails and stays where it came from. Where it was
 //     the disk that could not be read, it is written to again once all of it can be.
 //     The first delivery to a mailbox since the start of the process looks for that.
+//   - A mail.db that is less far than its only writer has seen it since the process began, because
+//     the end of its WAL was cut off, is not served and not written: a repair makes it anew.
 //
 // # Concurrency
 //
@@ -42,7 +44,7 @@
 // writer never wait for each other: while nobody writes, a reader may have the writer's
 // connection, and a writer who comes meanwhile opens another (connections). Lock order: Mail.repack,
 // then Mail.turn, then nothing else, but that a mailbox that changes its owner (Mail.HandOver) holds the old owner's readers and turn
-// when it takes the new one's turn: Store.handing, taken first, lets one at a time do so; Store.mu, Mail.queueMu, connections.mu, viewCache.mu and contentCache.mu are
+// when it takes the new one's turn: Store.handing, taken first, lets one at a time do so; Store.mu, Mail.queueMu, connections.mu, viewCache.mu, highest.mu and contentCache.mu are
 // held for a few instructions and never while another is taken. Notify is called
 // without any lock, but of a mailbox that comes from another user under that user's. The package starts no goroutines but those of Store.Close, which end in it.
 //

@@ -20,6 +20,8 @@ type Mail struct {
 	user  mailbox.User
 	path  string // of mail.db
 	packs packDir
+	// published is false of a mail.db that has another name yet, or that another process writes.
+	published bool
 
 	queueMu sync.Mutex
 	queue   []*delivery // appends that wait for a committer; guarded by queueMu
@@ -71,7 +73,7 @@ func openMailAt(ctx context.Context, s *Store, e *entry, path string) (*Mail, er
 // newMail is mail that nothing is open of.
 func newMail(s *Store, e *entry, path string) *Mail {
 	m := &Mail{
-		s: s, e: e, user: e.user, path: path,
+		s: s, e: e, user: e.user, path: path, published: !s.o.ReadOnly && path == s.databasePath(e.user),
 		packs: packDir{fs: s.o.FS, user: e.user, ask: s.o.rootsOf},
 		turn:  make(chan struct{}, 1),
 		slots: make(chan struct{}, maxReaders),
@@ -113,6 +115,9 @@ func (m *Mail) start(ctx context.Context) error {
 		m.s.o.Logger.Info("mail.db was of another version", "user", m.user, "from", from, "to", schemaVersion)
 	}
 	if err := checkSchema(c, m.user); err != nil {
+		return err
+	}
+	if err := m.checkHighest(c); err != nil {
 		return err
 	}
 	if err := m.claim(c); err != nil {
@@ -166,7 +171,7 @@ func (m *Mail) wrap(err error) error {
 	} else {
 		err = fmt.Errorf("user %s: %w", m.user, err)
 	}
-	if d != nil && (databaseDamaged(d) || errors.Is(d, errCount) || errors.Is(d, errSum)) {
+	if d != nil && (databaseDamaged(d) || errors.Is(d, errCount) || errors.Is(d, errSum) || errors.Is(d, errLost)) {
 		m.distrust(d)
 	}
 	return err

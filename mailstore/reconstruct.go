@@ -121,6 +121,7 @@ func (s *Store) forgetMail(u mailbox.User) {
 	s.views.forget(u)
 	s.contents.forget(u)
 	s.vetted.forget(u)
+	s.highest.forget(u)
 }
 
 // replaceDatabase sets mail.db aside and puts the copy in its place, or an empty one;
@@ -160,11 +161,11 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 }
 
 // latestCopy sets mail.db aside and names what is to take its place: the copy, or mail.db
-// itself as it was before the damage in its WAL, which is made first.
+// itself as it was before the damage in its WAL, or is without what was cut off it, which is made first.
 func (s *Store) latestCopy(u mailbox.User, report func(string)) (string, error) {
 	path := s.databasePath(u)
 	before := path + beforeWAL
-	if errors.Is(checkWAL(s.o.FS, path), errWAL) {
+	if errors.Is(checkWAL(s.o.FS, path), errWAL) || s.hasLost(u) {
 		if err := s.copyWithWAL(path, before); err != nil {
 			return "", err
 		}
@@ -196,6 +197,9 @@ func (s *Store) copyWithWAL(from, to string) error {
 	}
 	for _, beside := range []string{"", "-wal"} {
 		b, err := disk.ReadFile(s.o.FS, from+beside)
+		if beside != "" && errors.Is(err, fs.ErrNotExist) {
+			continue // it was copied back
+		}
 		if err != nil {
 			return err
 		}

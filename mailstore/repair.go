@@ -24,7 +24,7 @@ const Recovered = "Recovered"
 // holds any longer go to Recovered, and so do those that lie whole behind the end of their
 // pack: deliveries that were interrupted, or mail of a newer mail.db. report is told of each
 // thing, mended or lost. What cannot be read as a database at all is for Reconstruct, and the error
-// wraps ErrBeyondRepair; where the WAL is damaged, Repair is Reconstruct.
+// wraps ErrBeyondRepair; where the WAL is damaged, or commits were lost, Repair is Reconstruct, for which nobody may use the mail (ErrBusy).
 func (s *Store) Repair(ctx context.Context, u mailbox.User, report func(string)) error {
 	err := s.repairInPlace(ctx, u, report)
 	if errors.Is(err, ErrNoUser) || notDatabase(err) && !errors.Is(err, sealed.ErrRow) {
@@ -44,7 +44,12 @@ func (s *Store) repairInPlace(ctx context.Context, u mailbox.User, report func(s
 			m, err = s.Acquire(ctx, u)
 		}
 	}
-	if errors.Is(err, errWAL) {
+	if err == nil {
+		if err = m.read(ctx, func(*conn) error { return nil }); err != nil {
+			m.Release()
+		}
+	}
+	if errors.Is(err, errWAL) || errors.Is(err, errLost) {
 		report(err.Error())
 		return s.Reconstruct(ctx, u, ReconstructOptions{}, report)
 	}

@@ -25,6 +25,7 @@ type Store struct {
 	lock     io.Closer // slot.lock; nil if read-only
 	views    *viewCache
 	vetted   vetted
+	highest  highest
 	contents *contentCache
 
 	handing sync.Mutex // held while a mailbox changes its owner
@@ -188,11 +189,15 @@ func (s *Store) Acquire(ctx context.Context, u mailbox.User) (*Mail, error) {
 			s.release(e)
 			return nil, err
 		}
-		if e.err == nil {
+		err := e.err
+		if err == nil {
+			err = e.mail.lost()
+		}
+		if err == nil {
 			return e.mail, nil
 		}
 		s.release(e)
-		return nil, e.err
+		return nil, err
 	}
 }
 
@@ -441,8 +446,7 @@ func (s *Store) removeFiles(u mailbox.User) error {
 	if err := s.removeSaved(u); err != nil {
 		return err
 	}
-	s.views.forget(u)
-	s.contents.forget(u)
+	s.forgetMail(u)
 	for _, root := range append([]string{s.o.Conf}, s.o.everyRoot()...) {
 		if err := s.removePacks(filepath.Join(root, u.Dir())); err != nil {
 			return err

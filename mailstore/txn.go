@@ -81,6 +81,9 @@ func (m *Mail) transact(ctx context.Context, session string, fn func(t *txn) err
 		m.known.Store(nil)
 		return nil, errors.Join(err, t.rollback())
 	}
+	if m.published {
+		m.s.highest.rise(m.user, t.account.modseq)
+	}
 	m.s.o.Step(StepCommitted)
 	t.noteDeltas()
 	t.remember()

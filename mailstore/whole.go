@@ -36,6 +36,9 @@ func (s *Store) refuseWhole(u mailbox.User) error {
 		return nil
 	}
 	err := checkWAL(s.o.FS, path)
+	if err == nil && s.hasLost(u) {
+		return nil
+	}
 	if err == nil {
 		err = checkWhole(path, u)
 	}

@@ -11,6 +11,8 @@ import (
 	_ "modernc.org/sqlite" // spoils mail.db
 
 	"github.com/emersion/go-imap/v2"
+
+	"teraslot/bench/behind"
 )
 
 // signalled is a log that says when a line came.
@@ -156,4 +158,75 @@ func TestOtherVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, c, Options{})
+}
+
+// TestCommitsCutOffAreFound: the end of a user's WAL is cut off under the daemon. It does not go on from there, says so once, and ends his sessions for
+// the repair, after which all his mail is there.
+func TestCommitsCutOffAreFound(t *testing.T) {
+	c := newConfig(t, "")
+	var log lines
+	r := start(t, c, Options{Logger: log.logger()})
+	r.addUser("anna")
+	a, err := r.accounts.Lookup(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(c.Conf, a.ID.Dir(), "mail.db")
+	var before int64
+	for n := range 3 {
+		if err := r.deliver(letterOf(n), "anna@example.org"); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n < 2 {
+			before = info.Size()
+		}
+	}
+	session, err := r.login("anna", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if _, err := session.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := behind.Exec(path); err != nil { // it writes, so that nobody has pages in memory that count
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path+"-wal", before); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "found", func() bool {
+		_ = r.client.Verify(t.Context(), []string{"anna"}, func(Finding) {})
+		return strings.Contains(log.String(), "not in it any longer")
+	})
+	if err := r.deliver(letterOf(3), "anna@example.org"); err == nil {
+		t.Error("mail is taken")
+	}
+	found := 0
+	if err := r.client.Verify(t.Context(), []string{"anna"}, func(Finding) { found++ }); err == nil && found == 0 {
+		t.Error("nothing is found")
+	}
+	if n := strings.Count(log.String(), "nothing is written to it"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, log.String())
+	}
+	if err := r.client.Repair(t.Context(), RepairRequest{Users: []string{"anna"}}, func(j JobResult) {
+		if j.Error != "" {
+			t.Error(j.Error)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.deliver(letterOf(4), "anna@example.org"); err != nil {
+		t.Error(err)
+	}
+	if got := r.hits("anna", "heron"); got != 4 {
+		t.Errorf("%d messages are found, of 4", got)
+	}
+	if err := r.client.Verify(t.Context(), nil, func(f Finding) { t.Errorf("after the repair: %s %s", f.Where, f.What) }); err != nil {
+		t.Fatal(err)
+	}
 }

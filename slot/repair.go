@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"teraslot/account"
+	"teraslot/mailbox"
 	"teraslot/mailstore"
 )
 
@@ -133,7 +134,8 @@ func (s *Slot) repair(ctx context.Context, a account.Account, alone bool, say fu
 // repairMail mends a user's mail where it lies; a mail.db that is none any longer is made of
 // its copy, if that can be used. To make one of the packs alone is for a person to ask for.
 func (s *Slot) repairMail(ctx context.Context, a account.Account, say func(string)) error {
-	err := s.store.Repair(ctx, a.ID, say)
+	// Most repairs go on beside sessions; one that has to make mail.db anew does not.
+	err := s.withoutSessions(ctx, a.ID, func() error { return s.store.Repair(ctx, a.ID, say) })
 	if !errors.Is(err, mailstore.ErrBeyondRepair) {
 		return err
 	}
@@ -147,28 +149,32 @@ func (s *Slot) reconstruct(ctx context.Context, a account.Account, o mailstore.R
 	if err := s.findPlaces(ctx, a, say); err != nil {
 		return err
 	}
+	if err := s.withoutSessions(ctx, a.ID, func() error { return s.store.Reconstruct(ctx, a.ID, o, say) }); err != nil {
+		return err
+	}
+	s.disconnect(a.ID) // those that held none of the mail
+	err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(a.Quota)) })
+	if s.squatter != nil {
+		s.squatter.Wake(a.ID)
+	}
+	return err
+}
+
+// withoutSessions does what needs that nobody uses a user's mail: as long as somebody does (ErrBusy), his sessions end.
+func (s *Slot) withoutSessions(ctx context.Context, u mailbox.User, do func() error) error {
 	deadline := s.o.Now().Add(removalWait)
 	for {
-		err := s.store.Reconstruct(ctx, a.ID, o, say)
-		if err == nil {
-			s.disconnect(a.ID) // those that held none of the mail
-			break
-		}
+		err := do()
 		if !errors.Is(err, mailstore.ErrBusy) || s.o.Now().After(deadline) {
 			return err
 		}
-		s.disconnect(a.ID)
+		s.disconnect(u)
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	err := s.withMail(ctx, a.Name, func(m *mailstore.Mail) error { return m.SetQuota(ctx, mailstore.Quota(a.Quota)) })
-	if s.squatter != nil {
-		s.squatter.Wake(a.ID)
-	}
-	return err
 }
 
 // Repair mends or reconstructs users' mail and reports what was done.
