@@ -25,7 +25,7 @@
 // What always holds:
 //
 //   - the activefile changes under index.lock held exclusively, by a rename of a
-//     file that was synced;
+//     file that was synced; who holds a file that has lost its name changes nothing;
 //   - the first database is the only one that is written to;
 //   - under index.compact, what the activefile said when that was taken is durable;
 //     after a publication that failed, give it back before deleting anything;

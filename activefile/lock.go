@@ -33,6 +33,17 @@ func (l *Lock) need(mode disk.LockMode) error {
 	if l.held == nil || l.name != lockName || l.mode < mode {
 		return fmt.Errorf("%s: %w", l.f.path(activeName), ErrNotHeld)
 	}
+	if mode == disk.Shared {
+		return nil
+	}
+	// Who has the lock by a file that is removed meanwhile is not alone: what he would publish may be without what another did.
+	named, err := disk.Named(l.held)
+	if err == nil && !named {
+		err = ErrNotHeld
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.f.path(l.name), err)
+	}
 	return nil
 }
 
@@ -123,25 +134,26 @@ func (l *Lock) Publish(next Active) error {
 	if err := l.need(disk.Exclusive); err != nil {
 		return err
 	}
-	a, found, err := l.current()
+	a, _, err := l.current()
 	if err != nil {
 		return err
 	}
-	return l.publish(a, found, next)
+	return l.publish(a, next)
 }
 
 // publish writes next with counters and floor not below those of old.
-func (l *Lock) publish(old Active, found bool, next Active) error {
+func (l *Lock) publish(old, next Active) error {
 	next = Active{next.Databases, raised(next.Next, old.Next), max(next.Floor, old.Floor)}
 	name := l.f.path(activeName)
 	content, err := next.encode()
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if !found {
-		if err := l.f.mark(); err != nil {
-			return err
-		}
+	if err := l.f.mark(); err != nil { // not only of the first: the file may have been made anew
+		return err
+	}
+	if err := l.need(disk.Exclusive); err != nil {
+		return err
 	}
 	err = disk.Publish(l.f.o.FS, name, 0o600, func(w io.Writer) error {
 		_, err := w.Write(content)
@@ -166,7 +178,7 @@ func (f *File) Assure(ctx context.Context) (err error) {
 	if err != nil || !found {
 		return err
 	}
-	return l.publish(a, true, a)
+	return l.publish(a, a)
 }
 
 // Reset replaces a damaged activefile by one that names no database, and returns
@@ -186,7 +198,7 @@ func (l *Lock) Reset() (Active, error) {
 		return Active{}, err
 	}
 	a = Active{Next: raised(nil, l.reserved), Floor: l.f.clock()}
-	return a, l.publish(a, false, a)
+	return a, l.publish(a, a)
 }
 
 // keepDamaged copies the activefile. The copy is not synced in its directory: it

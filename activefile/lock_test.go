@@ -530,3 +530,69 @@ func TestRestoredBackup(t *testing.T) {
 		t.Errorf("unreadable directories: %v", err)
 	}
 }
+
+// TestLockFileReplaced: while index.lock is held, its name is removed, or given to another file. Who has it by the old file publishes nothing, because
+// another may have the new one; that there was an activefile is known as before.
+func TestLockFileReplaced(t *testing.T) {
+	for _, how := range []string{"removed", "replaced"} {
+		dir := t.TempDir()
+		f, other := New(dir, Options{Now: clock}), New(dir, Options{Now: clock})
+		first, err := front(f, t.Context(), "temp")
+		check(t, err)
+		l := exclusive(t, f)
+		before, err := l.Active()
+		check(t, err)
+		name := filepath.Join(dir, lockName)
+		if how == "removed" {
+			check(t, os.Remove(name))
+		} else {
+			check(t, os.WriteFile(name+".other", nil, 0o600))
+			check(t, os.Rename(name+".other", name))
+		}
+		second, err := front(other, t.Context(), "temp") // who finds the new file
+		check(t, err)
+		for what, err := range map[string]error{
+			"Reserve": func() error { _, err := l.Reserve("temp"); return err }(),
+			"Publish": l.Publish(before),
+			"Reset":   func() error { _, err := l.Reset(); return err }(),
+		} {
+			if !errors.Is(err, ErrNotHeld) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s, %s: %v", how, what, err)
+			}
+		}
+		check(t, l.Unlock())
+		if a := mustRead(t, f); !slices.Equal(a.Databases, []Database{second, first}) {
+			t.Errorf("%s: the activefile has %v, want %v and %v", how, a.Databases, second, first)
+		}
+		// The new file says that there was an activefile, so that no generation is given twice when that is lost.
+		check(t, os.Remove(filepath.Join(dir, activeName)))
+		third, err := front(f, t.Context(), "temp")
+		check(t, err)
+		if third.Generation <= second.Generation+1 {
+			t.Errorf("%s: after %v and the loss of the activefile came %v", how, second, third)
+		}
+	}
+}
+
+// TestLockFileReplacedBeforeTheRename: it happens as late as can be, between reading and publishing.
+func TestLockFileReplacedBeforeTheRename(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, lockName)
+	remove := func(op disk.Op, path string) error {
+		if op == disk.OpOpen && path == name { // to see whether it is marked
+			return os.Remove(name)
+		}
+		return nil
+	}
+	f := New(dir, Options{Now: clock})
+	_, err := front(f, t.Context(), "temp")
+	check(t, err)
+	was := mustRead(t, f)
+	late := New(dir, Options{Now: clock, FS: disk.WithFaults(disk.OS(), disk.Faults{Fail: remove})})
+	if _, err := front(late, t.Context(), "temp"); !errors.Is(err, ErrNotHeld) && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("published: %v", err)
+	}
+	if a := mustRead(t, f); !a.Equal(was) {
+		t.Errorf("%v, was %v", a, was)
+	}
+}

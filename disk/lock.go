@@ -92,12 +92,28 @@ func (osFS) TryLock(name string, mode LockMode) (io.Closer, error) {
 		}
 		same, err := stillNamed(lock, name)
 		if err == nil && same {
-			return lock, nil
+			return osLock{lock, name}, nil
 		}
 		if err := errors.Join(err, lock.Close()); err != nil {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
 	}
+}
+
+// osLock is a lock that is held.
+type osLock struct {
+	*flock.Flock
+	name string
+}
+
+// Named reports whether the name of a lock that is held still leads to it. Where somebody has removed or replaced the file, the next who asks
+// for the lock gets another one, and is not kept out. A lock of an FS that cannot tell is taken to be named.
+func Named(held io.Closer) (bool, error) {
+	l, is := held.(osLock)
+	if !is {
+		return true, nil
+	}
+	return stillNamed(l.Flock, l.name)
 }
 
 // stillNamed reports whether the locked file is the one that has the name. If
