@@ -165,11 +165,15 @@ func (s *Store) replaceDatabase(ctx context.Context, e *entry, useCopy bool, rep
 func (s *Store) latestCopy(u mailbox.User, report func(string)) (string, error) {
 	path := s.databasePath(u)
 	before := path + beforeWAL
-	if errors.Is(checkWAL(s.o.FS, path), errWAL) || s.hasLost(u) {
+	switch _, err := s.o.FS.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist): // a run that was interrupted may have set it aside, and before is of that
+	case err != nil:
+		return "", err
+	case errors.Is(checkWAL(s.o.FS, path), errWAL) || s.hasLost(u):
 		if err := s.copyWithWAL(path, before); err != nil {
 			return "", err
 		}
-	} else if _, err := s.o.FS.Stat(path); err == nil {
+	default:
 		if err := removeDatabase(s.o.FS, before); err != nil { // of another time
 			return "", err
 		}
@@ -254,30 +258,54 @@ func checkSaved(path string, u mailbox.User) (err error) {
 	return err
 }
 
-// setAside renames mail.db, and what SQLite has beside it, to names that nobody uses.
+// setAside renames mail.db, and what SQLite has beside it, to names that nobody uses. mail.db is the first: without its WAL it would
+// be served as it was before the last commits.
 func (s *Store) setAside(path string, report func(string)) error {
-	suffix := s.o.Now().UTC().Format(".damaged-20060102T150405")
-	for n := 2; ; n++ {
-		if _, err := s.o.FS.Stat(path + suffix); errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return err
-		}
-		suffix = fmt.Sprintf("%s-%d", s.o.Now().UTC().Format(".damaged-20060102T150405"), n)
+	suffix, err := s.freeSuffix(path)
+	if err != nil {
+		return err
 	}
 	moved := false
-	for _, beside := range []string{"-wal", "-shm", "-journal", ""} {
+	for _, beside := range databaseFiles {
 		err := s.o.FS.Rename(path+beside, path+suffix+beside)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = s.o.FS.SyncDir(filepath.Dir(path))
+		}
+		if err != nil {
 			return err
 		}
-		moved = moved || err == nil
+		moved = true
 	}
-	if !moved {
-		return nil
+	if moved {
+		report("what was there is set aside as " + path + suffix)
 	}
-	report("what was there is set aside as " + path + suffix)
-	return s.o.FS.SyncDir(filepath.Dir(path))
+	return nil
+}
+
+// databaseFiles end the names of a database and of what SQLite has beside it.
+var databaseFiles = []string{"", "-wal", "-shm", "-journal"}
+
+// freeSuffix is an end of the names of what is set aside now that no file has yet.
+func (s *Store) freeSuffix(path string) (string, error) {
+	moment := s.o.Now().UTC().Format(".damaged-20060102T150405")
+	suffix := moment
+	for n := 2; ; n++ {
+		taken := false
+		for _, beside := range databaseFiles {
+			_, err := s.o.FS.Stat(path + suffix + beside)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
+			taken = taken || err == nil
+		}
+		if !taken {
+			return suffix, nil
+		}
+		suffix = fmt.Sprintf("%s-%d", moment, n)
+	}
 }
 
 // PutBack puts a copy of a user's mail.db, which write writes, in the place of one that is

@@ -116,8 +116,8 @@ func lookAt(path string) (out Snapshot, err error) {
 
 // removeDatabase removes a database with what SQLite puts beside it.
 func removeDatabase(fsys disk.FS, path string) error {
-	for _, name := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
-		if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, beside := range databaseFiles {
+		if err := fsys.Remove(path + beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
