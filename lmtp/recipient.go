@@ -3,6 +3,7 @@ package lmtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"teraslot/account"
@@ -32,6 +33,9 @@ func (s *Server) resolve(ctx context.Context, path string) (target, error) {
 		}
 		if err != nil {
 			return target{}, err
+		}
+		if a.Removing { // what he were given would go with the rest
+			return target{}, fmt.Errorf("user %s is being removed: %w", a.ID, mailstore.ErrNoUser)
 		}
 		id, err := s.folder(ctx, a.ID, c.folder)
 		return target{a.ID, id}, err

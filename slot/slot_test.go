@@ -13,12 +13,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"teraslot/account"
+	"teraslot/disk"
 	"teraslot/mailbox"
 	"teraslot/mailstore"
 	"teraslot/squatter"
@@ -669,4 +672,77 @@ func (l *searchLog) get(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last[key]
+}
+
+// TestRemovalFailsHalfWay: from some file on none can be removed, and the daemon ends. The user is nobody then, neither logged in nor delivered to, and gone
+// with all he had after the next start, unasked.
+func TestRemovalFailsHalfWay(t *testing.T) {
+	fail := errors.New("the disk fails")
+	count := 2
+	if n, err := strconv.Atoi(os.Getenv("COUNT")); err == nil {
+		count = n
+	}
+	for at := 1; at <= count; at++ {
+		c := newConfig(t, "")
+		r := start(t, c, Options{})
+		r.addUser("anna")
+		if err := r.deliver("A: 1\r\n\r\nquagga\r\n", "anna@example.org"); err != nil {
+			t.Fatal(err)
+		}
+		a, err := r.accounts.Lookup(t.Context(), "anna")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.indexed("anna", 1)
+		if _, err := r.job(t.Context(), JobSnapshot, a.ID, true); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+
+		sound := c.Hooks.FS
+		failing := disk.FailFrom(1+4*(at-1), fail, disk.OpRemove)
+		var removing atomic.Bool
+		c.Hooks.FS = disk.WithFaults(disk.OS(), disk.Faults{Fail: func(op disk.Op, name string) error {
+			if !removing.Load() || !strings.Contains(name, string(a.ID)) {
+				return nil
+			}
+			return failing(op, name)
+		}})
+		r = start(t, c, Options{})
+		removing.Store(true)
+		err = r.client.Change(t.Context(), "del", ChangeUser{Name: "anna"})
+		if err == nil {
+			t.Fatalf("all was removed by %d calls", 4*(at-1))
+		}
+		if !strings.Contains(err.Error(), fail.Error()) {
+			t.Errorf("removed: %v", err)
+		}
+		if err := r.deliver("A: 1\r\n\r\nx\r\n", "anna@example.org"); err == nil {
+			t.Error("mail is taken for who is being removed")
+		}
+		if session, err := r.login("anna", "secret"); err == nil {
+			t.Error("who is being removed logs in")
+			session.Close()
+		}
+		r.cancel() // a stop would verify all users
+		if err := errors.Join(<-r.done, r.Close()); err != nil {
+			t.Fatal(err)
+		}
+		r.cancel = nil
+
+		c.Hooks.FS = sound
+		r = start(t, c, Options{})
+		await(t, "removed", func() bool { _, err := r.accounts.ByID(t.Context(), a.ID); return errors.Is(err, account.ErrNoAccount) })
+		err = filepath.WalkDir(c.Root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.Contains(path, string(a.ID)) {
+				t.Errorf("cut off at %d: %s is left", at, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		r.addUser("anna") // the name is free again
+		r.stop()
+	}
 }
