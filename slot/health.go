@@ -34,14 +34,14 @@ func (s *Slot) metricsHandler() http.Handler {
 	return mux
 }
 
-// takeIn counts what other processes compacted, for the next who asks: whoever asked first
+// takeIn counts what other processes indexed and compacted, for the next who asks: whoever asked first
 // has seen the counters without it, so that the first failure is a rise.
 func (s *Slot) takeIn(ctx context.Context) {
 	if s.schedule == nil {
 		return
 	}
 	if err := s.schedule.TakeIn(ctx); err != nil && ctx.Err() == nil {
-		s.o.Logger.Warn("some compactions of other processes are not in the metrics", "err", err)
+		s.o.Logger.Warn("some of what other processes did is not in the metrics", "err", err)
 	}
 }
 

@@ -53,7 +53,7 @@ type Slot struct {
 	log      *synclog.Log
 	tiers    *tiers.Set
 	searcher *search.Searcher
-	squatter *squatter.Squatter // nil when offline or off
+	squatter *squatter.Squatter // nil when offline; only looks when off
 	schedule *squatter.Schedule // nil when offline or another's work
 	searches searchWatch
 	night    *night        // nil when offline or off
@@ -194,13 +194,9 @@ func (s *Slot) openServers() error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.seen.register(s.registry)
-	wake := func(mailbox.User) {}
-	if !s.c.Squatter.Off {
-		s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log,
-			Batch: s.c.Squatter.Batch, Delay: time.Duration(s.c.Squatter.Delay), Logger: s.o.Logger, Now: s.o.Now,
-			Conf: s.c.Conf, FS: s.c.Hooks.FS, Registerer: s.registry})
-		wake = s.squatter.Wake
-	}
+	s.squatter = squatter.New(squatter.Options{Store: s.store, Tiers: s.tiers, Log: s.log, Look: s.c.Squatter.Off,
+		Batch: s.c.Squatter.Batch, Delay: time.Duration(s.c.Squatter.Delay), Logger: s.o.Logger, Now: s.o.Now,
+		Conf: s.c.Conf, FS: s.c.Hooks.FS, Registerer: s.registry})
 	s.searches.limit = time.Duration(s.c.Compact.Slow)
 	if err := s.openSchedule(); err != nil {
 		return err
@@ -208,7 +204,7 @@ func (s *Slot) openServers() error {
 	if !s.c.Jobs.Off {
 		s.night = newNight(s)
 	}
-	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: wake, Logger: s.o.Logger,
+	s.searcher = search.New(search.Options{Store: s.store, Tiers: s.tiers, Wake: s.squatter.Wake, Logger: s.o.Logger,
 		Limits:     search.Limits{Time: time.Duration(s.c.Search.Time), Messages: s.c.Search.Messages},
 		Registerer: s.registry, Now: s.o.Now})
 	cert, selfSigned, err := openCertificate(s.c, s.o)

@@ -21,6 +21,10 @@
 // lies beside the activefile (index.failed; docs/formats.md draws it) and nothing
 // depends on it: damaged or gone, the messages are tried again.
 //
+// Where other processes index (Options.Look), Run indexes nobody: it looks who waits, for the metrics, and what the
+// others did is taken in from what they leave in the slot (Schedule.TakeIn). The list of failures is read again whenever it is
+// another on disk.
+//
 // When to compact what is decided by Policy.Plan, a function of what a survey
 // found; Schedule surveys, plans and does it, at its hours and within its
 // bandwidth, which holds for each piece that a compaction writes; searches that are

@@ -83,29 +83,62 @@ func (s *Skipped) Unwrap() []error {
 	return errs
 }
 
-// failures are a user's messages that could not be indexed, as they are on disk
-// unless changed.
+// failures are a user's messages that could not be indexed: as they are on disk, unless changed. Other processes
+// write the list too.
 type failures struct {
-	list    map[guid]Failure
-	changed bool
+	list  map[guid]Failure
+	mark  fileMark          // of the file that was read or written last
+	edits map[guid]*Failure // not written yet; nil: taken off the list
 }
 
-// failuresOf returns a user's list, read from disk at first. q.mu is held.
+// set changes an entry; nil takes it off.
+func (l *failures) set(g guid, f *Failure) {
+	if l.edits == nil {
+		l.edits = make(map[guid]*Failure)
+	}
+	l.edits[g] = f
+	l.apply(g, f)
+}
+
+func (l *failures) apply(g guid, f *Failure) {
+	if f == nil {
+		delete(l.list, g)
+	} else {
+		l.list[g] = *f
+	}
+}
+
+// failuresOf returns a user's list, read from disk if it is another there than was read or written last; where there
+// is a file it is remembered. q.mu is held.
 func (q *Squatter) failuresOf(u mailbox.User) *failures {
-	if l := q.failed[u]; l != nil {
+	l := q.failed[u]
+	if l == nil {
+		l = &failures{list: make(map[guid]Failure)}
+	}
+	mark := q.failureMark(u)
+	if mark == l.mark {
 		return l
 	}
 	list, err := q.readFailures(u)
 	if err != nil {
 		// It only saves trying again what failed.
 		q.o.Logger.Warn("the list of messages that could not be indexed is not usable; they are tried again", "user", u, "err", err)
-		list = nil
 	}
-	l := &failures{list: list}
-	if l.list == nil {
-		l.list = make(map[guid]Failure)
+	if list == nil {
+		list = make(map[guid]Failure)
 	}
-	q.failed[u] = l
+	for g := range l.list {
+		if _, listed := list[g]; !listed {
+			delete(q.cursors, u) // which went past it: somebody is to see whether it has a document now
+		}
+	}
+	l.list, l.mark = list, mark
+	for g, f := range l.edits {
+		l.apply(g, f)
+	}
+	if delete(q.failed, u); mark != (fileMark{}) || len(l.edits) > 0 {
+		q.failed[u] = l
+	}
 	return l
 }
 
@@ -115,7 +148,8 @@ func (q *Squatter) fail(u mailbox.User, g guid, err error) Failure {
 	defer q.mu.Unlock()
 	l := q.failuresOf(u)
 	f := afterTry(l.list[g], g, err, q.o.Now())
-	l.list[g], l.changed = f, true
+	l.set(g, &f)
+	q.failed[u] = l
 	q.metrics.failures.Inc()
 	if f.Quarantined() {
 		q.o.Logger.Error("a message is quarantined: it is not indexed, and searches read it", "user", u, "guid", g, "tries", f.Tries, "err", err)
@@ -147,8 +181,7 @@ func (q *Squatter) forget(u mailbox.User, met map[guid]bool) {
 	l := q.failuresOf(u)
 	for g := range l.list {
 		if !met[g] {
-			delete(l.list, g)
-			l.changed = true
+			l.set(g, nil)
 		}
 	}
 }
@@ -160,33 +193,41 @@ func (q *Squatter) succeed(u mailbox.User, docs []document) {
 	l := q.failuresOf(u)
 	for i := range docs {
 		if _, ok := l.list[docs[i].GUID]; ok {
-			delete(l.list, docs[i].GUID)
-			l.changed = true
+			l.set(docs[i].GUID, nil)
 		}
 	}
 }
 
-// settle writes a user's list if it changed, and forgets it in memory if it is
-// empty. It is called at the end of each attempt, by whoever has the user's turn.
-func (q *Squatter) settle(u mailbox.User) {
-	q.mu.Lock()
-	l := q.failed[u]
-	var list []Failure
-	changed := l != nil && l.changed
-	if changed {
-		l.changed = false
-		list = sorted(l.list)
-	}
-	if l != nil && len(l.list) == 0 {
-		delete(q.failed, u)
-	}
-	q.mu.Unlock()
+// settle writes a user's list if it changed, with what others have written meanwhile, and reports whether it did. It is
+// called at the end of each attempt, by whoever has the user's turn.
+func (q *Squatter) settle(u mailbox.User) (changed bool) {
+	list, changed := q.edited(u)
 	if !changed {
-		return
+		return false
 	}
 	if err := q.writeFailures(u, list); err != nil {
 		q.o.Logger.Warn("the list of messages that could not be indexed is not kept for the next start", "user", u, "err", err)
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.failed[u]; l != nil {
+		if l.mark = q.failureMark(u); len(l.list) == 0 {
+			delete(q.failed, u)
+		}
+	}
+	return true
+}
+
+// edited is a user's list as it is to be written, if there is anything to write.
+func (q *Squatter) edited(u mailbox.User) ([]Failure, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.failed[u]; l == nil || len(l.edits) == 0 {
+		return nil, false
+	}
+	l := q.failuresOf(u)
+	l.edits = nil
+	return sorted(l.list), true
 }
 
 // Failures lists a user's messages that could not be indexed, by GUID.
@@ -201,12 +242,12 @@ func sorted(list map[guid]Failure) []Failure {
 }
 
 // quarantined counts the messages that are not tried again, of the users whose
-// lists are known.
+// lists are known, as these are now.
 func (q *Squatter) quarantined() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, l := range q.failed {
-		for _, f := range l.list {
+	for _, u := range slices.Collect(maps.Keys(q.failed)) {
+		for _, f := range q.failuresOf(u).list {
 			if f.Quarantined() {
 				n++
 			}

@@ -96,6 +96,18 @@ func decodeFailure(line string) (Failure, error) {
 	return f, nil
 }
 
+// failureMark tells whether a user's list is another than before; zero if there is none.
+func (q *Squatter) failureMark(u mailbox.User) fileMark {
+	if q.o.Conf == "" {
+		return fileMark{}
+	}
+	info, err := q.o.FS.Stat(filepath.Join(q.o.Conf, u.Dir(), failureFile))
+	if err != nil {
+		return fileMark{}
+	}
+	return fileMark{info.Size(), info.ModTime()}
+}
+
 // readFailures reads a user's list; nil if there is none.
 func (q *Squatter) readFailures(u mailbox.User) (map[guid]Failure, error) {
 	if q.o.Conf == "" {

@@ -53,9 +53,12 @@ func (q *Squatter) IndexUser(ctx context.Context, u mailbox.User, o IndexOptions
 		return 0, fmt.Errorf("indexing user %s: %w", u, err)
 	}
 	defer mail.Release()
-	defer q.settle(u)
 	r := &run{q: q, mail: mail, index: q.o.Tiers.User(u), user: u, o: o}
-	if err := r.do(ctx); err != nil {
+	err = r.do(ctx)
+	if changed := q.settle(u); changed || r.indexed > 0 {
+		q.leaveIndexed(ctx, deed{What: deedIndexing, User: u, Messages: r.indexed, Failed: r.tried})
+	}
+	if err != nil {
 		return r.indexed, fmt.Errorf("indexing user %s: %w", u, err)
 	}
 	return r.indexed, nil

@@ -11,10 +11,11 @@ import (
 	"path/filepath"
 
 	"teraslot/disk"
+	"teraslot/mailbox"
 )
 
-// leftFile, in the conf root, is what processes that compact leave for the metrics of the
-// slot's daemon, which takes it in and deletes it (docs/formats.md, "What compactions did").
+// leftFile, in the conf root, is what processes that index or compact leave for the metrics of the
+// slot's daemon, which takes it in and deletes it (docs/formats.md, "What other processes did").
 // Its own flock is held by whoever writes or takes it. Nothing is synced: a power cut
 // costs a few counts.
 const (
@@ -27,9 +28,10 @@ const (
 	deedCompaction = "compaction"
 	deedRound      = "round"
 	deedPause      = "pause"
+	deedIndexing   = "indexing"
 )
 
-// deed is something that a Schedule did and its metrics count.
+// deed is something that a Schedule did, or IndexUser, and the metrics count.
 type deed struct {
 	What    string  `json:"what"`
 	Tier    string  `json:"tier,omitempty"`
@@ -37,6 +39,10 @@ type deed struct {
 	Outcome string  `json:"outcome,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"` // of the sources
+
+	User     mailbox.User `json:"user,omitempty"`     // whose messages were indexed, or his list of failures changed
+	Messages int          `json:"messages,omitempty"` // that were indexed
+	Failed   int          `json:"failed,omitempty"`   // tries of messages
 }
 
 // valid reports whether a deed can be counted: labels of metrics are not made of anything
@@ -49,12 +55,15 @@ func (d *deed) valid() bool {
 		return outcomes[d.Outcome]
 	case deedCompaction:
 		return outcomes[d.Outcome] && knownRule(d.Rule) && d.Tier != "" && d.Seconds >= 0 && d.Bytes >= 0
+	case deedIndexing:
+		_, err := mailbox.ParseUser(string(d.User))
+		return err == nil && d.Messages >= 0 && d.Failed >= 0
 	}
 	return false
 }
 
 // errLeft: a line of the file is none.
-var errLeft = errors.New("what a compaction did cannot be read")
+var errLeft = errors.New("what another process did cannot be read")
 
 // decodeLeft reads the lines of a file. Those that are none are left out, and make an error.
 func decodeLeft(b []byte) (out []deed, err error) {
@@ -77,6 +86,29 @@ func (s *Schedule) did(ctx context.Context, d deed) {
 	}
 	if err := s.q.leave(context.WithoutCancel(ctx), d); err != nil {
 		s.q.o.Logger.Warn("the daemon's metrics will not count a compaction", "err", err)
+	}
+}
+
+// leaveIndexed leaves for the daemon what was indexed, if the options say so.
+func (q *Squatter) leaveIndexed(ctx context.Context, d deed) {
+	if !q.o.Leave {
+		return
+	}
+	if err := q.leave(context.WithoutCancel(ctx), d); err != nil {
+		q.o.Logger.Warn("the daemon's metrics will not count what was indexed", "err", err)
+	}
+}
+
+// heard counts what another process indexed, and looks what still waits. A list of failures that is
+// read once is known to the metrics.
+func (q *Squatter) heard(d deed) {
+	q.metrics.indexed.Add(float64(d.Messages))
+	q.metrics.failures.Add(float64(d.Failed))
+	q.mu.Lock()
+	q.failuresOf(d.User)
+	q.mu.Unlock()
+	if q.o.Look {
+		q.queue.hasten(d.User)
 	}
 }
 
@@ -112,11 +144,15 @@ func (q *Squatter) leave(ctx context.Context, d deed) (err error) {
 func (s *Schedule) TakeIn(ctx context.Context) error {
 	b, err := s.q.takeLeft(ctx)
 	if err != nil {
-		return fmt.Errorf("taking in what compactions did: %w", err)
+		return fmt.Errorf("taking in what other processes did: %w", err)
 	}
 	deeds, err := decodeLeft(b)
 	for _, d := range deeds {
-		s.metrics.count(d)
+		if d.What == deedIndexing {
+			s.q.heard(d)
+		} else {
+			s.metrics.count(d)
+		}
 	}
 	return err
 }

@@ -117,3 +117,57 @@ func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
 	t.Fatalf("no metric %s", name)
 	return 0
 }
+
+// TestOthersFailures: what another process puts on the list of a user, or takes off it, is seen by a squatter that
+// has read the list before, and each keeps what the other changed.
+func TestOthersFailures(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newFixture(t, squatter.Options{Registerer: registry})
+	index := func(q *squatter.Squatter) {
+		_, err := q.IndexUser(t.Context(), user, squatter.IndexOptions{Retry: true})
+		if _, some := errors.AsType[*squatter.Skipped](err); err != nil && !some {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string, failures, quarantined int) {
+		t.Helper()
+		if n := len(f.q.Failures(user)); n != failures {
+			t.Errorf("%s: %d failures are known, want %d", when, n, failures)
+		}
+		if got := gauge(t, registry, "teraslot_quarantined_messages"); int(got) != quarantined {
+			t.Errorf("%s: the metric says %v, want %d", when, got, quarantined)
+		}
+	}
+	f.deliver(1, 4)
+	f.spoil(2)
+	index(f.q)
+	check("first try", 1, 0)
+	other := squatter.New(squatter.Options{Store: f.store, Tiers: f.tiers, Conf: f.path("conf"), Now: func() time.Time { return f.now }})
+	for range 8 {
+		index(other)
+	}
+	check("the other quarantined it", 1, 1)
+
+	f.deliver(4, 6)
+	f.spoil(4)
+	index(f.q) // beside what the other wrote
+	check("one more", 2, 1)
+	f.mend(2)
+	f.mend(4)
+	index(other)
+	check("the other indexed them", 0, 0)
+	if n := f.indexed(); n != 5 {
+		t.Errorf("%d of 5 are indexed", n)
+	}
+
+	f.deliver(6, 7)
+	f.spoil(6)
+	index(other)
+	check("another one", 1, 0)
+	f.must(os.Remove(filepath.Join(f.path("conf"), user.Dir(), "index.failed")))
+	f.mend(6)
+	if n, err := f.q.IndexUser(t.Context(), user, squatter.IndexOptions{}); n != 1 || err != nil {
+		t.Errorf("the list is gone, and %d are indexed: %v", n, err)
+	}
+	check("the list is gone", 0, 0)
+}

@@ -15,8 +15,9 @@ import (
 // after the one before. A user is never handed out
 // twice at a time; notices that come while he is being indexed start anew.
 type queue struct {
-	batch int
-	delay time.Duration
+	batch       int
+	delay       time.Duration
+	first, last time.Duration // after failures of a user: doubled from the first to the last
 
 	mu      sync.Mutex // guards what follows
 	users   map[mailbox.User]*waiting
@@ -31,23 +32,34 @@ type waiting struct {
 	due      time.Time
 	since    time.Time // of the first notice that no attempt has followed
 	messages int
-	failures int      // in a row
-	attempts []func() // to be called after the next attempt
-	place    int      // in order, if queued
-	queued   bool     // is in order
-	running  bool     // is being indexed, and not queued
-	again    bool     // noticed while running: to be queued afterwards
-	urgent   bool     // made due by now
+	failures int       // in a row
+	attempts []func()  // to be called after the next attempt
+	place    int       // in order, if queued
+	queued   bool      // is in order
+	running  bool      // is being indexed, and not queued
+	again    bool      // noticed while running: to be queued afterwards
+	urgent   bool      // made due by now
+	under    backlog   // what he is being indexed for, if running
+	news     time.Time // of the first notice of messages since the last attempt
+	looked   time.Time // when it was last looked what waits, if that was something
+	high     uint32    // of his messages, the last that was seen then
 }
 
-// The delays after failures of a user: doubled from the first to the last.
+// backlog is what waits to be indexed.
+type backlog struct {
+	messages int
+	since    time.Time // zero: unknown
+	news     time.Time // when the first came that was not there at the attempt before; zero: unknown
+}
+
+// The delays after failures of a user.
 const (
 	firstRetry = time.Second
 	lastRetry  = 5 * time.Minute
 )
 
 func newQueue(batch int, delay time.Duration) *queue {
-	return &queue{batch: batch, delay: delay, users: make(map[mailbox.User]*waiting),
+	return &queue{batch: batch, delay: delay, first: firstRetry, last: lastRetry, users: make(map[mailbox.User]*waiting),
 		changed: make(chan struct{}, 1)}
 }
 
@@ -58,6 +70,12 @@ func (q *queue) note(u mailbox.User, n int, attempted func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := q.get(u)
+	if w.messages == 0 && n > 0 {
+		w.since = time.Now() // what he was queued for before is no mail
+	}
+	if w.news.IsZero() && n > 0 {
+		w.news = time.Now()
+	}
 	w.messages += n
 	if attempted != nil {
 		w.attempts = append(w.attempts, attempted)
@@ -123,7 +141,7 @@ func (q *queue) set(w *waiting, wait time.Duration) {
 	if w.since.IsZero() {
 		w.since = time.Now()
 	}
-	due := time.Now().Add(max(wait, w.penalty()))
+	due := time.Now().Add(max(wait, q.penalty(w)))
 	switch {
 	case !w.queued && !w.again:
 		w.due = due
@@ -147,11 +165,11 @@ func (q *queue) get(u mailbox.User) *waiting {
 }
 
 // penalty is how long a user waits after failures.
-func (w *waiting) penalty() time.Duration {
+func (q *queue) penalty(w *waiting) time.Duration {
 	if w.failures == 0 {
 		return 0
 	}
-	return min(firstRetry<<min(w.failures-1, 20), lastRetry)
+	return min(q.first<<min(w.failures-1, 20), q.last)
 }
 
 func (q *queue) enter(w *waiting) {
@@ -215,7 +233,8 @@ func (q *queue) take() (*waiting, []func(), time.Duration) {
 	}
 	heap.Pop(&q.order)
 	attempts := w.attempts
-	w.running, w.urgent, w.messages, w.attempts, w.since = true, false, 0, nil, time.Time{}
+	w.under = backlog{w.messages, w.since, w.news}
+	w.running, w.urgent, w.messages, w.attempts, w.since, w.news = true, false, 0, nil, time.Time{}, time.Time{}
 	if len(q.order) > 0 {
 		q.signal() // for another worker
 	}
@@ -226,15 +245,23 @@ func (q *queue) take() (*waiting, []func(), time.Duration) {
 func (q *queue) done(w *waiting, failed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.end(w, failed)
+}
+
+// end is done for whoever holds q.mu.
+func (q *queue) end(w *waiting, failed bool) {
 	w.running = false
 	noticed := w.again
 	w.again = false
 	if failed {
 		w.failures++
-		w.due = time.Now().Add(w.penalty())
+		w.due = time.Now().Add(q.penalty(w))
+		w.messages += max(w.under.messages, 1) // how many is not known of all
+		w.since = w.under.since
 	} else {
 		w.failures = 0
 	}
+	w.under = backlog{}
 	if noticed && !w.urgent && w.due.Before(q.quiet) {
 		w.due = q.quiet // what came during the attempt rests as well
 	}
@@ -245,15 +272,17 @@ func (q *queue) done(w *waiting, failed bool) {
 	delete(q.users, w.user)
 }
 
-// lag is how many messages wait, and how long the first of them has. A user who
-// failed counts from his last notice on.
+// lag is how many messages wait, those being indexed included, and how long the first of them has. Of a user who
+// fails, one message at least waits.
 func (q *queue) lag() (messages int, longest time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, w := range q.users {
-		messages += w.messages
-		if !w.since.IsZero() && w.messages > 0 {
-			longest = max(longest, time.Since(w.since))
+		for _, b := range []backlog{w.under, {w.messages, w.since, w.news}} {
+			messages += b.messages
+			if !b.since.IsZero() && b.messages > 0 {
+				longest = max(longest, time.Since(b.since))
+			}
 		}
 	}
 	return messages, longest

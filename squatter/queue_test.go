@@ -267,3 +267,37 @@ func TestQueueEndsWithItsContext(t *testing.T) {
 		t.Errorf("next returned %v, want %v", err, context.Canceled)
 	}
 }
+
+// TestQueueLag: what waits is counted from its notice on until it is indexed, also while it is tried and after tries that
+// failed; what a user was queued for before, which was no mail, does not count.
+func TestQueueLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(20, 2*time.Second)
+		check := func(when string, messages int, lag time.Duration) {
+			t.Helper()
+			if n, d := q.lag(); n != messages || d != lag {
+				t.Errorf("%s: %d messages, %v; want %d, %v", when, n, d, messages, lag)
+			}
+		}
+		q.later("anna", time.Hour)
+		time.Sleep(10 * time.Minute)
+		check("queued for a retry", 0, 0)
+		q.note("anna", 3, nil)
+		time.Sleep(time.Second)
+		check("noted", 3, time.Second)
+		w, _ := attempt(t, q)
+		check("being indexed", 3, 2*time.Second)
+		q.note("anna", 1, nil)
+		q.done(w, true)
+		time.Sleep(time.Second)
+		check("failed", 4, 3*time.Second)
+		w, _ = attempt(t, q)
+		q.done(w, false)
+		check("indexed", 0, 0)
+		q.now("berta")
+		w, _ = attempt(t, q)
+		q.done(w, true)
+		time.Sleep(time.Second)
+		check("failed, and nobody counted", 1, time.Second)
+	})
+}

@@ -51,6 +51,11 @@ type Options struct {
 	Logger     *slog.Logger          // nil: nothing is logged
 	Now        func() time.Time      // for retries of failed messages; nil: time.Now
 	Registerer prometheus.Registerer // gets the metrics; may be nil
+	// Leave has what is indexed left in the slot for the metrics of its daemon (Schedule.TakeIn):
+	// this is another process. It needs Conf.
+	Leave bool
+	// Look lets Run only look who waits, for the metrics: other processes index.
+	Look bool
 }
 
 // Squatter indexes and compacts. It may be used from any goroutine.
@@ -90,7 +95,11 @@ func New(o Options) *Squatter {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	q := &Squatter{o: o, queue: newQueue(o.Batch, o.Delay), turns: make(map[mailbox.User]*turn),
+	queue := newQueue(o.Batch, o.Delay)
+	if o.Look {
+		queue = newLookQueue()
+	}
+	q := &Squatter{o: o, queue: queue, turns: make(map[mailbox.User]*turn),
 		cursors: make(map[mailbox.User]cursor), failed: make(map[mailbox.User]*failures)}
 	q.metrics = newIndexMetrics(o.Registerer, q)
 	return q
@@ -106,20 +115,30 @@ func setDefault[T comparable](p *T, v T) {
 // Notify tells of a change in the mail. It does not block.
 func (q *Squatter) Notify(e mailbox.Event) {
 	if e.Kind == mailbox.Appended {
-		q.queue.note(e.User, int(min(e.UIDs.Len(), uint64(q.o.Batch))), nil)
+		q.queue.note(e.User, int(e.UIDs.Len()), nil)
 	}
 }
 
-// Wake has a user indexed at once. It does not block.
-func (q *Squatter) Wake(u mailbox.User) { q.queue.now(u) }
+// Wake has a user indexed at once, unless others index. It does not block.
+func (q *Squatter) Wake(u mailbox.User) {
+	if q.o.Look {
+		q.queue.note(u, 0, nil)
+		return
+	}
+	q.queue.now(u)
+}
 
 // Run indexes, by the rolling rule, what Notify, Wake and the sync log tell of,
 // until ctx is done; then it returns nil. An index that cannot be written is
 // tried again, ever more rarely.
 func (q *Squatter) Run(ctx context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
-	for range q.o.Users {
-		group.Go(func() error { return q.work(gctx) })
+	work, workers := q.work, q.o.Users
+	if q.o.Look {
+		work, workers = q.watch, 1
+	}
+	for range workers {
+		group.Go(func() error { return work(gctx) })
 	}
 	if q.o.Log != nil {
 		group.Go(func() error { return q.follow(gctx) })
@@ -266,6 +285,11 @@ func (q *Squatter) compareAll(ctx context.Context) error {
 		q.o.Logger.Info("the last stop was not clean; comparing every user with the index", "users", len(users))
 	}
 	err = q.attemptAll(ctx, users, func(u mailbox.User, _ int, attempted func()) {
+		if q.o.Look {
+			q.queue.note(u, 0, attempted)
+			q.queue.now(u)
+			return
+		}
 		q.queue.note(u, q.o.Batch, attempted)
 	})
 	if err == nil {

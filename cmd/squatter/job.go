@@ -82,7 +82,7 @@ func (j *job) open(ctx context.Context) (err error) {
 		return err
 	}
 	j.squatter = squatter.New(squatter.Options{Store: j.store, Tiers: j.tiers, Logger: j.log, Conf: j.config.Conf, FS: j.config.Hooks.FS,
-		Now: j.config.Hooks.Now, Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
+		Now: j.config.Hooks.Now, Leave: true, Batch: j.config.Squatter.Batch, Delay: time.Duration(j.config.Squatter.Delay)})
 	return nil
 }
 
