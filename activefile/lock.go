@@ -181,6 +181,15 @@ func (f *File) Assure(ctx context.Context) (err error) {
 	return l.publish(a, a)
 }
 
+// Exists reports whether there is an activefile, be it damaged.
+func (l *Lock) Exists() (bool, error) {
+	_, err := l.f.o.FS.Stat(l.f.path(activeName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Reset replaces a damaged activefile by one that names no database, and returns
 // that: the index is derived, and what is gone is made anew. Counters restart
 // above the clock. The damaged file is kept as index.damaged, for who wants to

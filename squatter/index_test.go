@@ -54,8 +54,13 @@ func TestIndexUserNoticesLostDatabases(t *testing.T) {
 	f.index(5, squatter.IndexOptions{})
 	f.must(os.RemoveAll(f.path("data", "users")))
 	f.index(10, squatter.IndexOptions{})
-	if a := f.audit(); !a.Whole() || a.Indexed != 15 {
+	if a := f.audit(); len(a.Damage) != 1 || a.Damage[0].Database != "data:1" || len(a.Missing) > 0 || a.Indexed != 15 {
 		t.Errorf("%+v", a)
+	}
+	done, err := f.q.Repair(t.Context(), user, nil)
+	f.must(err)
+	if !done.After.Whole() || done.Indexed != 0 {
+		t.Errorf("repaired: %+v, %+v", done, done.After)
 	}
 }
 

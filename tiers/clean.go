@@ -223,14 +223,20 @@ func (x *Index) Remove(ctx context.Context) (err error) {
 	return nil
 }
 
-// Reset replaces a damaged activefile by one that names no database, as the next commit
+// Reset replaces an activefile that is damaged or gone by one that names no database, as the next commit
 // or compaction would: for users who have neither. One that can be read stays as it is.
 func (x *Index) Reset(ctx context.Context) error {
 	lock, err := x.file.Exclusive(ctx)
 	if err != nil {
 		return fmt.Errorf("reset the index of %s: %w", x.user, err)
 	}
-	_, err = lock.Reset()
+	active, err := lock.Reset()
+	if err == nil {
+		var there bool
+		if there, err = lock.Exists(); err == nil && !there {
+			err = lock.Publish(active)
+		}
+	}
 	if err = errors.Join(err, lock.Unlock()); err != nil {
 		return fmt.Errorf("reset the index of %s: %w", x.user, x.advised(err))
 	}

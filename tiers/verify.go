@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"teraslot/activefile"
@@ -17,7 +18,8 @@ import (
 // Verify reads everything that the activefile names and compares it with itself:
 // every file with its checksum, term lists with dictionaries, and each complete
 // document's kept text, turned into terms again, with the index. What is wrong is
-// reported; a missing database is not wrong. It takes time and no lock, so it
+// reported: also a database that is gone, but for one of the tier volatile, and an activefile
+// that is, though there are documents. It takes time and no lock, so it
 // reports what a compaction deletes under it only if it stays listed.
 func (x *Index) Verify(ctx context.Context, report func(*Damage)) error {
 	active, err := x.read(ctx)
@@ -27,6 +29,15 @@ func (x *Index) Verify(ctx context.Context, report func(*Damage)) error {
 	}
 	if err != nil {
 		return fmt.Errorf("verify the index of %s: %w", x.user, x.advised(err))
+	}
+	if len(active.Databases) == 0 {
+		lost, err := x.activeLost(ctx)
+		if err != nil {
+			return fmt.Errorf("verify the index of %s: %w", x.user, err)
+		}
+		if lost {
+			report(&Damage{"index.active", x.dir, errActiveGone})
+		}
 	}
 	for _, db := range active.Databases {
 		err := x.verifyDatabase(ctx, db)
@@ -48,6 +59,33 @@ func (x *Index) Verify(ctx context.Context, report func(*Damage)) error {
 	return nil
 }
 
+// volatile is the tier that is best in memory: what it had may be gone at any start.
+const volatile = "temp"
+
+// What is gone of an index. Searches read the mail that it stood for.
+var (
+	errDatabaseGone = errors.New("the database is gone; what was in it is indexed again by the next run of the indexer, and all is mended by squatter -A --repair")
+	errActiveGone   = errors.New("the activefile is gone, and there are databases; the next run of the indexer, or squatter -A --repair, makes the index anew")
+)
+
+// activeLost reports whether there is no activefile although a database has documents, which it
+// gets only when it has been named.
+func (x *Index) activeLost(ctx context.Context) (lost bool, err error) {
+	if _, err := x.set.o.FS.Stat(x.dir); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	lock, err := x.file.Shared(ctx) // nobody makes the first database and its activefile meanwhile
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	if there, err := lock.Exists(); there || err != nil {
+		return false, err
+	}
+	directories, err := x.directories()
+	return slices.ContainsFunc(directories, func(db activefile.Database) bool { return len(x.source(db).m.Segments) > 0 }), err
+}
+
 // read is the activefile; empty for a user without a directory.
 func (x *Index) read(ctx context.Context) (activefile.Active, error) {
 	if _, err := x.set.o.FS.Stat(x.dir); errors.Is(err, fs.ErrNotExist) {
@@ -60,8 +98,11 @@ func (x *Index) read(ctx context.Context) (activefile.Active, error) {
 func (x *Index) verifyDatabase(ctx context.Context, db activefile.Database) error {
 	for {
 		s := x.source(db)
-		if s.missing {
+		switch {
+		case s.missing && db.Tier == volatile:
 			return nil
+		case s.missing:
+			return errDatabaseGone
 		}
 		if s.damage != nil {
 			return s.damage
