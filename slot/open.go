@@ -89,6 +89,21 @@ func (c *Config) CheckMounted() error {
 	return nil
 }
 
+// ErrNoSlot is returned where a slot has to be there already.
+var ErrNoSlot = errors.New("there is no slot yet")
+
+// CheckMade refuses a slot that has not been made: for who only reads or changes one. Of one that has lost a part it
+// says which.
+func (c *Config) CheckMade() error {
+	if made, err := there(c.AccountsFile()); made || err != nil {
+		return err
+	}
+	if err := c.CheckMounted(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w (%s is not there): start the daemon once, or make a user", c.Conf, ErrNoSlot, c.AccountsFile())
+}
+
 func there(path string) (bool, error) {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -45,16 +44,9 @@ Exit status: 0 if all was done, 1 if not.`,
 		SilenceErrors: true,
 	}
 	file := c.PersistentFlags().StringP("config", "C", "/etc/teraslot.toml", "configuration `file` of the slot")
-	connect := connector(func(ctx context.Context) (*slot.Client, error) {
-		config, err := steps.Load(*file)
-		if err != nil {
-			return nil, err
-		}
-		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		return slot.Administer(ctx, config, slot.Options{Logger: log})
-	})
-	c.AddCommand(userCommand(connect), importCommand(connect), verifyCommand(connect, file), statusCommand(connect))
-	c.AddCommand(searchCommand(file), exportCommand(file), backupCommand(file), restoreCommand(file, connect))
+	connect, create := toSlot(file, (*slot.Config).CheckMade), toSlot(file, func(*slot.Config) error { return nil })
+	c.AddCommand(userCommand(connect, create), importCommand(connect), verifyCommand(connect, file), statusCommand(connect))
+	c.AddCommand(searchCommand(file), exportCommand(file), backupCommand(file), restoreCommand(file, create))
 	c.AddCommand(jobCommands(connect)...)
 	c.AddCommand(unexpungeCommand(connect), settingCommand(connect, file), mailboxCommand(connect), reconstructCommand(connect))
 	c.AddCommand(replicationCommand(connect))
@@ -63,6 +55,20 @@ Exit status: 0 if all was done, 1 if not.`,
 
 // connector reaches the slot.
 type connector func(context.Context) (*slot.Client, error)
+
+// toSlot connects to the slot of a configuration file that passes a check. Without a daemon and without a slot, it makes one.
+func toSlot(file *string, check func(*slot.Config) error) connector {
+	return func(ctx context.Context) (*slot.Client, error) {
+		config, err := steps.Load(*file)
+		if err == nil {
+			err = check(config)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return slot.Administer(ctx, config, slot.Options{Logger: stderrLog()})
+	}
+}
 
 // do runs fn with a client.
 func (connect connector) do(ctx context.Context, fn func(*slot.Client) error) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 
@@ -34,8 +33,8 @@ func openForReading(ctx context.Context, file string) (*opened, error) {
 	if err := config.CheckOwner(); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(config.AccountsFile()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no slot yet (%w): start the daemon once, or make a user", config.Conf, err)
+	if err := config.CheckMade(); err != nil {
+		return nil, err
 	}
 	o := &opened{config: config}
 	if o.accounts, err = account.Open(ctx, config.AccountsFile(), account.Options{Logger: stderrLog()}); err != nil {

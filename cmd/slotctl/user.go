@@ -13,12 +13,12 @@ import (
 	"teraslot/slot"
 )
 
-func userCommand(connect connector) *cobra.Command {
+func userCommand(connect, create connector) *cobra.Command {
 	c := &cobra.Command{Use: "user", Aliases: []string{"users"}, Short: "Add, change, list and remove users"}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("what shall be done with users? See slotctl user --help; %q is not among it", args)
 	}
-	c.AddCommand(userAdd(connect), userPasswd(connect), userList(connect), userDel(connect), userRename(connect), userMove(connect), userQuota(connect))
+	c.AddCommand(userAdd(create), userPasswd(connect), userList(connect), userDel(connect), userRename(connect), userMove(connect), userQuota(connect))
 	return c
 }
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"teraslot/account"
@@ -42,8 +40,8 @@ func openJob(ctx context.Context, f *flags, o options) (*job, error) {
 	if err := c.CheckOwner(); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(c.AccountsFile()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no slot yet (%w): start the daemon once, or make a user", c.Conf, err)
+	if err := c.CheckMade(); err != nil {
+		return nil, err
 	}
 	if o.now != nil {
 		c.Hooks.Now = o.now
