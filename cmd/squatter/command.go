@@ -47,14 +47,19 @@ var undone = []struct {
 }{
 	{"P", "reindex-partials", "there is no extractor for attachments yet, so no message is indexed in part", false},
 	{"L", "reindex-minlevel", "there are no index levels", true},
-	{"U", "only-upgrade", "not done yet; an index of an older version is renewed unasked", false},
+	{"U", "only-upgrade", "not needed: an index of an older version is renewed unasked", false},
 	{"B", "skip-locked", "not needed: a user who is being compacted is always skipped, and reported", false},
 	{"Z", "internalindex", "not needed: what is indexed is always decided by the index itself", false},
-	{"N", "name", "not done yet; name the users", true},
-	{"a", "squat-annot", "annotations are not done yet", false},
-	{"l", "list", "not done yet", false},
+	{"N", "name", "there is no such resume point: name the users", true},
+	{"a", "squat-annot", "no annotation decides what is indexed: name the users or mailboxes", false},
+	{"l", "list", "--stats describes the databases; docs/formats.md says which files they have", false},
 	{"e", "search", "not done here: ask the IMAP server", true},
 	{"s", "squat-skip", "there are no squat files", true},
+	{"m", "multi-folder", "it goes with -e: ask the IMAP server", false},
+	{"D", "index-duplicates", "a message is one document, whatever mailboxes hold it", false},
+	{"", "highest-createdmodseq", "no such number is kept: what is indexed is decided by the index itself", false},
+	{"", "attachextract-cache-dir", "there is no extractor of attachments", true},
+	{"", "attachextract-cache-only", "there is no extractor of attachments", false},
 }
 
 // newCommand makes the command line's parser.
@@ -103,7 +108,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.audit, "audit", "A", false, "compare mail and index both ways, and check the index")
 	fs.BoolVar(&f.repair, "repair", false, "with -A: mend what is found: index what is missing, rewrite what is damaged or dead")
 	fs.StringVarP(&f.synclog, "synclog", "f", "", "index those whom this sync log `file` names, once")
-	fs.BoolVarP(&f.partials, "allow-partials", "p", false, "messages that cannot be indexed are no failure of the run")
+	fs.BoolVarP(&f.partials, "allow-partials", "p", false, "where messages are indexed: those that cannot be are no failure of the run")
 	fs.BoolVar(&f.plan, "plan", false, "print what the schedule would compact now, and why")
 	fs.BoolVar(&f.apply, "apply", false, "do what --plan prints: for cron or a timer, with compact.by = \"timer\"")
 	fs.BoolVar(&f.stats, "stats", false, "print each user's databases by tier, and messages that could not be indexed")
@@ -124,7 +129,7 @@ func (f *flags) define(fs *pflag.FlagSet) {
 func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 	for _, u := range undone {
 		if fs.Changed(u.long) {
-			return fmt.Errorf("-%s: %s", u.short, u.reason)
+			return fmt.Errorf("%s is the reference system's, and not taken here: %s", flagName(u.short, u.long), u.reason)
 		}
 	}
 	compact := fs.Changed("compact") || fs.Changed("srctier")
@@ -143,6 +148,8 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-F, -X, -T, -o and --full-speed go with -z and -t")
 	case f.copying && (f.filter || f.reindex || f.again != nil):
 		return fmt.Errorf("-o takes a source over as it is; -F, -X and -T do not")
+	case f.partials && (f.stats || f.plan || f.apply || f.rolling || f.audit && !f.repair):
+		return fmt.Errorf("-p goes with what indexes once: -i, -f, -z, or -A with --repair")
 	case f.repair && !f.audit:
 		return fmt.Errorf("--repair goes with -A")
 	case (f.plan || f.apply) && len(args) > 0:
@@ -167,6 +174,14 @@ func (f *flags) check(fs *pflag.FlagSet, args []string) error {
 		return fmt.Errorf("-t and -T: an empty tier")
 	}
 	return nil
+}
+
+// flagName is how a flag is written, both ways if it has two.
+func flagName(short, long string) string {
+	if short == "" {
+		return "--" + long
+	}
+	return "-" + short + " (--" + long + ")"
 }
 
 // trim takes spaces off the names, and reports whether something is left of each.

@@ -228,6 +228,30 @@ func TestMailboxArguments(t *testing.T) {
 	}
 }
 
+// TestFlagsOfTheReference: a flag that the reference system takes and this program does not is refused by name, with why.
+func TestFlagsOfTheReference(t *testing.T) {
+	f := newFixture(t, "")
+	for _, args := range [][]string{
+		{"-P"}, {"--reindex-partials"}, {"-L", "3"}, {"--reindex-minlevel=3"}, {"-U"}, {"--only-upgrade"}, {"-B"}, {"--skip-locked"},
+		{"-Z"}, {"--internalindex"}, {"-N", "x"}, {"--name", "x"}, {"-a"}, {"--squat-annot"}, {"-l"}, {"--list"}, {"-e", "x"}, {"--search=x"},
+		{"-m"}, {"-s", "1"}, {"--squat-skip", "1"}, {"-D"}, {"--index-duplicates"}, {"--highest-createdmodseq", "-u", "brong"},
+		{"--attachextract-cache-dir=D"}, {"--attachextract-cache-only"}, {"-iD"}, {"-vD", "-z", "data", "-t", "temp"},
+	} {
+		flag := args[0]
+		switch {
+		case flag == "-iD" || flag == "-vD":
+			flag = "-D"
+		case strings.HasPrefix(flag, "--"):
+			flag, _, _ = strings.Cut(flag, "=")
+		}
+		_, errs := f.squatter(exitUsage, args...)
+		first, _, _ := strings.Cut(errs, "\n")
+		if !strings.HasPrefix(first, "squatter: usage: ") || !strings.Contains(first, flag) || !strings.Contains(first, "the reference system's, and not taken here: ") {
+			t.Errorf("%v: got %q", args, first)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	f := newFixture(t, "")
 	for _, args := range [][]string{
@@ -236,10 +260,14 @@ func TestUsage(t *testing.T) {
 		{"-T", "temp"}, {"--full-speed"}, {"--full-speed", "--apply"}, {"-z", "data", "-t", "temp", "-X", "-T", "temp"}, {"-o"}, {"-z", "data", "-t", "temp", "-o", "-F"}, {"-i", "-f", "x", "-A"}, {"-f", "x", "brong"}, {"--repair"}, {"--plan", "brong"},
 		{"--plan", "--apply"}, {"--stats", "-A"}, {"-P"}, {"-L", "3"}, {"-U"}, {"-B"}, {"-Z"}, {"-N", "x"}, {"-a"}, {"-l"}, {"-e", "x"}, {"-s", "1"},
 		{"-R", "-n", "../x"}, {"-R", "-n", "squatter"},
+		{"-p", "--stats"}, {"-p", "--plan"}, {"-p", "--apply"}, {"-p", "-R"}, {"-p", "-A"},
 	} {
 		if _, errs := f.squatter(exitUsage, args...); !strings.HasPrefix(errs, "squatter: usage: ") {
 			t.Errorf("%v: got %q", args, errs)
 		}
+	}
+	for _, args := range [][]string{{"-p", "-i"}, {"-p"}, {"-p", "-z", "data", "-t", "temp"}, {"-p", "-A", "--repair"}} {
+		f.squatter(exitOK, args...)
 	}
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), []string{"-i"}, options{stdout: &out, stderr: &errs}); code != exitUsage {
