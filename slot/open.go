@@ -34,6 +34,21 @@ func (c *Config) CheckOwner() error {
 	return owned(c.Conf, info)
 }
 
+// ErrEverybodys is returned for a root that everybody may write to.
+var ErrEverybodys = errors.New("not the owner's alone")
+
+// CheckRoots refuses roots that belong to another user than the process, or that everybody may write to. Those that are not there
+// are passed over.
+func (c *Config) CheckRoots() error {
+	for _, r := range c.roots() {
+		if err := checkRoot(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", r.key, err)
+		}
+	}
+	return nil
+}
+
+// owned refuses what is another's, or that others may put something in.
 func owned(path string, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -42,6 +57,9 @@ func owned(path string, info fs.FileInfo) error {
 	if me := os.Geteuid(); int(st.Uid) != me {
 		return fmt.Errorf("%s belongs to user %d and this process runs as user %d: run it as the owner: %w",
 			path, st.Uid, me, ErrOwner)
+	}
+	if info.IsDir() && info.Mode()&0o002 != 0 {
+		return fmt.Errorf("%s may be written to by everybody (mode %04o): chmod 0700 it: %w", path, info.Mode().Perm(), ErrEverybodys)
 	}
 	return nil
 }

@@ -40,8 +40,10 @@ func openJob(ctx context.Context, f *flags, o options) (*job, error) {
 	if err := c.CheckOwner(); err != nil {
 		return nil, err
 	}
-	if err := c.CheckMade(); err != nil {
-		return nil, err
+	for _, check := range []func() error{c.CheckMade, c.CheckRoots} {
+		if err := check(); err != nil {
+			return nil, err
+		}
 	}
 	if o.now != nil {
 		c.Hooks.Now = o.now
