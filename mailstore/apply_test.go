@@ -262,7 +262,10 @@ func (w *works) append(ctx context.Context) error {
 }
 
 // deliver appends a message to some mailbox.
-func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) {
+func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) { return w.deliverTo(ctx, "") }
+
+// deliverTo delivers to a mailbox; "": any.
+func (w *works) deliverTo(ctx context.Context, box mailbox.ID) (mailbox.GUID, error) {
 	w.n++
 	parent := rapid.IntRange(0, w.n).Draw(w.t, "parent")
 	text := fmt.Sprintf("Message-ID: <%d@x>\r\nIn-Reply-To: <%d@x>\r\nSubject: %d\r\n\r\nbody %s%s\r\n", w.n, parent, w.n, w.name, strings.Repeat("x", w.n%7))
@@ -274,7 +277,10 @@ func (w *works) deliver(ctx context.Context) (mailbox.GUID, error) {
 		return mailbox.GUID{}, err
 	}
 	defer msg.Close()
-	recs, err := w.m.Append(ctx, "", Append{Mailbox: w.box("into").ID, Message: msg, Flags: mailbox.MakeFlags(`\Seen`, "Key")})
+	if box == "" {
+		box = w.box("into").ID
+	}
+	recs, err := w.m.Append(ctx, "", Append{Mailbox: box, Message: msg, Flags: mailbox.MakeFlags(`\Seen`, "Key")})
 	if err != nil {
 		return mailbox.GUID{}, err
 	}

@@ -172,12 +172,12 @@ type merger struct {
 	name        string              // this slot's
 	modseq      mailbox.ModSeq      // of all that the merge changes: above both sides'
 	renewed     map[mailbox.ID]bool // mailboxes whose UIDs may have been told otherwise: they get another UIDVALIDITY
-	known       struct {            // what either side can tell of messages that the other found in packs
-		here, there map[mailbox.GUID]bool
-	}
-	emptied bool // a mailbox of such messages went
-	out     Change
-	merged  Merged
+	single      []lone
+	pairs       []*boxMerger
+	yielded     map[*Entry]bool // messages of packs, in what is single, that give way
+	emptied     bool            // a mailbox of such messages went
+	out         Change
+	merged      Merged
 }
 
 func newMerger(name string, here *Image, own map[mailbox.ID][]Entry, there *Image, theirs map[mailbox.ID][]Entry) *merger {
@@ -185,7 +185,8 @@ func newMerger(name string, here *Image, own map[mailbox.ID][]Entry, there *Imag
 	if last > here.ModSeq || !here.Lineage.with(name, last).gives(name, last+1) {
 		last = nextSpan(last, name)
 	}
-	return &merger{here: newVersion(here, own), there: newVersion(there, theirs), name: name, modseq: last + 1, renewed: map[mailbox.ID]bool{}}
+	return &merger{here: newVersion(here, own), there: newVersion(there, theirs), name: name, modseq: last + 1,
+		renewed: map[mailbox.ID]bool{}, yielded: map[*Entry]bool{}}
 }
 
 // now is the merge itself, as a write.
@@ -203,7 +204,19 @@ func (g *merger) run() (*Change, error) {
 	image.UIDValidity = max(g.here.UIDValidity, g.there.UIDValidity)
 	image.Subscriptions = union(g.here.Subscriptions, g.there.Subscriptions, cmp.Compare)
 	g.descend()
-	g.known.here, g.known.there = g.here.known(true), g.there.known(false)
+	if err := g.boxes(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(image.Mailboxes, func(a, b BoxImage) int { return cmp.Compare(a.ID, b.ID) })
+	g.dropUnused()
+	g.settleNames()
+	g.retire()
+	return &g.out, nil
+}
+
+// boxes merges all mailboxes. Which messages stay is decided for all of them before any is written: one of packs
+// gives way only to what stays.
+func (g *merger) boxes() error {
 	ids := map[mailbox.ID]bool{}
 	for _, v := range []*version{g.here, g.there} {
 		for i := range v.Mailboxes {
@@ -211,15 +224,18 @@ func (g *merger) run() (*Change, error) {
 		}
 	}
 	for id := range ids {
-		if err := g.box(id); err != nil {
-			return nil, fmt.Errorf("mailbox %s: %w", id, err)
+		g.box(id)
+	}
+	g.giveWay()
+	for _, l := range g.single {
+		g.take(l.b, l.side)
+	}
+	for _, m := range g.pairs {
+		if err := g.finish(m); err != nil {
+			return fmt.Errorf("mailbox %s: %w", m.b.ID, err)
 		}
 	}
-	slices.SortFunc(image.Mailboxes, func(a, b BoxImage) int { return cmp.Compare(a.ID, b.ID) })
-	g.dropUnused()
-	g.settleNames()
-	g.retire()
-	return &g.out, nil
+	return nil
 }
 
 // descend says whose writes the outcome has: this slot made it, of both sides'.
@@ -241,11 +257,18 @@ func union[T comparable](a, b []T, compare func(x, y T) int) []T {
 	return slices.Compact(out)
 }
 
-// box merges one mailbox, which at least one side has.
-func (g *merger) box(id mailbox.ID) error {
+// lone is a mailbox that one side alone has, and that stays.
+type lone struct {
+	b    *BoxImage
+	side *version
+}
+
+// box decides about one mailbox, which at least one side has.
+func (g *merger) box(id mailbox.ID) {
 	h, t := g.here.Box(id), g.there.Box(id)
 	if h != nil && t != nil {
-		return g.both(h, t)
+		g.pairs = append(g.pairs, g.both(h, t))
+		return
 	}
 	b, side, other := h, g.here, g.there
 	if b == nil {
@@ -261,21 +284,23 @@ func (g *merger) box(id mailbox.ID) error {
 		g.renewed[id] = true
 	default:
 		g.merged.Deleted++
-		return nil
+		return
 	}
-	g.take(b, side)
-	return nil
+	g.single = append(g.single, lone{b, side})
 }
 
-// touched reports whether a mailbox has a message that the other side has not had as it is.
+// touched reports whether a mailbox has a message that the other side has not had as it is. What was made anew of packs
+// counts for changed long ago, and may have come to nobody else.
 func (v *version) touched(b *BoxImage, other *version) bool {
-	return slices.ContainsFunc(v.entries[b.ID], func(e Entry) bool { return !e.Expunged && !other.had.has(v.changed(&e)) })
+	return slices.ContainsFunc(v.entries[b.ID], func(e Entry) bool {
+		return !e.Expunged && !(other.had.has(v.arrival(&e).made) && other.had.has(v.changed(&e)))
+	})
 }
 
 // take takes a mailbox over as one side has it. The other's is new here: its mod-sequences
 // are above all that clients of this slot know.
 func (g *merger) take(b *BoxImage, side *version) {
-	stays, entries, gone := g.giveUp(b, side)
+	stays, entries, gone := g.left(b, side)
 	if !stays {
 		g.emptied = true
 		return
@@ -303,8 +328,8 @@ func (g *merger) take(b *BoxImage, side *version) {
 	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, taken)
 }
 
-// both merges a mailbox that both sides have.
-func (g *merger) both(h, t *BoxImage) error {
+// both decides what stays of a mailbox that both sides have.
+func (g *merger) both(h, t *BoxImage) *boxMerger {
 	b := *h
 	if x, y := g.here.made(h), g.there.made(t); x.before(y) {
 		b.Made = y
@@ -319,6 +344,16 @@ func (g *merger) both(h, t *BoxImage) error {
 	}
 	b.Horizon, b.Recent = max(h.Horizon, t.Horizon), max(h.Recent, t.Recent)
 	m := newBoxMerger(g, h, t, &b)
+	m.pair()
+	for _, w := range m.twins {
+		m.decide(w)
+	}
+	return m
+}
+
+// finish writes such a mailbox.
+func (g *merger) finish(m *boxMerger) error {
+	h, t, b, next := m.h, m.t, m.b, max(m.h.UIDNext, m.t.UIDNext)
 	if err := m.run(); err != nil {
 		return err
 	}
@@ -328,7 +363,7 @@ func (g *merger) both(h, t *BoxImage) error {
 	} else {
 		b.UIDNext = next
 	}
-	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, b)
+	g.out.Image.Mailboxes = append(g.out.Image.Mailboxes, *b)
 	return nil
 }
 

@@ -445,7 +445,10 @@ func (p *split) step() {
 		}
 	case k < 15 || len(others) == 0 && len(masters) == 1:
 		if p.colliding && len(masters) > 1 {
-			p.collide(m, rapid.SampledFrom(masters).Draw(p.t, "with"))
+			with := rapid.SampledFrom(masters).Draw(p.t, "with")
+			if p.collide(m, with); k == 0 {
+				p.clash(m, with)
+			}
 		}
 		p.work(m)
 	case k < 17 && len(others) > 0:

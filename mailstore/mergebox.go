@@ -44,11 +44,8 @@ func entriesByUID(all []Entry) map[mailbox.UID]*Entry {
 	return out
 }
 
+// run writes what was decided.
 func (m *boxMerger) run() error {
-	m.pair()
-	for _, w := range m.twins {
-		m.decide(w)
-	}
 	if err := m.place(); err != nil {
 		return err
 	}
@@ -135,7 +132,7 @@ func (m *boxMerger) unite() {
 		if x == y || x.t != nil || y.h != nil {
 			continue
 		}
-		if y.made.before(x.made) {
+		if (found{entry: t, made: y.made}).before(found{entry: h, made: x.made}) { // as where one gives way to the other
 			x.arrival = y.arrival
 		}
 		x.t, m.of[t] = t, x
@@ -157,18 +154,7 @@ func (m *boxMerger) decide(w *twin) {
 		return
 	}
 	w.changed = side.changed(w.entry)
-	w.stays = !w.entry.Expunged && !m.knows(w.entry, side, m.sameOn(other)) && m.survives(w, other)
-	if w.stays && side == m.there {
-		m.merged.Taken++
-	}
-}
-
-// sameOn is the mailbox on a side.
-func (m *boxMerger) sameOn(side *version) *BoxImage {
-	if side == m.here {
-		return m.h
-	}
-	return m.t
+	w.stays = !w.entry.Expunged && m.survives(w, other)
 }
 
 // survives reports whether a message of which the other side has no record stays: it has never
@@ -225,6 +211,9 @@ func (m *boxMerger) place() error {
 	for _, w := range m.twins {
 		if !w.stays {
 			continue
+		}
+		if w.h == nil {
+			m.merged.Taken++
 		}
 		if w.uid = m.kept(w); w.uid == 0 {
 			moved = append(moved, w)

@@ -74,3 +74,31 @@ func TestForgottenExpungeIsAsOldAsItWas(t *testing.T) {
 		mustReconcile(t, a, b)
 	}
 }
+
+// TestExpungedUnderGivenUpNumbers: a mailbox that was deleted on one slot and is kept for the other's sake may have given fewer UIDs
+// than the slot that deleted it. A replica of that one keeps none of its records beyond them, though it forgets later.
+func TestExpungedUnderGivenUpNumbers(t *testing.T) {
+	a, b, c := newSide(t, "a", true), newSide(t, "b", false), newSide(t, "c", false)
+	a.put(t, "Archive", "Subject: first\r\n\r\n")
+	mustConverge(t, a, b)
+	box := named(t, b.m, "Archive").ID
+	if err := b.m.RaiseUIDNext(t.Context(), "", box, 1<<22); err != nil {
+		t.Fatal(err)
+	}
+	b.remove(t, box, b.put(t, "Archive", "Subject: second\r\n\r\n").UID)
+	mustConverge(t, b, c)
+	before := named(t, c.m, "Archive")
+	if err := b.m.Delete(t.Context(), "", box); err != nil {
+		t.Fatal(err)
+	}
+	a.store(t, box, 1, `\Flagged`)
+	mustReconcile(t, b, a)
+	b.remove(t, box, b.put(t, "Archive", "Subject: third\r\n\r\n").UID)
+	if _, err := b.m.Forget(t.Context(), b.s.o.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	mustReconcile(t, b, c) // c is verified when it is closed
+	if now := named(t, c.m, "Archive"); now.UIDNext >= before.UIDNext || now.UIDValidity == before.UIDValidity {
+		t.Errorf("the mailbox is %+v and was %+v", now, before)
+	}
+}

@@ -1,6 +1,7 @@
 package mailstore
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,45 +26,118 @@ func (t *txn) noteRecovered(b *box, r *mailbox.Record) error {
 	return t.putProvenance(b, &Entry{Record: *r, Provenance: Provenance{Changed: Dot{ModSeq: recoveredAt}}})
 }
 
-// known are the messages of which a side has any record, also one of its expunging: of the other side's only those that it did not
-// itself find in packs, so that not both give theirs up.
-func (v *version) known(also bool) map[mailbox.GUID]bool {
-	out := map[mailbox.GUID]bool{}
-	for _, entries := range v.entries {
-		for i := range entries {
-			if also || !entries[i].recovered() {
-				out[entries[i].GUID] = true
+// found is a message that stays by all other rules, on the one side that has it.
+type found struct {
+	entry *Entry
+	side  *version
+	made  Dot
+	twin  *twin // of a mailbox that both sides have; nil: of one that only this has
+	new   bool  // it has a UID that the other side never gave
+}
+
+// before reports whether f counts for more than another record of the same bytes: one that is not of packs alone does, and of two of packs the
+// first. All slots see the same order, so that not each gives up another one.
+func (f found) before(o found) bool {
+	if a, b := f.entry.recovered(), o.entry.recovered(); a != b {
+		return b
+	}
+	return f.made.before(o.made)
+}
+
+// giveWay lets messages of packs go of which the other side can tell what became of them, and that it
+// never had: where it has the same bytes, and they stay; or where it knows that they were expunged, and has them
+// nowhere.
+func (g *merger) giveWay() {
+	all := g.found()
+	there, here := g.there.expunged(g.here), g.here.expunged(g.there)
+	for guid, same := range all {
+		for _, f := range same {
+			other, gone := g.there, there
+			if f.side == g.there {
+				other, gone = g.here, here
+			}
+			if !f.entry.recovered() || f.new || other.had.has(f.made) {
+				continue
+			}
+			if gone[guid] || slices.ContainsFunc(same, func(o found) bool { return o.side == other && !f.side.had.has(o.made) && o.before(f) }) {
+				g.yield(f)
 			}
 		}
 	}
+}
+
+// found lists what stays and only one side has, by GUID, if one of them is of packs.
+func (g *merger) found() map[mailbox.GUID][]found {
+	all, some := map[mailbox.GUID][]found{}, map[mailbox.GUID]bool{}
+	add := func(f found) {
+		all[f.entry.GUID] = append(all[f.entry.GUID], f)
+		if f.entry.recovered() {
+			some[f.entry.GUID] = true
+		}
+	}
+	for _, l := range g.single {
+		entries := l.side.entries[l.b.ID]
+		for i := range entries {
+			if e := &entries[i]; !e.Expunged {
+				add(found{e, l.side, l.side.arrival(e).made, nil, false})
+			}
+		}
+	}
+	for _, m := range g.pairs {
+		for _, w := range m.twins {
+			switch {
+			case !w.stays || w.h != nil && w.t != nil:
+			case w.h != nil:
+				add(found{w.h, g.here, w.made, w, w.h.UID >= m.t.UIDNext})
+			default:
+				add(found{w.t, g.there, w.made, w, w.t.UID >= m.h.UIDNext})
+			}
+		}
+	}
+	maps.DeleteFunc(all, func(guid mailbox.GUID, _ []found) bool { return !some[guid] })
+	return all
+}
+
+// expunged are the messages that a side has nowhere, and of which it has a record that somebody expunged them, unheard of
+// by the other side. Those of packs that gave way were expunged by nobody.
+func (v *version) expunged(other *version) map[mailbox.GUID]bool {
+	out, live := map[mailbox.GUID]bool{}, map[mailbox.GUID]bool{}
+	for _, entries := range v.entries {
+		for i := range entries {
+			e := &entries[i]
+			if !e.Expunged {
+				live[e.GUID] = true
+			} else if d := v.changed(e); d.ModSeq != recoveredAt && !other.had.has(d) {
+				out[e.GUID] = true
+			}
+		}
+	}
+	maps.DeleteFunc(out, func(guid mailbox.GUID, _ bool) bool { return live[guid] })
 	return out
 }
 
-// knows reports whether the other side than that of a message of packs can tell what became of it.
-// there is the same mailbox on that other side, if it has it.
-func (g *merger) knows(e *Entry, side *version, there *BoxImage) bool {
-	if !e.recovered() || there != nil && e.UID >= there.UIDNext {
-		return false
+// yield gives a message of packs up. That is no expunging of now: whatever was done with it anywhere counts for more.
+func (g *merger) yield(f found) {
+	if f.twin != nil {
+		f.twin.stays = false
+		return
 	}
-	if side == g.here {
-		return g.known.there[e.GUID]
-	}
-	return g.known.here[e.GUID]
+	g.yielded[f.entry] = true
 }
 
-// giveUp returns the records of a mailbox that one side alone has, with those messages of packs expunged of which the other knows
-// more: how many. A mailbox that was made for such messages goes with the last.
-func (g *merger) giveUp(b *BoxImage, side *version) (stays bool, entries []Entry, gone int) {
+// left returns the records of a mailbox that one side alone has, with those expunged that give way: how many. A
+// mailbox that was made for such messages goes with the last.
+func (g *merger) left(b *BoxImage, side *version) (stays bool, entries []Entry, gone int) {
 	live := 0
-	for _, e := range side.entries[b.ID] {
+	entries = slices.Clone(side.entries[b.ID])
+	for i := range entries {
 		switch {
-		case g.knows(&e, side, nil):
-			e.Expunged = true
+		case g.yielded[&side.entries[b.ID][i]]:
+			entries[i].Expunged = true
 			gone++
-		case !e.Expunged:
+		case !entries[i].Expunged:
 			live++
 		}
-		entries = append(entries, e)
 	}
 	return gone == 0 || live > 0 || !strings.HasPrefix(b.Name, Recovered+Separator), entries, gone
 }
@@ -74,6 +148,7 @@ func (g *merger) without(b *BoxImage, entries []Entry, gone int) BoxImage {
 	if gone == 0 {
 		return out
 	}
+	out.UIDNext = leap(b.UIDNext, b.HighestModSeq, g.modseq) // as where a side gives more, before it hears of this
 	out.HighestModSeq, out.Counts, out.Checksum = g.modseq, mailbox.Counts{}, mailbox.Checksum{}
 	change := BoxChange{ID: b.ID}
 	for i, e := range entries {
@@ -81,7 +156,7 @@ func (g *merger) without(b *BoxImage, entries []Entry, gone int) BoxImage {
 			out.count(&e.Record)
 		} else if was := &g.here.entries[b.ID][i]; !was.Expunged {
 			of := g.here.arrival(was)
-			e.ModSeq, e.Provenance = g.modseq, Provenance{of.made, of.uid, g.now()}
+			e.ModSeq, e.Provenance = g.modseq, Provenance{of.made, of.uid, g.here.changed(was)}
 			change.Entries = append(change.Entries, e)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"teraslot/disk"
 	"teraslot/mailbox"
@@ -156,4 +157,99 @@ func TestRecoveredAndChanged(t *testing.T) {
 	if got := b.everywhere(t); !slices.Equal(got, want) {
 		t.Errorf("there is %q, want %q", got, want)
 	}
+}
+
+// lostBoth makes two slots that have the same messages, and lose mail.db and its copies, both.
+func lostBoth(t *testing.T) (a, b *side) {
+	t.Helper()
+	a, b = newSide(t, "a", true), newSide(t, "b", false)
+	a.deliver(t, "Sub: 000\r\n\r\n")
+	mustConverge(t, a, b)
+	for _, s := range []*side{a, b} {
+		s.loseDatabase(t, false)
+	}
+	return a, b
+}
+
+// once checks that a slot has one message, once or as often as at most.
+func (s *side) hasSubject(t *testing.T, want string, most int) {
+	t.Helper()
+	n := 0
+	for _, line := range s.everywhere(t) {
+		if strings.Contains(line, want) {
+			n++
+		}
+	}
+	if n < 1 || n > most {
+		t.Errorf("%q is there %d times, want once up to %d times: %q", want, n, most, s.everywhere(t))
+	}
+}
+
+// TestRecoveredOnBothCrosswise: each of two slots that have nothing but packs merges what the other has, and neither hears
+// of the other's merge: both give up the same one of the two records, so that one is left.
+func TestRecoveredOnBothCrosswise(t *testing.T) {
+	a, b := lostBoth(t)
+	for _, pair := range [][2]*side{{a, b}, {b, a}} {
+		if _, _, err := mergeOnly(t.Context(), pair[0], pair[1]); err != nil {
+			t.Fatal(err)
+		}
+		pair[0].hasSubject(t, "Sub: 000", 1)
+	}
+	mustReconcile(t, a, b)
+	b.hasSubject(t, "Sub: 000", 1)
+}
+
+// TestRecoveredOnThree: two slots that have nothing but packs meet by a third: whichever comes first, and which ever merges, one of the
+// records is left.
+func TestRecoveredOnThree(t *testing.T) {
+	for _, order := range [][3][2]int{{{0, 2}, {1, 2}, {0, 1}}, {{1, 2}, {0, 2}, {1, 0}}, {{0, 2}, {2, 1}, {1, 0}}, {{2, 0}, {1, 2}, {0, 1}}} {
+		a, b := lostBoth(t)
+		sides := []*side{a, b, newSide(t, "c", false)}
+		for _, pair := range order {
+			mustReconcile(t, sides[pair[0]], sides[pair[1]])
+		}
+		sides[order[2][1]].hasSubject(t, "Sub: 000", 1)
+	}
+}
+
+// TestRecoveredForWhatGoes: a message of packs does not give way to a record that goes in the same merge: it was delivered once
+// more after that was expunged.
+func TestRecoveredForWhatGoes(t *testing.T) {
+	a, b := newSide(t, "a", true), newSide(t, "b", false)
+	a.put(t, "Archive", "Sub: 000\r\n\r\n")
+	mustConverge(t, a, b)
+	if err := a.m.Delete(t.Context(), "", named(t, a.m, "Archive").ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.m.Forget(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.m.SaveDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.deliver(t, "Sub: 000\r\n\r\n")
+	b.deliver(t, "Sub: 001\r\n\r\n")
+	a.loseDatabase(t, true)
+	a.hasSubject(t, "Sub: 000", 1)
+	mustReconcile(t, a, b)
+	b.hasSubject(t, "Sub: 000", 1)
+}
+
+// TestRecoveredWhereMailboxWent: the other slot deleted the mailbox in which a message of packs lies, of which it
+// never heard: mailbox and message stay.
+func TestRecoveredWhereMailboxWent(t *testing.T) {
+	a, b := newSide(t, "a", true), newSide(t, "b", false)
+	a.put(t, "Archive", "Sub: 000\r\n\r\n")
+	mustConverge(t, a, b)
+	if _, err := a.m.SaveDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.put(t, "Archive", "Sub: 001\r\n\r\n")
+	if err := b.m.Delete(t.Context(), "", named(t, b.m, "Archive").ID); err != nil {
+		t.Fatal(err)
+	}
+	a.loseDatabase(t, true)
+	a.hasSubject(t, "Sub: 001", 1)
+	mustReconcile(t, a, b)
+	b.hasSubject(t, "Sub: 001", 1)
 }

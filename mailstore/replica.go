@@ -145,8 +145,9 @@ func (m *Mail) differFrom(c *conn, b *box, theirs []Entry) (BoxChange, error) {
 		delete(there, e.UID)
 	}
 	for uid, e := range there {
-		// What the other slot keeps longer of expunged messages is its own matter.
-		if !e.Expunged || e.ModSeq > b.horizon {
+		// What the other slot keeps longer of expunged messages is its own matter; but a mailbox that got another UIDVALIDITY
+		// may have given fewer UIDs under it.
+		if !e.Expunged || e.ModSeq > b.horizon || e.UID >= b.UIDNext {
 			out.Drop.Add(uid)
 		}
 	}

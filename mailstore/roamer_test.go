@@ -3,6 +3,9 @@ package mailstore
 import (
 	"context"
 	"maps"
+	"slices"
+
+	"pgregory.net/rapid"
 
 	"teraslot/mailbox"
 )
@@ -61,6 +64,30 @@ func (p *split) collide(here, there int) {
 		if err := p.sides[here].m.RaiseUIDNext(ctx, "", st.ID, st.UIDNext-1); err != nil {
 			p.t.Fatal(err)
 		}
+	}
+}
+
+// clash lets two slots give one UID to two messages, where they have a mailbox in which both may.
+func (p *split) clash(here, there int) {
+	ctx := context.Background()
+	all := slices.DeleteFunc(must(p.sides[here].m.Mailboxes(ctx))(p.t), func(st mailbox.State) bool {
+		other, err := p.sides[there].m.Mailbox(ctx, st.ID)
+		return err != nil || other.UIDValidity != st.UIDValidity
+	})
+	if here == there || len(all) == 0 {
+		return
+	}
+	box := rapid.SampledFrom(all).Draw(p.t, "clash in").ID
+	p.collide(here, there)
+	p.collide(there, here)
+	for _, i := range []int{here, there} {
+		p.do(i, "deliver", func(ctx context.Context) error {
+			guid, err := p.works[i].deliverTo(ctx, box)
+			if err == nil {
+				p.sent[guid] = true
+			}
+			return err
+		})
 	}
 }
 
