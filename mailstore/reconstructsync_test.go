@@ -171,7 +171,7 @@ func lostBoth(t *testing.T) (a, b *side) {
 	return a, b
 }
 
-// once checks that a slot has one message, once or as often as at most.
+// hasSubject checks that a slot has one message, once or up to most times.
 func (s *side) hasSubject(t *testing.T, want string, most int) {
 	t.Helper()
 	n := 0
@@ -185,18 +185,25 @@ func (s *side) hasSubject(t *testing.T, want string, most int) {
 	}
 }
 
-// TestRecoveredOnBothCrosswise: each of two slots that have nothing but packs merges what the other has, and neither hears
-// of the other's merge: both give up the same one of the two records, so that one is left.
+// TestRecoveredOnBothCrosswise: each of two slots that have nothing but packs merges what the other has, or had before its own
+// merge, and neither hears of the other's: both give up the same one of the two records, so that one is left.
 func TestRecoveredOnBothCrosswise(t *testing.T) {
-	a, b := lostBoth(t)
-	for _, pair := range [][2]*side{{a, b}, {b, a}} {
-		if _, _, err := mergeOnly(t.Context(), pair[0], pair[1]); err != nil {
-			t.Fatal(err)
+	for _, earlier := range []bool{false, true} {
+		a, b := lostBoth(t)
+		of := a
+		if earlier {
+			of = newSide(t, "c", false)
+			mustReconcile(t, a, of)
 		}
-		pair[0].hasSubject(t, "Sub: 000", 1)
+		for _, pair := range [][2]*side{{a, b}, {b, of}} {
+			if _, _, err := mergeOnly(t.Context(), pair[0], pair[1]); err != nil {
+				t.Fatal(err)
+			}
+			pair[0].hasSubject(t, "Sub: 000", 1)
+		}
+		mustReconcile(t, a, b)
+		b.hasSubject(t, "Sub: 000", 1)
 	}
-	mustReconcile(t, a, b)
-	b.hasSubject(t, "Sub: 000", 1)
 }
 
 // TestRecoveredOnThree: two slots that have nothing but packs meet by a third: whichever comes first, and which ever merges, one of the
@@ -252,4 +259,40 @@ func TestRecoveredWhereMailboxWent(t *testing.T) {
 	a.hasSubject(t, "Sub: 001", 1)
 	mustReconcile(t, a, b)
 	b.hasSubject(t, "Sub: 001", 1)
+}
+
+// TestRecoveredAndChangedElsewhere: that a message of packs gave way in a merge is no later than what a third slot has done with
+// it before, whatever mod-sequence the merge has.
+func TestRecoveredAndChangedElsewhere(t *testing.T) {
+	a, b, c, d := newSide(t, "a", true), newSide(t, "b", false), newSide(t, "c", false), newSide(t, "d", false)
+	a.deliver(t, "Sub: 000\r\n\r\n")
+	mustConverge(t, a, b)
+	a.deliver(t, "Sub: 001\r\n\r\n") // nobody else has it: so the mailbox of both stays
+	for range 3 {                    // so that the merge with b has a high mod-sequence
+		mustReconcile(t, b, d)
+		d.put(t, "Sent", "Sub: 002\r\n\r\n")
+		mustReconcile(t, d, b)
+		b.put(t, "Sent", "Sub: 003\r\n\r\n")
+	}
+	inbox := named(t, a.m, Inbox).ID
+	a.loseDatabase(t, false)
+	mustReconcile(t, a, c)
+	box := named(t, c.m, Recovered+Separator+string(inbox))
+	v, err := c.m.View(t.Context(), box.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range v.Records {
+		c.store(t, box.ID, r.UID, `\Flagged`)
+	}
+	if _, _, err := mergeOnly(t.Context(), a, b); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := a.everywhere(t), []string{`INBOX "Sub: 000\r\n" `, box.Name + ` "Sub: 001\r\n" `}; !slices.Equal(got[:2], want) {
+		t.Fatalf("there is %q, want %q", got, want)
+	}
+	mustReconcile(t, a, c)
+	if got, want := c.everywhere(t), box.Name+` "Sub: 000\r\n" \Flagged`; !slices.Contains(got, want) {
+		t.Errorf("there is %q, want %q", got, want)
+	}
 }
