@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 
 	"teraslot/disk"
@@ -543,6 +544,9 @@ func (r *repair) raiseValidity(_ context.Context, all bool) error {
 	if err := noteRenewal(r.t.c, r.t.m.s.o.Rand); err != nil {
 		return err
 	}
+	// Another slot may be made anew of its packs in the same second.
+	r.t.account.uidvalidity = max(r.t.account.uidvalidity, mailbox.UIDValidity(min(r.t.now, math.MaxUint32-2*leapValidity))) +
+		mailbox.UIDValidity(markOf(r.t.m.s.o.Slot)%leapValidity)
 	boxes, err := loadBoxes(r.t.c)
 	if err != nil {
 		return err
@@ -551,7 +555,7 @@ func (r *repair) raiseValidity(_ context.Context, all bool) error {
 		if b.UIDValidity, err = r.t.nextUIDValidity(b.Name); err != nil {
 			return err
 		}
-		b.changed(r.change())
+		b.HighestModSeq, b.dirty = max(b.HighestModSeq, r.change()), true // under this UIDVALIDITY no UID was given: none leaps
 		r.t.boxes[b.ID] = b
 	}
 	return nil

@@ -3,6 +3,7 @@ package mailstore
 import (
 	"hash/fnv"
 	"math"
+	"strings"
 
 	"teraslot/mailbox"
 )
@@ -68,14 +69,14 @@ func leap(next mailbox.UID, was, now mailbox.ModSeq) mailbox.UID {
 }
 
 // strangers are the UIDs, from next on, that others may have given in a mailbox that has not changed here since was, and
-// there by now: it leapt at most once in each span.
+// there by now: it leapt at most once in each span. How many of those that lie behind this slot it went through without the other is not known.
 func strangers(next mailbox.UID, was, now mailbox.ModSeq) (out mailbox.UIDSet) {
 	if next == math.MaxUint32 {
 		return out
 	}
 	from, _ := span(was)
 	to, _ := span(now)
-	most := uint64(max(from, to)-from+1) * 2 * leapUIDs
+	most := uint64(max(from, to)+1) * 2 * leapUIDs
 	out.AddRange(next, mailbox.UID(min(uint64(next)+most, math.MaxUint32)-1))
 	return out
 }
@@ -123,8 +124,8 @@ func (t *txn) succeed() error {
 // gives reports whether a slot may go on from a mod-sequence, in mail of this lineage.
 func (l Lineage) gives(slot string, m mailbox.ModSeq) bool {
 	n, mark := span(m)
-	if n == 0 {
-		return len(l) == 0 || len(l) == 1 && l[0].Slot == slot
+	if n == 0 { // two slots may both have made their mail of packs alone: neither founded it
+		return !strings.Contains(slot, renewedMark) && (len(l) == 0 || len(l) == 1 && l[0].Slot == slot)
 	}
 	return mark == markOf(slot)
 }
@@ -135,7 +136,7 @@ func (i *Image) reached(m mailbox.ModSeq) bool {
 	had := i.Vector()
 	n, mark := span(m)
 	if n == 0 {
-		return m == 0 || len(i.Lineage) > 0 && had[i.Lineage[0].Slot] >= m
+		return m == 0 || len(i.Lineage) > 0 && !strings.Contains(i.Lineage[0].Slot, renewedMark) && had[i.Lineage[0].Slot] >= m
 	}
 	known := false
 	for slot, upTo := range had {

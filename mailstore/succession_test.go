@@ -25,7 +25,7 @@ func TestSpans(t *testing.T) {
 		want bool
 	}{
 		{nil, "a's", 1, true}, {founder, "a's", 91, true}, {founder, ofB, 91, false}, {founder, ofB, first, true}, {founder, ofC, first, false},
-		{founder, "a's", 1 << spanBits, false}, {Lineage{{"a's", 90}, {"a's/1", 95}}, "a's/1", 96, false},
+		{founder, "a's", 1 << spanBits, false}, {nil, "a's/1", 1, false}, {Lineage{{"a's/1", 90}}, "a's/1", 91, false}, {Lineage{{"a's", 90}, {"a's/1", 95}}, "a's/1", 96, false},
 		{founder, ofB, first + 1<<markBase - 1, false}, // as many as a span has
 	} {
 		if got := test.of.gives(test.slot, test.next); got != test.want {
@@ -63,6 +63,11 @@ func TestLeaps(t *testing.T) {
 			t.Errorf("%+v: others may have given %s", test, others)
 		}
 	}
+	last := nextSpan(b, "b") + 1
+	more, less := leap(leap(9, 5, b), b, last), leap(9, 5, last) // one was in a span in which the other never gave anything
+	if others := strangers(less, last, last); more <= less || !others.Contains(more) {
+		t.Errorf("others may have given %s, and gave %d", others, more)
+	}
 	if leap(9, 5, b) == leap(9, 5, c) {
 		t.Error("two slots go on from one UID")
 	}
@@ -78,6 +83,9 @@ func TestReached(t *testing.T) {
 		if got := image.reached(m); got != want {
 			t.Errorf("%#x was reached: %v", m, got)
 		}
+	}
+	if made := (Image{Lineage: Lineage{{"a/1", 50}}}); made.reached(1) || !made.reached(0) {
+		t.Error("mail made anew of packs tells the writes of another such from its own")
 	}
 	if empty := (Image{}); empty.reached(1) || !empty.reached(0) {
 		t.Error("a replica that has heard of nothing has something")
