@@ -22,18 +22,21 @@ type highest struct {
 	of map[mailbox.User]mailbox.ModSeq
 }
 
-// rise notes how far a user's mail.db is, and reports whether it is at least as far as it was.
-func (h *highest) rise(u mailbox.User, to mailbox.ModSeq) bool {
+// rise notes how far a user's mail.db is.
+func (h *highest) rise(u mailbox.User, to mailbox.ModSeq) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if to < h.of[u] {
-		return false
-	}
 	if h.of == nil {
 		h.of = make(map[mailbox.User]mailbox.ModSeq)
 	}
-	h.of[u] = to
-	return true
+	h.of[u] = max(h.of[u], to)
+}
+
+// seen is how far it was.
+func (h *highest) seen(u mailbox.User) mailbox.ModSeq {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.of[u]
 }
 
 // forget is for who has put another mail.db in the place of one, or removed it.
@@ -59,14 +62,18 @@ func (m *Mail) checkHighest(c *conn) error {
 	if !m.published {
 		return nil
 	}
+	seen := m.s.highest.seen(m.user) // before it is read: others may commit meanwhile
 	n, err := c.integer("SELECT modseq FROM {account}")
-	if errors.Is(err, sealed.ErrRow) {
+	switch {
+	case errors.Is(err, sealed.ErrRow):
 		return nil // whoever uses it tells of that
+	case err != nil:
+		return err
+	case mailbox.ModSeq(n) < seen:
+		return &Damage{User: m.user, Err: errLost}
 	}
-	if err == nil && !m.s.highest.rise(m.user, mailbox.ModSeq(n)) {
-		err = &Damage{User: m.user, Err: errLost}
-	}
-	return err
+	m.s.highest.rise(m.user, mailbox.ModSeq(n))
+	return nil
 }
 
 // lost is the Damage that is errLost, if somebody met it: nobody else is to have this mail.
