@@ -34,7 +34,10 @@ func (j *job) audit(ctx context.Context, t target) error {
 	}
 	j.sayf("user.%s: %d messages held, %d indexed, %d incompletely; %d expunged ones not indexed; "+
 		"of the documents %d are dead and %d double", j.name(t.user), a.Held, a.Indexed, a.Incomplete, a.Expunged, a.Dead, a.Double)
-	if bad > 0 {
+	switch {
+	case len(a.Damage) > 0:
+		return fmt.Errorf("the index is not whole (run squatter -A --repair -u %s)", j.name(t.user))
+	case bad > 0:
 		return fmt.Errorf("the index is not whole (run squatter -i -u %s)", j.name(t.user))
 	}
 	return nil

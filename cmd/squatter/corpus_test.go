@@ -269,6 +269,10 @@ func corpusRound(t *testing.T, archive string, n, most int) {
 		t.Errorf("with the archive tier lost: %+v", s)
 	}
 	l.squatter(exitOK, "-i", "-u", "brong")
+	if _, errs := l.squatter(exitTempFail, "-A", "-u", "brong"); !strings.Contains(errs, "run squatter -A --repair") {
+		t.Errorf("what is lost is still on the list, and the audit says %q", errs)
+	}
+	l.squatter(exitOK, "-A", "--repair", "-u", "brong") // takes it off
 	l.indexed("restored", samples[:n/3])
 	t.Logf("proof: %d keys over %d messages agree with a plain scan in temp, data, archive and restored", n, len(l.records))
 }
