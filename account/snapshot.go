@@ -9,10 +9,10 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"teraslot/disk"
 	"teraslot/sealed"
 )
 
@@ -42,17 +42,7 @@ func (a *Accounts) save(ctx context.Context, path string) error {
 	if err := a.Snapshot(ctx, next); err != nil {
 		return err
 	}
-	f, err := fsys.OpenFile(next, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(next, path); err != nil {
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(path)) // where that fails, a power cut may bring back the copy before, which is whole too
+	return disk.Replace(fsys, next, path) // where its last sync fails, a power cut may bring back the copy before, which is whole too
 }
 
 // ReadCopy returns the users as a copy of slot.db has them, also those who were removed, without the rows that do not match their CRCs. One that an

@@ -46,6 +46,24 @@ func Place(fsys FS, from, name string) error {
 	return nil
 }
 
+// Replace is Publish of a file that something else than an FS has written, and not synced: from, in the directory of name.
+func Replace(fsys FS, from, name string) error {
+	f, err := fsys.OpenFile(from, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := fsys.Rename(from, name); err != nil {
+		return fmt.Errorf("replace %s: %w", name, err)
+	}
+	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("replace %s: sync the directory: %w", name, err)
+	}
+	return nil
+}
+
 // Create is Publish of a name that nothing has: after an error nothing has it.
 func Create(fsys FS, name string, perm fs.FileMode, write func(io.Writer) error) error {
 	if err := WriteSynced(fsys, name+newSuffix, perm, write); err != nil {

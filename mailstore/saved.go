@@ -49,29 +49,18 @@ func (m *Mail) SaveDatabase(ctx context.Context) (bool, error) {
 }
 
 func (m *Mail) saveDatabase(ctx context.Context, path string) error {
-	fsys, dir := m.s.o.FS, filepath.Dir(path)
 	if err := m.packs.make(archivePlace); err != nil {
 		return err
 	}
 	next := path + ".new"
-	if err := removeDatabase(fsys, next); err != nil {
+	if err := removeDatabase(m.s.o.FS, next); err != nil {
 		return err
 	}
 	if _, err := m.Snapshot(ctx, next); err != nil {
 		return err
 	}
 	m.s.o.Step(StepDatabaseCopied)
-	f, err := fsys.OpenFile(next, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(next, path); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
+	return disk.Replace(m.s.o.FS, next, path)
 }
 
 // checkCopy checks the copy of mail.db, if there is one: a repair may have nothing else some day.

@@ -162,19 +162,13 @@ func (s *Slot) reconstruct(ctx context.Context, a account.Account, o mailstore.R
 
 // withoutSessions does what needs that nobody uses a user's mail: as long as somebody does (ErrBusy), his sessions end.
 func (s *Slot) withoutSessions(ctx context.Context, u mailbox.User, do func() error) error {
-	deadline := s.o.Now().Add(removalWait)
-	for {
+	return s.untilFree(ctx, mailstore.ErrBusy, func() error {
 		err := do()
-		if !errors.Is(err, mailstore.ErrBusy) || s.o.Now().After(deadline) {
-			return err
+		if errors.Is(err, mailstore.ErrBusy) {
+			s.disconnect(u)
 		}
-		s.disconnect(u)
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return err
+	})
 }
 
 // Repair mends or reconstructs users' mail and reports what was done.

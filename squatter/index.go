@@ -55,8 +55,8 @@ func (q *Squatter) IndexUser(ctx context.Context, u mailbox.User, o IndexOptions
 	defer mail.Release()
 	r := &run{q: q, mail: mail, index: q.o.Tiers.User(u), user: u, o: o}
 	err = r.do(ctx)
-	if changed := q.settle(u); changed || r.indexed > 0 {
-		q.leaveIndexed(ctx, deed{What: deedIndexing, User: u, Messages: r.indexed, Failed: r.tried})
+	if changed := q.settle(u); q.o.Leave && (changed || r.indexed > 0) {
+		q.tell(ctx, deed{What: deedIndexing, User: u, Messages: r.indexed, Failed: r.tried})
 	}
 	if err != nil {
 		return r.indexed, fmt.Errorf("indexing user %s: %w", u, err)

@@ -81,21 +81,8 @@ func decodeLeft(b []byte) (out []deed, err error) {
 // did counts something, and leaves it for the daemon if the options say so.
 func (s *Schedule) did(ctx context.Context, d deed) {
 	s.metrics.count(d)
-	if !s.o.Leave {
-		return
-	}
-	if err := s.q.leave(context.WithoutCancel(ctx), d); err != nil {
-		s.q.o.Logger.Warn("the daemon's metrics will not count a compaction", "err", err)
-	}
-}
-
-// leaveIndexed leaves for the daemon what was indexed, if the options say so.
-func (q *Squatter) leaveIndexed(ctx context.Context, d deed) {
-	if !q.o.Leave {
-		return
-	}
-	if err := q.leave(context.WithoutCancel(ctx), d); err != nil {
-		q.o.Logger.Warn("the daemon's metrics will not count what was indexed", "err", err)
+	if s.o.Leave {
+		s.q.tell(ctx, d)
 	}
 }
 
@@ -109,6 +96,13 @@ func (q *Squatter) heard(d deed) {
 	q.mu.Unlock()
 	if q.o.Look {
 		q.queue.hasten(d.User)
+	}
+}
+
+// tell leaves something for the daemon, also when ctx has ended. That it cannot is told, and no failure of what was done.
+func (q *Squatter) tell(ctx context.Context, d deed) {
+	if err := q.leave(context.WithoutCancel(ctx), d); err != nil {
+		q.o.Logger.Warn("the daemon's metrics will not count what was done here", "what", d.What, "err", err)
 	}
 }
 
